@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * conf.h - ioband.ini as an immutable struct conf.
+ *
+ * Two steps, because what runs is the accepted *text*, whatever the files say
+ * later: conf_read() takes FILE and FILE.d/ *.ini into memory, conf_parse()
+ * turns that text into a struct conf or into the list of everything that is
+ * wrong with it. Neither looks at devices, images or the mount: that is plan.h.
+ * Nothing here includes another module.
+ */
+#ifndef FUSEBAND_CONF_H
+#define FUSEBAND_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#define CONF_WEIGHT_MAX 10000U
+#define CONF_WEIGHT_DEFAULT 100U
+
+/* The text of one configuration file. */
+struct conf_source {
+	char *path; /* as given, for messages */
+	char *text; /* len bytes, then one NUL */
+	size_t len;
+};
+
+/* All of it, in the order in which it is read: FILE, then FILE.d/ *.ini by name. */
+struct conf_text {
+	struct conf_source *sources;
+	size_t n_sources;
+};
+
+/*
+ * Where something was said: a file and a line from 1; line 0 = the whole file. For a key that
+ * was not given: where its section begins.
+ */
+struct conf_where {
+	const char *file; /* owned by the struct conf */
+	int line;
+};
+
+/* One complaint, ready to print: "ioband.ini:12: [vm1.img] weight: "abc" is ..." */
+struct conf_error {
+	char *text;
+};
+
+/* Grows without limit up to CONF_ERRORS_MAX; then one last "too many errors". */
+#define CONF_ERRORS_MAX 200
+struct conf_errors {
+	struct conf_error *list;
+	size_t n;
+};
+
+enum conf_policy { CONF_POLICY_COST, CONF_POLICY_WEIGHT, CONF_POLICY_WEIGHT_IOSIZE };
+enum conf_isolation { CONF_ISOLATION_AUTO, CONF_ISOLATION_STRICT, CONF_ISOLATION_THROUGHPUT };
+enum conf_discard { CONF_DISCARD_PASS, CONF_DISCARD_IGNORE };
+enum conf_level { CONF_LEVEL_ERROR, CONF_LEVEL_WARNING, CONF_LEVEL_INFO, CONF_LEVEL_DEBUG };
+
+/* [fuseband] */
+struct conf_main {
+	unsigned workers;      /* threads; 0 = auto */
+	uint64_t memory_bytes; /* cap on queued write data; 0 = auto */
+	enum conf_level log_level;
+	bool supervise;
+};
+
+/* [device:NAME] */
+struct conf_device {
+	char *name;
+	struct conf_where where; /* the section header, or the first file that names it */
+	bool declared;		 /* false: only named by a file's `device` */
+	char *path;		 /* which disk this is, absolute, or NULL */
+	struct conf_where path_where;
+	enum conf_policy policy;
+	unsigned io_throttle; /* slices in flight; 0 = auto */
+	enum conf_isolation isolation;
+	uint64_t latency_target_ns;			     /* 0 = none */
+	uint64_t read_iops, write_iops, read_bps, write_bps; /* 0 = auto */
+};
+
+/* [group:NAME] */
+struct conf_group {
+	char *name;
+	struct conf_where where;
+	int parent; /* index into groups, -1 = directly below the device. Never a cycle. */
+	struct conf_where parent_where;
+	unsigned weight;
+};
+
+/* A section without a colon: one file in the mount. */
+struct conf_file {
+	char *name;
+	struct conf_where where;
+	char *path; /* absolute; never NULL in an accepted configuration */
+	struct conf_where path_where;
+	uint64_t offset_bytes;
+	uint64_t size_bytes; /* 0 = to the end of the backing */
+	struct conf_where offset_where, size_where;
+	struct conf_where range_where; /* the later one of these two */
+	int device;		       /* index into devices, -1 = the physical disk below path */
+	struct conf_where device_where;
+	int parent; /* index into groups, -1 = directly below the device */
+	struct conf_where parent_where;
+	unsigned weight;
+	enum conf_discard discard;
+	bool buffered, optional, readonly;
+	uid_t uid;
+	gid_t gid;
+	mode_t mode; /* permission bits only */
+};
+
+struct conf {
+	struct conf_main main;
+	struct conf_device *devices; /* those of the text, then the undeclared ones by name */
+	size_t n_devices;
+	struct conf_group *groups;
+	size_t n_groups;
+	struct conf_file *files; /* in the order of the text */
+	size_t n_files;
+	char **source_names; /* what conf_where.file points at */
+	size_t n_sources;
+};
+
+/*
+ * Read FILE and FILE.d/ *.ini: regular files of at most 16 MiB; hidden files and other names
+ * in FILE.d are ignored. A pipe is taken only by a name that cannot be anything else (/dev/stdin,
+ * /dev/fd/N, /proc/self/fd/N). Returns 0 or -errno with an error in *errors for every file
+ * that cannot be read; *ret_text is then untouched.
+ */
+int conf_read(const char *file, struct conf_errors *errors, struct conf_text *ret_text);
+void conf_text_free(struct conf_text *text);
+
+/*
+ * Parse and check. Returns 0, or -EINVAL with every error of the text in *errors in the order
+ * of files and lines, or -ENOMEM with one; *ret_conf is then untouched. The text may be freed
+ * afterwards. A configuration without any file section is an error: there would be
+ * nothing to serve.
+ */
+int conf_parse(const struct conf_text *text, struct conf_errors *errors, struct conf **ret_conf);
+void conf_free(struct conf *conf); /* NULL is fine */
+
+/*
+ * Add "file:line: [section] key: "value" reason" to the list. where, section, key and value
+ * may be NULL and are then left out; section, key and value are cut after 80 bytes, and
+ * control characters and invalid UTF-8 in them are shown as \xNN. For checks that need the
+ * system and are made elsewhere, in the same form.
+ */
+void conf_error_add(struct conf_errors *errors, const struct conf_where *where, const char *section,
+		    const char *key, const char *value, const char *fmt, ...)
+    __attribute__((format(printf, 6, 7)));
+void conf_errors_free(struct conf_errors *errors);
+
+/* --help-config: every key with type, unit, default, range and what a reload does to it. */
+void conf_help(FILE *out);
+
+#endif

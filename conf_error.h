@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * conf_error.h - how the conf_*.c files build lists and messages. Private to them.
+ */
+#ifndef FUSEBAND_CONF_ERROR_H
+#define FUSEBAND_CONF_ERROR_H
+
+#include "conf.h"
+
+#include <stdarg.h>
+
+/*
+ * Room for one more than n elements of size bytes; it grows when n is a power of two. NULL without
+ * memory, and array is intact then.
+ */
+void *conf_grown(void *array, size_t n, size_t size);
+
+/* The message of conf_error_add(), or NULL without memory. */
+char *conf_error_text(const struct conf_where *where, const char *section, const char *key,
+		      const char *value, const char *fmt, va_list args)
+    __attribute__((format(printf, 5, 0)));
+
+/*
+ * Append a message, which is taken over. NULL stands for one that memory was lacking for: the
+ * list is never empty after this.
+ */
+void conf_errors_push(struct conf_errors *errors, char *text);
+
+#endif

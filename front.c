@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * front.c - see front.h. The namespace: one directory, one regular file for each section.
+ *
+ * The kernel decides above us whether weights can work at all. What is asked of it, and why:
+ *   FOPEN_DIRECT_IO                 every read and write comes to us as it is
+ *   FOPEN_PARALLEL_DIRECT_WRITES    writes of one file do not wait for each other in the kernel
+ *   FUSE_CAP_ASYNC_DIO              nor do those of one asynchronous client
+ *   max_background                  the kernel's own queue is FIFO over all files: keep it empty
+ *   timeouts of 0                   sizes, modes and names are what the last reload says
+ * Not asked for: write-back cache, locks (local ones work), poll, mmap on direct I/O.
+ */
+#include "front.h"
+#include "conf.h"
+#include "log.h"
+#include "request.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/fuse.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+/* Older headers do not have them yet. */
+#ifndef FOPEN_NOFLUSH
+#define FOPEN_NOFLUSH (1 << 5)
+#endif
+#ifndef FOPEN_PARALLEL_DIRECT_WRITES
+#define FOPEN_PARALLEL_DIRECT_WRITES (1 << 6)
+#endif
+
+#define MAX_BACKGROUND 65535U
+
+/* <xfs/xfs_fs.h>: how QEMU asks for the alignment of direct I/O before it tries. */
+struct xfs_dioattr {
+	uint32_t d_mem, d_miniosz, d_maxiosz;
+};
+#define XFS_IOC_DIOINFO _IOR('X', 30, struct xfs_dioattr)
+
+static struct front *front_of(fuse_req_t req)
+{
+	return fuse_req_userdata(req);
+}
+
+static struct file *file_of(fuse_req_t req, fuse_ino_t ino)
+{
+	return mount_by_id(front_of(req)->mount, ino);
+}
+
+static void fill_attr(const struct mount *mount, fuse_ino_t ino, const struct file *file,
+		      struct stat *ret_stat)
+{
+	*ret_stat = (struct stat){
+		.st_ino = ino,
+		.st_atim = mount->since,
+		.st_mtim = mount->since,
+		.st_ctim = mount->since,
+		.st_blksize = 4096,
+	};
+	if (!file) {
+		ret_stat->st_mode = S_IFDIR | 0755;
+		ret_stat->st_nlink = 2;
+		return;
+	}
+	ret_stat->st_mode = S_IFREG | file->mode;
+	ret_stat->st_nlink = file->removed ? 0 : 1;
+	ret_stat->st_uid = file->uid;
+	ret_stat->st_gid = file->gid;
+	ret_stat->st_size = (off_t)file->size_bytes;
+	ret_stat->st_blocks = (blkcnt_t)((file->size_bytes + 511) / 512);
+}
+
+static void op_init(void *userdata, struct fuse_conn_info *conn)
+{
+	struct front *front = userdata;
+	const unsigned refused = FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_ATOMIC_O_TRUNC |
+				 FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
+				 FUSE_CAP_SPLICE_MOVE | FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS |
+				 FUSE_CAP_AUTO_INVAL_DATA;
+
+	conn->want &= ~refused;
+	conn->want |= conn->capable & (FUSE_CAP_ASYNC_DIO | FUSE_CAP_ASYNC_READ |
+				       FUSE_CAP_PARALLEL_DIROPS);
+	if (conn->max_write > (unsigned)REQUEST_PAYLOAD_MAX)
+		conn->max_write = (unsigned)REQUEST_PAYLOAD_MAX;
+	conn->max_background = MAX_BACKGROUND;
+	conn->congestion_threshold = MAX_BACKGROUND;
+	front->max_write = conn->max_write;
+}
+
+static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	const struct mount *mount = front_of(req)->mount;
+	const struct file *file = parent == MOUNT_ROOT_ID ? mount_by_name(mount, name) : NULL;
+	struct fuse_entry_param entry = {0};
+
+	if (!file) {
+		fuse_reply_err(req, ENOENT);
+		return;
+	}
+	entry.ino = file->id;
+	fill_attr(mount, file->id, file, &entry.attr);
+	fuse_reply_entry(req, &entry);
+}
+
+static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	const struct file *file = file_of(req, ino);
+	struct stat attr;
+
+	(void)fi;
+	if (!file && ino != MOUNT_ROOT_ID) {
+		fuse_reply_err(req, ESTALE);
+		return;
+	}
+	fill_attr(front_of(req)->mount, ino, file, &attr);
+	fuse_reply_attr(req, &attr, 0);
+}
+
+/*
+ * Owner, mode and times are the configuration's: who sets them gets his way without effect, as tools
+ * that prepare a disk for a guest do. The size is the backing's.
+ */
+static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *want, int which,
+		       struct fuse_file_info *fi)
+{
+	const struct file *file = file_of(req, ino);
+	struct stat attr;
+
+	(void)fi;
+	if (!file) {
+		fuse_reply_err(req, ino == MOUNT_ROOT_ID ? EPERM : ESTALE);
+		return;
+	}
+	if ((which & FUSE_SET_ATTR_SIZE) && (uint64_t)want->st_size != file->size_bytes) {
+		fuse_reply_err(req, EPERM);
+		return;
+	}
+	fill_attr(front_of(req)->mount, ino, file, &attr);
+	fuse_reply_attr(req, &attr, 0);
+}
+
+/* libfuse 3.14.0 has no field for parallel writes, and later ones moved it: the raw reply. */
+static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct file *file = file_of(req, ino);
+	struct fuse_open_out out = {
+		.open_flags = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES | FOPEN_NOFLUSH,
+	};
+
+	if (!file || file->removed) {
+		fuse_reply_err(req, ENOENT);
+		return;
+	}
+	if (!file->backing) {
+		fuse_reply_err(req, ENXIO);
+		return;
+	}
+	if (file->readonly && (fi->flags & O_ACCMODE) != O_RDONLY) {
+		fuse_reply_err(req, EROFS);
+		return;
+	}
+	atomic_fetch_add(&file->opens, 1);
+	if (fuse_reply_buf(req, (const char *)&out, sizeof(out)) == -ENOENT)
+		atomic_fetch_sub(&file->opens, 1); /* the open was interrupted: no release will come */
+}
+
+static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct front *front = front_of(req);
+	struct file *file = file_of(req, ino);
+
+	(void)fi;
+	if (file && atomic_fetch_sub(&file->opens, 1) == 1 && file->removed)
+		atomic_store(&front->mount->garbage, true);
+	fuse_reply_err(req, 0);
+}
+
+/* Offsets are node ids, which stay valid whatever a reload adds or removes. */
+static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+		       struct fuse_file_info *fi)
+{
+	const struct mount *mount = front_of(req)->mount;
+	char *list = malloc(size);
+	size_t used = 0;
+
+	(void)fi;
+	if (ino != MOUNT_ROOT_ID || !list) {
+		free(list);
+		fuse_reply_err(req, list ? ENOTDIR : ENOMEM);
+		return;
+	}
+	for (uint64_t id = (uint64_t)offset + 1; id <= 2; id++) {
+		struct stat attr = {.st_ino = MOUNT_ROOT_ID, .st_mode = S_IFDIR};
+
+		used += fuse_add_direntry(req, list + used, size - used, id == 1 ? "." : "..", &attr,
+					  (off_t)id);
+	}
+	for (size_t i = 0; i < mount->n_files; i++) {
+		const struct file *file = mount->files[i];
+		struct stat attr = {.st_ino = file->id, .st_mode = S_IFREG};
+		size_t need;
+
+		if (file->id <= (uint64_t)offset)
+			continue;
+		need = fuse_add_direntry(req, list + used, size - used, file->name, &attr,
+					 (off_t)file->id);
+		if (need > size - used)
+			break;
+		used += need;
+	}
+	fuse_reply_buf(req, list, used);
+	free(list);
+}
+
+static void op_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+	const struct mount *mount = front_of(req)->mount;
+	struct statvfs st = {.f_bsize = 4096, .f_frsize = 4096, .f_namemax = 49};
+
+	(void)ino;
+	for (size_t i = 0; i < mount->n_files; i++)
+		st.f_blocks += mount->files[i]->size_bytes / 4096;
+	st.f_files = mount->n_files;
+	fuse_reply_statfs(req, &st);
+}
+
+/* Restricted ioctls: only those whose number says how much they return. */
+static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,
+		     struct fuse_file_info *fi, unsigned flags, const void *in, size_t in_size,
+		     size_t out_size)
+{
+	const struct file *file = file_of(req, ino);
+
+	(void)arg, (void)fi, (void)in, (void)in_size;
+	if (!file || !file->backing || (flags & FUSE_IOCTL_DIR)) {
+		fuse_reply_err(req, ENOTTY);
+	} else if (cmd == XFS_IOC_DIOINFO && out_size >= sizeof(struct xfs_dioattr)) {
+		struct xfs_dioattr dio = {
+			.d_mem = file->backing->memory_align,
+			.d_miniosz = file->backing->block_bytes,
+			.d_maxiosz = INT32_MAX & ~(file->backing->block_bytes - 1U),
+		};
+
+		fuse_reply_ioctl(req, 0, &dio, sizeof(dio));
+	} else if (cmd == BLKGETSIZE64 && out_size >= sizeof(uint64_t)) {
+		fuse_reply_ioctl(req, 0, &file->size_bytes, sizeof(file->size_bytes));
+	} else {
+		fuse_reply_err(req, ENOTTY);
+	}
+}
+
+/* Nothing in the mount can be created, renamed or removed. */
+static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
+{
+	(void)parent, (void)name, (void)mode, (void)rdev;
+	fuse_reply_err(req, EPERM);
+}
+
+static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+	(void)parent, (void)name, (void)mode;
+	fuse_reply_err(req, EPERM);
+}
+
+static void op_remove(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	(void)parent, (void)name;
+	fuse_reply_err(req, EPERM);
+}
+
+static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
+{
+	(void)target, (void)parent, (void)name;
+	fuse_reply_err(req, EPERM);
+}
+
+static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
+		      const char *new_name, unsigned int flags)
+{
+	(void)parent, (void)name, (void)new_parent, (void)new_name, (void)flags;
+	fuse_reply_err(req, EPERM);
+}
+
+static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char *new_name)
+{
+	(void)ino, (void)new_parent, (void)new_name;
+	fuse_reply_err(req, EPERM);
+}
+
+static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+		      struct fuse_file_info *fi)
+{
+	(void)parent, (void)name, (void)mode, (void)fi;
+	fuse_reply_err(req, EPERM);
+}
+
+static const struct fuse_lowlevel_ops operations = {
+	.init = op_init,
+	.lookup = op_lookup,
+	.getattr = op_getattr,
+	.setattr = op_setattr,
+	.open = op_open,
+	.release = op_release,
+	.readdir = op_readdir,
+	.statfs = op_statfs,
+	.ioctl = op_ioctl,
+	.mknod = op_mknod,
+	.mkdir = op_mkdir,
+	.unlink = op_remove,
+	.rmdir = op_remove,
+	.symlink = op_symlink,
+	.rename = op_rename,
+	.link = op_link,
+	.create = op_create,
+};
+
+/* ---- mount and sessions ---- */
+
+static struct fuse_session *session_new(struct front *front, const char *options)
+{
+	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+	struct fuse_session *session = NULL;
+
+	if (!fuse_opt_add_arg(&args, "fuseband") && (!front->debug || !fuse_opt_add_arg(&args, "-d")) &&
+	    (!options || (!fuse_opt_add_arg(&args, "-o") && !fuse_opt_add_arg(&args, options))))
+		session = fuse_session_new(&args, &operations, sizeof(operations), front);
+	fuse_opt_free_args(&args);
+	return session;
+}
+
+/* The answer to INIT goes out through the first session; the others' is refused, which is fine. */
+static void process_init(struct front *front, struct fuse_session *session)
+{
+	struct fuse_buf buf = {.mem = front->init, .size = front->init_bytes};
+
+	fuse_session_process_buf(session, &buf);
+}
+
+int front_mount(struct mount *mount, const char *mountpoint, const char *options, bool debug,
+		struct front **ret_front)
+{
+	struct front *front = calloc(1, sizeof(*front));
+	char all[1024];
+	ssize_t n;
+	int len, r = -EINVAL;
+
+	if (!front)
+		return -ENOMEM;
+	front->mount = mount;
+	front->debug = debug;
+	front->mountpoint = strdup(mountpoint);
+	len = snprintf(all, sizeof(all), "fsname=fuseband,subtype=fuseband,default_permissions%s%s%s",
+		       geteuid() ? "" : ",allow_other", options ? "," : "", options ? options : "");
+	if (!front->mountpoint || len >= (int)sizeof(all))
+		goto fail;
+	front->session = session_new(front, all);
+	if (!front->session || fuse_session_mount(front->session, mountpoint))
+		goto fail;
+	front->fd = fuse_session_fd(front->session);
+	do
+		n = read(front->fd, front->init, sizeof(front->init));
+	while (n < 0 && (errno == EINTR || errno == EAGAIN));
+	if (n < 0) {
+		r = -errno;
+		fuse_session_unmount(front->session);
+		goto fail;
+	}
+	front->init_bytes = (size_t)n;
+	process_init(front, front->session);
+	*ret_front = front;
+	return 0;
+fail:
+	front_free(front);
+	return r;
+}
+
+void front_unmount(struct front *front)
+{
+	fuse_session_unmount(front->session);
+}
+
+void front_free(struct front *front)
+{
+	if (!front)
+		return;
+	if (front->session)
+		fuse_session_destroy(front->session);
+	free(front->mountpoint);
+	free(front);
+}
+
+int front_session_open(struct front *front, struct front_session *ret_session)
+{
+	struct front_session session = {0};
+	uint32_t source = (uint32_t)front->fd;
+	char name[32];
+	int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0)
+		return -errno;
+	if (ioctl(fd, FUSE_DEV_IOC_CLONE, &source)) {
+		int r = -errno;
+
+		close(fd);
+		return r;
+	}
+	session.session = session_new(front, NULL);
+	snprintf(name, sizeof(name), "/dev/fd/%d", fd);
+	if (!session.session || fuse_session_mount(session.session, name)) {
+		if (session.session)
+			fuse_session_destroy(session.session);
+		close(fd);
+		return -ENOMEM;
+	}
+	session.fd = fd;
+	process_init(front, session.session);
+	*ret_session = session;
+	return 0;
+}
+
+void front_session_close(struct front_session *session)
+{
+	fuse_session_destroy(session->session); /* closes the clone */
+	session->session = NULL;
+}
+
+void front_process(struct front_session *session, char *header, size_t n)
+{
+	struct fuse_buf buf = {.mem = header, .size = n};
+
+	fuse_session_process_buf(session->session, &buf);
+}

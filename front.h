@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * front.h - the mount towards the kernel: session, negotiation, namespace.
+ *
+ * libfuse mounts, negotiates and answers everything that does not go to a disk, through its
+ * low-level operations. Each worker has a clone of the /dev/fuse descriptor and a libfuse session on
+ * it, as an answer must go out where the request came in. Who holds the mount (front_mount) and
+ * who serves it (front_session) share a descriptor and the saved INIT request only, so that they
+ * can be different processes.
+ */
+#ifndef FUSEBAND_FRONT_H
+#define FUSEBAND_FRONT_H
+
+#define FUSE_USE_VERSION 314
+#include <fuse_lowlevel.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include "mount.h"
+
+#define FRONT_INIT_MAX 8192U /* the kernel refuses to read INIT into less */
+
+struct front {
+	struct fuse_session *session; /* made the mount, answers INIT, unmounts */
+	int fd;			      /* /dev/fuse */
+	char *mountpoint;
+	struct mount *mount;
+	bool debug;
+	_Atomic bool *unmounted;      /* set by whoever sees it */
+	char init[FRONT_INIT_MAX];
+	size_t init_bytes;
+	unsigned max_write; /* negotiated */
+};
+
+/* One worker's. */
+struct front_session {
+	struct fuse_session *session;
+	int fd; /* clone, non-blocking */
+};
+
+/*
+ * Mount and negotiate. options: as after -o, or NULL. Returns 0, or -errno after
+ * telling why on stderr (libfuse's own words).
+ */
+int front_mount(struct mount *mount, const char *mountpoint, const char *options, bool debug,
+		struct front **ret_front);
+/* Unmount, lazily if it is in use; the rest of the requests is aborted by the kernel. */
+void front_unmount(struct front *front);
+void front_free(struct front *front); /* NULL is fine */
+
+int front_session_open(struct front *front, struct front_session *ret_session);
+void front_session_close(struct front_session *session);
+
+/* A request that is not request.h's. header: as read from session->fd. */
+void front_process(struct front_session *session, char *header, size_t n);
+
+#endif

@@ -1,0 +1,655 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fuseband.c - arguments, order of start and stop, signals, reload.
+ *
+ *   arguments -> conf (text, then checked) -> plan (opened, claimed) -> mount -> workers
+ *
+ * Going to the background forks first and keeps stderr until the mount serves, so that foreground and
+ * background fail in the same words and with the same status. The main thread then only waits for
+ * signals; all of a reload but the switch-over happens while the workers work.
+ */
+#include "conf.h"
+#include "front.h"
+#include "log.h"
+#include "mount.h"
+#include "plan.h"
+#include "status.h"
+#include "worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/sysinfo.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef FUSEBAND_VERSION
+#define FUSEBAND_VERSION "0"
+#endif
+
+#define DEFAULT_CONFIG "/etc/ioband.ini"
+#define DEFAULT_PIDFILE "/run/fuseband.pid"
+
+enum { EXIT_COULD_NOT_RUN = 1, EXIT_USAGE = 2 };
+
+#define STOP_NS UINT64_C(10000000000) /* how long queued requests may take to finish */
+#define STOP_POLL_MS 5
+#define WORKERS_AUTO_MAX 2L
+
+struct options {
+	const char *config;	/* as given, for messages */
+	char *config_path;	/* absolute, for reloads */
+	const char *pidfile;	/* NULL: none asked for */
+	const char *mountpoint;
+	char *mount_options; /* after -o, joined by commas, or NULL */
+	bool foreground, debug, check;
+};
+
+struct daemon {
+	struct options options;
+	char *mountpoint; /* absolute */
+	struct mount *mount;
+	struct front *front;
+	struct crew *crew;
+	unsigned workers_configured;
+	int signal_fd;
+	int pidfile_fd;
+	char *pidfile_path;
+	int ready_fd; /* of the waiting foreground process, or -1 */
+};
+
+static const char usage_text[] =
+	"usage: fuseband [-c FILE] [-f] [-d] [-o OPT[,OPT...]] [-p PIDFILE] MOUNTPOINT\n"
+	"       fuseband FILE MOUNTPOINT [-o OPT[,OPT...]]\n"
+	"       fuseband --check [-c FILE] [MOUNTPOINT]\n"
+	"       fuseband --help | --version | --help-config\n";
+
+static const char help_text[] =
+	"\n"
+	"Exposes each disk partition or image named in FILE as a file below MOUNTPOINT and shares\n"
+	"the physical disks below them by weight.\n"
+	"\n"
+	"  -c FILE          configuration (default " DEFAULT_CONFIG "); FILE.d/*.ini is read, too\n"
+	"  -f               stay in the foreground, log to stderr\n"
+	"  -d               like -f, and log every request that libfuse handles\n"
+	"  -o OPT[,OPT...]  mount options, as for mount(8)\n"
+	"  -p PIDFILE       write the process id there (default in the background, as root:\n"
+	"                   " DEFAULT_PIDFILE ")\n"
+	"  --check          check FILE and what it names, print the plan, mount nothing\n"
+	"  --help-config    every key of FILE\n"
+	"  --version, --help\n"
+	"\n"
+	"Signals: HUP reload FILE, TERM or INT stop, USR1 log a status.\n"
+	"Exit status: 0 success, 1 could not run, 2 wrong usage or configuration.\n";
+
+static int usage_error(const char *what, const char *which)
+{
+	fprintf(stderr, "fuseband: %s%s\n%s", what, which, usage_text);
+	return EXIT_USAGE;
+}
+
+/* ---- arguments ---- */
+
+/* fstab's own options mean nothing to FUSE. */
+static bool option_is_for_fstab(const char *option)
+{
+	static const char *const names[] = {"defaults", "auto",	  "noauto", "nofail", "_netdev",
+					    "user",	"nouser", "users",  "owner",  "group"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (!strcmp(option, names[i]))
+			return true;
+	return !strncmp(option, "x-", 2) || !strncmp(option, "comment=", 8);
+}
+
+static int add_mount_options(struct options *options, const char *list)
+{
+	char *copy = strdup(list), *rest = copy, *option;
+
+	if (!copy)
+		return -ENOMEM;
+	while ((option = strsep(&rest, ","))) {
+		char *joined;
+
+		if (!*option || option_is_for_fstab(option))
+			continue;
+		if (asprintf(&joined, "%s%s%s", options->mount_options ? options->mount_options : "",
+			     options->mount_options ? "," : "", option) < 0) {
+			free(copy);
+			return -ENOMEM;
+		}
+		free(options->mount_options);
+		options->mount_options = joined;
+	}
+	free(copy);
+	return 0;
+}
+
+/* 0: go on. -1: done, with success. Else the exit status. */
+static int parse_arguments(int argc, char **argv, struct options *options)
+{
+	enum { OPT_CHECK = 256, OPT_HELP, OPT_VERSION, OPT_HELP_CONFIG };
+	static const struct option longs[] = {
+		{"check", no_argument, NULL, OPT_CHECK},
+		{"help", no_argument, NULL, OPT_HELP},
+		{"version", no_argument, NULL, OPT_VERSION},
+		{"help-config", no_argument, NULL, OPT_HELP_CONFIG},
+		{0},
+	};
+	int option, n;
+
+	opterr = 0;
+	while ((option = getopt_long(argc, argv, "c:fdo:p:h", longs, NULL)) != -1) {
+		switch (option) {
+		case 'c':
+			options->config = optarg;
+			break;
+		case 'd':
+			options->debug = true;
+			/* fall through */
+		case 'f':
+			options->foreground = true;
+			break;
+		case 'o':
+			if (add_mount_options(options, optarg))
+				return EXIT_COULD_NOT_RUN;
+			break;
+		case 'p':
+			options->pidfile = optarg;
+			break;
+		case OPT_CHECK:
+			options->check = true;
+			break;
+		case 'h':
+		case OPT_HELP:
+			printf("%s%s", usage_text, help_text);
+			return -1;
+		case OPT_VERSION:
+			printf("fuseband %s (libfuse %s)\n", FUSEBAND_VERSION, fuse_pkgversion());
+			return -1;
+		case OPT_HELP_CONFIG:
+			conf_help(stdout);
+			return -1;
+		default:
+			return usage_error("unknown option or missing argument: ", argv[optind - 1]);
+		}
+	}
+	n = argc - optind;
+	if (n == 2 && !options->config)
+		options->config = argv[optind++];
+	else if (n > 1)
+		return usage_error("too many arguments: ", argv[optind + 1]);
+	if (optind < argc)
+		options->mountpoint = argv[optind];
+	else if (!options->check)
+		return usage_error("no mount point", "");
+	if (!options->config)
+		options->config = DEFAULT_CONFIG;
+	return 0;
+}
+
+/* ---- configuration ---- */
+
+static void print_errors(const struct conf_errors *errors, bool to_log)
+{
+	for (size_t i = 0; i < errors->n; i++)
+		if (to_log)
+			log_error("%s", errors->list[i].text);
+		else
+			fprintf(stderr, "fuseband: %s\n", errors->list[i].text);
+}
+
+static int load(const char *config, const char *mountpoint, const struct plan_running *running,
+		size_t n_running, enum plan_purpose purpose, struct conf_errors *errors,
+		struct conf_errors *notes, struct plan **ret_plan)
+{
+	struct conf_text text = {0};
+	struct conf *conf = NULL;
+	int r = conf_read(config, errors, &text);
+
+	if (r)
+		return r;
+	r = conf_parse(&text, errors, &conf);
+	conf_text_free(&text);
+	if (r)
+		return r;
+	return plan_make(conf, mountpoint, running, n_running, purpose, &disks_system, errors, notes,
+			 ret_plan);
+}
+
+static int check(const struct options *options)
+{
+	struct conf_errors errors = {0}, notes = {0};
+	struct plan *plan = NULL;
+	char *mountpoint = options->mountpoint ? realpath(options->mountpoint, NULL) : NULL;
+	int r = load(options->config, mountpoint, NULL, 0, PLAN_CHECK, &errors, &notes, &plan);
+
+	print_errors(&errors, false);
+	if (!r) {
+		plan_print(plan, stdout);
+		for (size_t i = 0; i < notes.n; i++)
+			printf("%s\n", notes.list[i].text);
+	}
+	plan_free(plan);
+	conf_errors_free(&errors);
+	conf_errors_free(&notes);
+	free(mountpoint);
+	return r ? EXIT_USAGE : 0;
+}
+
+static uint64_t memory_cap(const struct conf *conf)
+{
+	struct sysinfo info;
+
+	if (conf->main.memory_bytes)
+		return conf->main.memory_bytes;
+	if (sysinfo(&info))
+		return UINT64_C(256) << 20;
+	return (uint64_t)info.totalram * info.mem_unit / 4;
+}
+
+static void set_log_level(const struct daemon *d, const struct conf *conf)
+{
+	static const enum log_level levels[] = {
+		[CONF_LEVEL_ERROR] = LOG_LEVEL_ERROR,
+		[CONF_LEVEL_WARNING] = LOG_LEVEL_WARNING,
+		[CONF_LEVEL_INFO] = LOG_LEVEL_INFO,
+		[CONF_LEVEL_DEBUG] = LOG_LEVEL_DEBUG,
+	};
+
+	log_set_level(d->options.debug ? LOG_LEVEL_DEBUG : levels[conf->main.log_level]);
+}
+
+static void reload(struct daemon *d)
+{
+	struct conf_errors errors = {0}, notes = {0};
+	struct plan_running *running = NULL;
+	struct plan *plan = NULL;
+	size_t n_running = 0;
+	int r = mount_running(d->mount, &running, &n_running);
+
+	if (!r)
+		r = load(d->options.config_path, d->mountpoint, running, n_running, PLAN_RUN, &errors,
+			 &notes, &plan);
+	if (!r) {
+		crew_park(d->crew);
+		r = mount_apply(d->mount, plan, &errors);
+		if (!r)
+			d->crew->memory_bytes = memory_cap(plan->conf);
+		crew_resume(d->crew);
+	}
+	print_errors(&errors, true);
+	if (r) {
+		log_error("reload refused: the running configuration stays as it is");
+	} else {
+		set_log_level(d, plan->conf);
+		if (plan->conf->main.workers != d->workers_configured)
+			log_warning("a changed number of workers takes effect at the next start");
+		log_info("reloaded: generation %llu, %zu files",
+			 (unsigned long long)d->mount->generation, d->mount->n_files);
+	}
+	plan_free(plan);
+	free(running);
+	conf_errors_free(&errors);
+	conf_errors_free(&notes);
+}
+
+/* ---- start ---- */
+
+/* Thousands of files are thousands of descriptors. */
+static void raise_limits(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == limit.rlim_max)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static int find_mountpoint(struct daemon *d)
+{
+	const char *path = d->options.mountpoint;
+	struct stat st;
+
+	d->mountpoint = realpath(path, NULL);
+	if (!d->mountpoint || stat(d->mountpoint, &st)) {
+		if (errno == ENOTCONN)
+			fprintf(stderr,
+				"fuseband: %s: a dead FUSE mount is in the way: fusermount3 -uz %s\n",
+				path, path);
+		else
+			fprintf(stderr, "fuseband: %s: %s\n", path, strerror(errno));
+		return EXIT_USAGE;
+	}
+	if (!S_ISDIR(st.st_mode)) {
+		fprintf(stderr, "fuseband: %s: the mount point is not a directory\n", path);
+		return EXIT_USAGE;
+	}
+	return 0;
+}
+
+/* Locked as long as we live, so that a stale one can be told from one in use. */
+static int write_pidfile(struct daemon *d)
+{
+	bool given = d->options.pidfile != NULL;
+	const char *path = given ? d->options.pidfile : DEFAULT_PIDFILE;
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	char text[32];
+	int fd, n;
+
+	if (!given && (d->options.foreground || geteuid()))
+		return 0;
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+	if (fd < 0 || fcntl(fd, F_OFD_SETLK, &lock)) {
+		bool in_use = fd >= 0 && (errno == EAGAIN || errno == EACCES);
+
+		fprintf(stderr, "fuseband: pid file %s: %s%s\n", path,
+			in_use ? "is in use by another fuseband" : strerror(errno),
+			given ? "" : "; this one goes without, use -p");
+		if (fd >= 0)
+			close(fd);
+		return given ? EXIT_COULD_NOT_RUN : 0;
+	}
+	n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
+	if (ftruncate(fd, 0) || pwrite(fd, text, (size_t)n, 0) != n) {
+		fprintf(stderr, "fuseband: pid file %s: %s\n", path, strerror(errno));
+		close(fd);
+		return EXIT_COULD_NOT_RUN;
+	}
+	d->pidfile_fd = fd;
+	d->pidfile_path = realpath(path, NULL);
+	return 0;
+}
+
+static int block_signals(struct daemon *d)
+{
+	static const int list[] = {SIGHUP, SIGTERM, SIGINT, SIGUSR1, SIGUSR2};
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++)
+		sigaddset(&set, list[i]);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	d->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return d->signal_fd < 0 ? -errno : 0;
+}
+
+static unsigned worker_count(const struct conf *conf)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (conf->main.workers)
+		return conf->main.workers;
+	return cpus < 1 ? 1 : (unsigned)(cpus < WORKERS_AUTO_MAX ? cpus : WORKERS_AUTO_MAX);
+}
+
+/* Everything until requests are served. Returns an exit status; what was made is in d. */
+static int start(struct daemon *d)
+{
+	struct conf_errors errors = {0}, notes = {0};
+	struct plan *plan = NULL;
+	int r = find_mountpoint(d), status = EXIT_COULD_NOT_RUN;
+
+	if (r)
+		return r;
+	raise_limits();
+	r = load(d->options.config, d->mountpoint, NULL, 0, PLAN_RUN, &errors, &notes, &plan);
+	if (r) {
+		status = EXIT_USAGE;
+		goto out;
+	}
+	d->options.config_path = realpath(d->options.config, NULL);
+	set_log_level(d, plan->conf);
+	d->workers_configured = plan->conf->main.workers;
+	d->mount = mount_new();
+	if (!d->options.config_path || !d->mount || mount_apply(d->mount, plan, &errors))
+		goto out;
+	r = block_signals(d);
+	if (r) {
+		fprintf(stderr, "fuseband: signalfd: %s\n", strerror(-r));
+		goto out;
+	}
+	if (write_pidfile(d))
+		goto out;
+	r = front_mount(d->mount, d->mountpoint, d->options.mount_options, d->options.debug, &d->front);
+	if (r) {
+		fprintf(stderr, "fuseband: %s: cannot mount%s%s\n", d->mountpoint,
+			r == -EINVAL ? "" : ": ", r == -EINVAL ? "" : strerror(-r));
+		goto out;
+	}
+	r = crew_create(d->mount, d->front, worker_count(plan->conf), memory_cap(plan->conf), &d->crew);
+	if (!r)
+		r = crew_start(d->crew);
+	if (r) {
+		fprintf(stderr, "fuseband: cannot start: %s\n", strerror(-r));
+		goto out;
+	}
+	status = 0;
+out:
+	print_errors(&errors, false);
+	plan_free(plan);
+	conf_errors_free(&errors);
+	conf_errors_free(&notes);
+	return status;
+}
+
+/* Cut the ties to whoever started us, and tell that we serve. */
+static void detach(struct daemon *d)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	char status = 0;
+	ssize_t n;
+
+	log_to_syslog();
+	if (chdir("/"))
+		log_warning("cannot go to /: %s", strerror(errno));
+	for (int fd = 0; fd <= 2 && null >= 0; fd++)
+		dup2(null, fd);
+	if (null > 2)
+		close(null);
+	n = write(d->ready_fd, &status, 1);
+	(void)n;
+	close(d->ready_fd);
+	d->ready_fd = -1;
+}
+
+/* In the foreground process: wait until the mount serves or has failed. Returns the exit status. */
+static int wait_until_ready(int fd, pid_t child)
+{
+	char status;
+	ssize_t n;
+	int wait_status;
+
+	do
+		n = read(fd, &status, 1);
+	while (n < 0 && errno == EINTR);
+	if (n == 1)
+		return status;
+	if (waitpid(child, &wait_status, 0) == child && WIFEXITED(wait_status))
+		return WEXITSTATUS(wait_status);
+	fprintf(stderr, "fuseband: died while it started\n");
+	return EXIT_COULD_NOT_RUN;
+}
+
+/* ---- stop ---- */
+
+static void log_open_files(const struct mount *mount)
+{
+	for (size_t i = 0; i < mount->n_files + mount->n_orphans; i++) {
+		const struct file *file = i < mount->n_files ? mount->files[i]
+							     : mount->orphans[i - mount->n_files];
+
+		if (atomic_load(&file->opens))
+			log_warning("%s is still open: its users get errors from now on", file->name);
+	}
+}
+
+static uint64_t monotonic_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
+}
+
+/* Let what was read finish: until it has, STOP_NS have passed, or a second signal. */
+static void drain(struct daemon *d)
+{
+	uint64_t until = monotonic_ns() + STOP_NS;
+	unsigned left;
+
+	crew_drain(d->crew);
+	crew_park(d->crew); /* from here on nobody reads */
+	crew_resume(d->crew);
+	while ((left = crew_unanswered(d->crew)) && monotonic_ns() < until) {
+		struct pollfd pfd = {.fd = d->signal_fd, .events = POLLIN};
+		struct signalfd_siginfo info;
+
+		if (poll(&pfd, 1, STOP_POLL_MS) > 0 &&
+		    read(d->signal_fd, &info, sizeof(info)) == sizeof(info) &&
+		    (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT))
+			break;
+	}
+	crew_park(d->crew);
+	left = crew_unanswered(d->crew);
+	if (left)
+		log_error("%u requests did not finish and are answered with an error", left);
+	crew_abandon(d->crew);
+}
+
+static int stop(struct daemon *d)
+{
+	unsigned left = 0;
+
+	if (d->crew && d->front) {
+		if (!atomic_load(&d->crew->unmounted)) {
+			drain(d);
+			log_open_files(d->mount);
+		}
+		left = crew_unanswered(d->crew);
+	}
+	if (d->front)
+		front_unmount(d->front);
+	crew_destroy(d->crew);
+	if (d->pidfile_path)
+		unlink(d->pidfile_path);
+	if (d->pidfile_fd >= 0)
+		close(d->pidfile_fd);
+	if (left) /* the kernel may still be writing to our memory */
+		_exit(EXIT_COULD_NOT_RUN);
+	front_free(d->front);
+	mount_free(d->mount);
+	if (d->signal_fd >= 0)
+		close(d->signal_fd);
+	free(d->pidfile_path);
+	free(d->mountpoint);
+	free(d->options.config_path);
+	free(d->options.mount_options);
+	return 0;
+}
+
+/* ---- run ---- */
+
+/* True: stop now. */
+static bool on_signal(struct daemon *d, uint32_t signo)
+{
+	switch (signo) {
+	case SIGHUP:
+		reload(d);
+		return false;
+	case SIGUSR1:
+		status_log(d->mount);
+		return false;
+	case SIGUSR2:
+		log_warning("upgrade in place is not supported yet");
+		return false;
+	default:
+		log_info("stopping");
+		return true;
+	}
+}
+
+static void on_event(struct daemon *d)
+{
+	uint64_t n;
+	ssize_t r = read(d->crew->event_fd, &n, sizeof(n));
+
+	(void)r;
+	if (atomic_load(&d->mount->garbage)) {
+		crew_park(d->crew);
+		mount_collect(d->mount);
+		crew_resume(d->crew);
+	}
+}
+
+static void run(struct daemon *d)
+{
+	struct pollfd fds[2] = {
+		{.fd = d->signal_fd, .events = POLLIN},
+		{.fd = d->crew->event_fd, .events = POLLIN},
+	};
+	struct signalfd_siginfo info;
+
+	log_info("serving %zu files at %s", d->mount->n_files, d->mountpoint);
+	for (;;) {
+		if (poll(fds, 2, -1) < 0)
+			continue;
+		if (fds[1].revents)
+			on_event(d);
+		if (atomic_load(&d->crew->unmounted)) {
+			log_info("unmounted");
+			return;
+		}
+		while (read(d->signal_fd, &info, sizeof(info)) == sizeof(info))
+			if (on_signal(d, info.ssi_signo))
+				return;
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct daemon d = {.signal_fd = -1, .pidfile_fd = -1, .ready_fd = -1};
+	int status = parse_arguments(argc, argv, &d.options);
+
+	if (status)
+		return status < 0 ? 0 : status;
+	if (d.options.check) {
+		status = check(&d.options);
+		free(d.options.mount_options);
+		return status;
+	}
+	if (!d.options.foreground) {
+		int ends[2];
+		pid_t child;
+
+		if (pipe2(ends, O_CLOEXEC) || (child = fork()) < 0) {
+			fprintf(stderr, "fuseband: %s\n", strerror(errno));
+			return EXIT_COULD_NOT_RUN;
+		}
+		if (child) {
+			close(ends[1]);
+			return wait_until_ready(ends[0], child);
+		}
+		close(ends[0]);
+		d.ready_fd = ends[1];
+		setsid();
+	}
+	status = start(&d);
+	if (!status) {
+		if (d.ready_fd >= 0)
+			detach(&d);
+		run(&d);
+	}
+	stop(&d);
+	return status;
+}

@@ -1,0 +1,668 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mount.c - see mount.h.
+ *
+ * mount_apply() has three steps, so that it either happens or does not: find out which running
+ * disk and file each planned one is (and refuse what cannot be), make all that is new, then switch over.
+ */
+#include "mount.h"
+#include "log.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- looking up ---- */
+
+static size_t slot_of(const struct mount *mount, uint64_t id)
+{
+	return (size_t)(id * UINT64_C(0x9e3779b97f4a7c15) >> 32) & (mount->table_size - 1);
+}
+
+struct file *mount_by_id(const struct mount *mount, uint64_t id)
+{
+	struct file *file;
+
+	if (!mount->table_size)
+		return NULL;
+	for (size_t slot = slot_of(mount, id); (file = mount->table[slot]);
+	     slot = (slot + 1) & (mount->table_size - 1))
+		if (file->id == id)
+			return file;
+	return NULL;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	const struct file *const *x = a, *const *y = b;
+
+	return strcmp((*x)->name, (*y)->name);
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+	const struct file *const *x = a, *const *y = b;
+
+	return ((*x)->id > (*y)->id) - ((*x)->id < (*y)->id);
+}
+
+static int compare_name_to_file(const void *name, const void *file)
+{
+	const struct file *const *f = file;
+
+	return strcmp(name, (*f)->name);
+}
+
+struct file *mount_by_name(const struct mount *mount, const char *name)
+{
+	struct file **found;
+
+	if (!mount->n_files)
+		return NULL;
+	found = bsearch(name, mount->by_name, mount->n_files, sizeof(*found), compare_name_to_file);
+	return found ? *found : NULL;
+}
+
+/* ---- files and disks ---- */
+
+static void file_free(struct file *file)
+{
+	if (!file)
+		return;
+	assert(!file->active);
+	if (file->leaf) {
+		pthread_mutex_lock(&file->disk->lock);
+		fbs_drop(file->disk->fbs, file->leaf);
+		pthread_mutex_unlock(&file->disk->lock);
+	}
+	backing_unref(file->backing);
+	backing_claim_unref(file->claim);
+	free(file->name);
+	free(file->path);
+	free(file->device);
+	free(file);
+}
+
+static void disk_free(struct disk *disk)
+{
+	if (!disk)
+		return;
+	for (size_t i = 0; i < disk->n_groups; i++)
+		free(disk->groups[i].name);
+	free(disk->groups);
+	free(disk->leaves);
+	free(disk->name);
+	fbs_destroy(disk->fbs);
+	pthread_mutex_destroy(&disk->lock);
+	free(disk);
+}
+
+static struct fbs_params params_of(const struct conf_device *conf)
+{
+	static const enum fbs_policy policies[] = {
+		[CONF_POLICY_COST] = FBS_POLICY_COST,
+		[CONF_POLICY_WEIGHT] = FBS_POLICY_WEIGHT,
+		[CONF_POLICY_WEIGHT_IOSIZE] = FBS_POLICY_IOSIZE,
+	};
+
+	if (!conf)
+		return (struct fbs_params){.policy = FBS_POLICY_COST};
+	return (struct fbs_params){
+		.policy = policies[conf->policy],
+		.io_throttle = conf->io_throttle,
+		.capability = {.read_iops = conf->read_iops,
+			       .write_iops = conf->write_iops,
+			       .read_bps = conf->read_bps,
+			       .write_bps = conf->write_bps},
+	};
+}
+
+static struct disk *disk_new(const struct plan_disk *planned)
+{
+	struct fbs_params params = params_of(planned->conf);
+	struct disk *disk = calloc(1, sizeof(*disk));
+
+	if (!disk)
+		return NULL;
+	pthread_mutex_init(&disk->lock, NULL);
+	disk->fbs = fbs_create(&params);
+	disk->name = strdup(planned->name);
+	disk->leaves = calloc(planned->n_leaves + 1, sizeof(*disk->leaves));
+	if (!disk->fbs || !disk->name || !disk->leaves) {
+		disk_free(disk);
+		return NULL;
+	}
+	memcpy(disk->leaves, planned->leaves, planned->n_leaves * sizeof(*disk->leaves));
+	disk->n_leaves = planned->n_leaves;
+	return disk;
+}
+
+/* The node of a group below this disk, made with its ancestors if need be. NULL: no memory. */
+static struct fbs_node *group_node(struct disk *disk, const struct conf *conf, int index)
+{
+	const struct conf_group *group;
+	struct disk_group *list;
+	struct fbs_node *parent, *node;
+	char *name;
+
+	if (index < 0)
+		return fbs_root(disk->fbs);
+	group = &conf->groups[index];
+	for (size_t i = 0; i < disk->n_groups; i++)
+		if (!strcmp(disk->groups[i].name, group->name))
+			return disk->groups[i].node;
+	parent = group_node(disk, conf, group->parent);
+	list = realloc(disk->groups, (disk->n_groups + 1) * sizeof(*list));
+	if (!list || !parent)
+		return NULL;
+	disk->groups = list;
+	name = strdup(group->name);
+	node = name ? fbs_add_group(disk->fbs, parent, group->weight) : NULL;
+	if (!node) {
+		free(name);
+		return NULL;
+	}
+	list[disk->n_groups++] = (struct disk_group){name, node};
+	return node;
+}
+
+static struct file *file_new(const struct conf *conf, const struct plan_file *planned,
+			     struct disk *disk)
+{
+	const struct conf_file *section = planned->conf;
+	struct file *file = calloc(1, sizeof(*file));
+	struct fbs_node *parent;
+
+	if (!file)
+		return NULL;
+	file->flush_waiting_end = &file->flush_waiting;
+	file->backing = planned->backing ? backing_ref(planned->backing) : NULL;
+	if (planned->claim) {
+		file->claim = planned->claim;
+		file->claim->refs++;
+	}
+	file->disk = disk;
+	file->name = strdup(section->name);
+	file->path = strdup(section->path);
+	file->device = section->device >= 0 ? strdup(conf->devices[section->device].name) : NULL;
+	if (disk) {
+		parent = group_node(disk, conf, section->parent);
+		file->leaf = parent ? fbs_add_leaf(disk->fbs, parent, section->weight) : NULL;
+	}
+	if (!file->name || !file->path || (section->device >= 0 && !file->device) ||
+	    (disk && !file->leaf)) {
+		file_free(file);
+		return NULL;
+	}
+	return file;
+}
+
+struct mount *mount_new(void)
+{
+	struct mount *mount = calloc(1, sizeof(*mount));
+
+	if (!mount)
+		return NULL;
+	mount->next_id = MOUNT_FIRST_ID;
+	clock_gettime(CLOCK_REALTIME, &mount->since);
+	return mount;
+}
+
+void mount_free(struct mount *mount)
+{
+	if (!mount)
+		return;
+	for (size_t i = 0; i < mount->n_files; i++)
+		file_free(mount->files[i]);
+	for (size_t i = 0; i < mount->n_orphans; i++)
+		file_free(mount->orphans[i]);
+	for (size_t i = 0; i < mount->n_disks; i++)
+		disk_free(mount->disks[i]);
+	free(mount->files);
+	free(mount->by_name);
+	free(mount->orphans);
+	free(mount->table);
+	free(mount->disks);
+	free(mount);
+}
+
+int mount_running(const struct mount *mount, struct plan_running **ret_list, size_t *ret_n)
+{
+	size_t n = mount->n_files + mount->n_orphans;
+	struct plan_running *list = calloc(n + 1, sizeof(*list));
+
+	if (!list)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		const struct file *file = i < mount->n_files ? mount->files[i]
+							     : mount->orphans[i - mount->n_files];
+
+		list[i] = (struct plan_running){
+			.name = file->name,
+			.backing = file->backing,
+			.claim = file->claim,
+			.path = file->path,
+			.offset_bytes = file->spec_offset_bytes,
+			.size_bytes = file->spec_size_bytes,
+			.device = file->device,
+			.readonly = file->readonly,
+			.buffered = file->buffered,
+			.removed = file->removed,
+			.opens = atomic_load(&file->opens),
+		};
+	}
+	*ret_list = list;
+	*ret_n = n;
+	return 0;
+}
+
+/* ---- a new plan ---- */
+
+/* What a plan means for what runs; everything made for it is here until it is switched over. */
+struct change {
+	struct mount *mount;
+	const struct plan *plan;
+	struct disk **disks;	/* of plan->disks */
+	bool *new_disk;
+	struct file **files;	/* of plan->files */
+	bool *new_file;
+	struct file **list, **by_name, **orphans, **table;
+	struct disk **all_disks;
+	size_t table_size;
+};
+
+static bool shares_leaf(const struct disk *disk, const struct plan_disk *planned)
+{
+	for (size_t i = 0; i < disk->n_leaves; i++)
+		for (size_t j = 0; j < planned->n_leaves; j++)
+			if (disk->leaves[i] == planned->leaves[j])
+				return true;
+	return false;
+}
+
+static bool taken(const struct change *c, const struct disk *disk)
+{
+	for (size_t i = 0; i < c->plan->n_disks; i++)
+		if (c->disks[i] == disk)
+			return true;
+	return false;
+}
+
+/* The running disk of a planned one: that of its open files, else of any, else by hardware. */
+static void match_disks(struct change *c)
+{
+	const struct plan *plan = c->plan;
+
+	for (unsigned pass = 0; pass < 2; pass++)
+		for (size_t i = 0; i < plan->n_files; i++) {
+			const struct plan_file *pf = &plan->files[i];
+			const struct file *file = mount_by_name(c->mount, pf->conf->name);
+
+			if (pf->disk == PLAN_NO_DISK || c->disks[pf->disk] || !file || !file->disk ||
+			    !pf->reused || (!pass && !atomic_load(&file->opens)))
+				continue;
+			if (!taken(c, file->disk))
+				c->disks[pf->disk] = file->disk;
+		}
+	for (size_t i = 0; i < plan->n_disks; i++)
+		for (size_t j = 0; !c->disks[i] && j < c->mount->n_disks; j++)
+			if (!taken(c, c->mount->disks[j]) &&
+			    shares_leaf(c->mount->disks[j], &plan->disks[i]))
+				c->disks[i] = c->mount->disks[j];
+}
+
+/* A running file that goes on as it is, perhaps with other settings. */
+static int match_files(struct change *c, struct conf_errors *errors)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < c->plan->n_files; i++) {
+		const struct plan_file *pf = &c->plan->files[i];
+		const struct conf_file *section = pf->conf;
+		struct file *file = mount_by_name(c->mount, section->name);
+		struct disk *disk = pf->disk == PLAN_NO_DISK ? NULL : c->disks[pf->disk];
+
+		if (!file)
+			continue;
+		if (file->backing == pf->backing && file->disk == disk) {
+			c->files[i] = file;
+		} else if (atomic_load(&file->opens) || file->active) {
+			conf_error_add(errors, &section->where, section->name, NULL, NULL,
+				       "is open and cannot be moved to another disk or backing until "
+				       "it is closed");
+			r = -EBUSY;
+		}
+	}
+	return r;
+}
+
+static int make_new(struct change *c)
+{
+	const struct plan *plan = c->plan;
+	struct mount *mount = c->mount;
+	size_t n = plan->n_files + mount->n_files + mount->n_orphans;
+
+	for (size_t i = 0; i < plan->n_disks; i++)
+		if (!c->disks[i]) {
+			c->disks[i] = disk_new(&plan->disks[i]);
+			if (!c->disks[i])
+				return -ENOMEM;
+			c->new_disk[i] = true;
+		}
+	for (size_t i = 0; i < plan->n_files; i++) {
+		const struct plan_file *pf = &plan->files[i];
+		struct disk *disk = pf->disk == PLAN_NO_DISK ? NULL : c->disks[pf->disk];
+
+		if (c->files[i]) {
+			if (disk && !group_node(disk, plan->conf, pf->conf->parent))
+				return -ENOMEM;
+			continue;
+		}
+		c->files[i] = file_new(plan->conf, pf, disk);
+		if (!c->files[i])
+			return -ENOMEM;
+		c->new_file[i] = true;
+	}
+	for (c->table_size = 16; c->table_size < 2 * n + 2;)
+		c->table_size *= 2;
+	c->list = calloc(plan->n_files + 1, sizeof(*c->list));
+	c->by_name = calloc(plan->n_files + 1, sizeof(*c->by_name));
+	c->orphans = calloc(mount->n_files + mount->n_orphans + 1, sizeof(*c->orphans));
+	c->table = calloc(c->table_size, sizeof(*c->table));
+	c->all_disks = calloc(mount->n_disks + plan->n_disks + 1, sizeof(*c->all_disks));
+	return c->list && c->by_name && c->orphans && c->table && c->all_disks ? 0 : -ENOMEM;
+}
+
+static void undo(struct change *c)
+{
+	for (size_t i = 0; i < c->plan->n_files && c->files; i++)
+		if (c->new_file && c->new_file[i])
+			file_free(c->files[i]);
+	for (size_t i = 0; i < c->plan->n_disks && c->disks; i++)
+		if (c->new_disk && c->new_disk[i])
+			disk_free(c->disks[i]);
+	free(c->list);
+	free(c->by_name);
+	free(c->orphans);
+	free(c->table);
+	free(c->all_disks);
+}
+
+static void set_place(struct disk *disk, struct fbs_node *node, struct fbs_node *parent,
+		      unsigned weight, const char *name)
+{
+	if (fbs_set_parent(disk->fbs, node, parent))
+		log_error("%s: no memory to move it to its new group; it stays where it is", name);
+	fbs_set_weight(disk->fbs, node, weight);
+}
+
+/* Groups: those that are used move and weigh as they should, the others go. */
+static void settle_groups(struct change *c, size_t index)
+{
+	const struct conf *conf = c->plan->conf;
+	struct disk *disk = c->disks[index];
+	size_t kept = 0;
+
+	for (size_t g = 0; g < conf->n_groups; g++)
+		for (size_t i = 0; i < disk->n_groups; i++)
+			if (!strcmp(disk->groups[i].name, conf->groups[g].name))
+				set_place(disk, disk->groups[i].node,
+					  group_node(disk, conf, conf->groups[g].parent),
+					  conf->groups[g].weight, conf->groups[g].name);
+	for (size_t i = 0; i < disk->n_groups; i++) {
+		bool wanted = false;
+
+		for (size_t f = 0; f < c->plan->n_files && !wanted; f++) {
+			int g = c->plan->files[f].disk == index ? c->plan->files[f].conf->parent : -1;
+
+			for (; g >= 0 && !wanted; g = conf->groups[g].parent)
+				wanted = !strcmp(conf->groups[g].name, disk->groups[i].name);
+		}
+		if (wanted) {
+			disk->groups[kept++] = disk->groups[i];
+		} else {
+			fbs_drop(disk->fbs, disk->groups[i].node);
+			free(disk->groups[i].name);
+		}
+	}
+	disk->n_groups = kept;
+}
+
+static void settle_disk(struct change *c, size_t index)
+{
+	const struct plan_disk *planned = &c->plan->disks[index];
+	struct fbs_params params = params_of(planned->conf);
+	struct disk *disk = c->disks[index];
+	char *name = strdup(planned->name);
+	dev_t *leaves = calloc(planned->n_leaves + 1, sizeof(*leaves));
+
+	if (name && leaves) { /* otherwise it keeps its old name: only for people */
+		free(disk->name);
+		free(disk->leaves);
+		disk->name = name;
+		disk->leaves = leaves;
+		disk->n_leaves = planned->n_leaves;
+		memcpy(leaves, planned->leaves, planned->n_leaves * sizeof(*leaves));
+	} else {
+		free(name);
+		free(leaves);
+	}
+	pthread_mutex_lock(&disk->lock);
+	fbs_configure(disk->fbs, &params);
+	settle_groups(c, index);
+	pthread_mutex_unlock(&disk->lock);
+}
+
+static void settle_size(struct file *file, uint64_t now_bytes)
+{
+	const struct backing *backing = file->backing;
+
+	if (backing->fd_buffered < 0) /* an odd tail was not there when it was opened */
+		now_bytes -= now_bytes % backing->align_bytes;
+	if (now_bytes < file->size_bytes)
+		log_error("%s: %s has shrunk from %llu to %llu bytes; reads and writes beyond that fail",
+			  file->name, file->path, (unsigned long long)file->size_bytes,
+			  (unsigned long long)now_bytes);
+	else
+		file->size_bytes = now_bytes;
+}
+
+/* The name of the scheduler may change while the scheduler stays. */
+static void settle_device(struct file *file, const struct conf *conf, const struct conf_file *section)
+{
+	const char *name = section->device >= 0 ? conf->devices[section->device].name : NULL;
+	char *copy = name ? strdup(name) : NULL;
+
+	if (name && !copy)
+		return;
+	free(file->device);
+	file->device = copy;
+}
+
+static void settle_file(struct change *c, size_t index)
+{
+	const struct plan_file *pf = &c->plan->files[index];
+	const struct conf_file *section = pf->conf;
+	struct file *file = c->files[index];
+
+	file->spec_offset_bytes = section->offset_bytes;
+	file->spec_size_bytes = section->size_bytes;
+	file->uid = section->uid;
+	file->gid = section->gid;
+	file->mode = section->mode;
+	file->readonly = section->readonly;
+	file->buffered = section->buffered;
+	file->ignore_discard = section->discard == CONF_DISCARD_IGNORE;
+	if (!file->disk)
+		return;
+	if (c->new_file[index]) {
+		int r = backing_fence(file->backing, false);
+
+		file->size_bytes = pf->size_bytes;
+		if (r)
+			log_error("%s: %s is locked by another process (%s): it is served, but whoever "
+				  "holds the lock may still write to it",
+				  file->name, file->path, strerror(-r));
+		return;
+	}
+	settle_size(file, pf->size_bytes);
+	settle_device(file, c->plan->conf, section);
+	pthread_mutex_lock(&file->disk->lock);
+	set_place(file->disk, file->leaf, group_node(file->disk, c->plan->conf, section->parent),
+		  section->weight, file->name);
+	pthread_mutex_unlock(&file->disk->lock);
+}
+
+static void table_add(struct change *c, struct file *file)
+{
+	size_t slot = slot_of(c->mount, file->id);
+
+	while (c->table[slot])
+		slot = (slot + 1) & (c->table_size - 1);
+	c->table[slot] = file;
+}
+
+static void switch_over(struct change *c)
+{
+	struct mount *mount = c->mount;
+	const struct plan *plan = c->plan;
+	size_t n_orphans = 0, n_disks = 0;
+
+	/* what leaves the directory; mount_collect() closes it unless somebody has it open */
+	for (size_t i = 0; i < mount->n_files; i++)
+		mount->files[i]->removed = true;
+	for (size_t i = 0; i < plan->n_files; i++)
+		c->files[i]->removed = false;
+	for (size_t i = 0; i < mount->n_files; i++)
+		if (mount->files[i]->removed)
+			c->orphans[n_orphans++] = mount->files[i];
+	for (size_t i = 0; i < mount->n_orphans; i++)
+		c->orphans[n_orphans++] = mount->orphans[i];
+	for (size_t i = 0; i < plan->n_files; i++) {
+		if (c->new_file[i])
+			c->files[i]->id = mount->next_id++;
+		c->list[i] = c->by_name[i] = c->files[i];
+	}
+	qsort(c->list, plan->n_files, sizeof(*c->list), compare_ids);
+	qsort(c->by_name, plan->n_files, sizeof(*c->by_name), compare_names);
+	for (size_t i = 0; i < mount->n_disks; i++)
+		c->all_disks[n_disks++] = mount->disks[i];
+	for (size_t i = 0; i < plan->n_disks; i++)
+		if (c->new_disk[i])
+			c->all_disks[n_disks++] = c->disks[i];
+
+	free(mount->files);
+	free(mount->by_name);
+	free(mount->orphans);
+	free(mount->table);
+	free(mount->disks);
+	mount->files = c->list;
+	mount->by_name = c->by_name;
+	mount->n_files = plan->n_files;
+	mount->orphans = c->orphans;
+	mount->n_orphans = n_orphans;
+	mount->disks = c->all_disks;
+	mount->n_disks = n_disks;
+	mount->table = NULL;
+	mount->table_size = c->table_size;
+	for (size_t i = 0; i < plan->n_files; i++)
+		table_add(c, c->files[i]);
+	for (size_t i = 0; i < n_orphans; i++)
+		table_add(c, c->orphans[i]);
+	mount->table = c->table;
+	mount->generation++;
+}
+
+int mount_apply(struct mount *mount, const struct plan *plan, struct conf_errors *errors)
+{
+	struct change c = {.mount = mount, .plan = plan};
+	int r = -ENOMEM;
+
+	c.disks = calloc(plan->n_disks + 1, sizeof(*c.disks));
+	c.new_disk = calloc(plan->n_disks + 1, sizeof(*c.new_disk));
+	c.files = calloc(plan->n_files + 1, sizeof(*c.files));
+	c.new_file = calloc(plan->n_files + 1, sizeof(*c.new_file));
+	if (c.disks && c.new_disk && c.files && c.new_file) {
+		match_disks(&c);
+		r = match_files(&c, errors);
+		if (!r)
+			r = make_new(&c);
+	}
+	if (r == -ENOMEM)
+		conf_error_add(errors, NULL, NULL, NULL, NULL, "out of memory");
+	if (r) {
+		undo(&c);
+	} else {
+		switch_over(&c);
+		mount_collect(mount); /* gives up the locks that new files may need */
+		for (size_t i = 0; i < plan->n_disks; i++)
+			settle_disk(&c, i);
+		for (size_t i = 0; i < plan->n_files; i++)
+			settle_file(&c, i);
+	}
+	free(c.disks);
+	free(c.new_disk);
+	free(c.files);
+	free(c.new_file);
+	return r;
+}
+
+static void forget_id(struct mount *mount, const struct file *gone)
+{
+	size_t slot = slot_of(mount, gone->id);
+
+	while (mount->table[slot] != gone)
+		slot = (slot + 1) & (mount->table_size - 1);
+	/* close the gap: every later one of the run moves up if it may */
+	for (size_t next = slot;;) {
+		size_t home;
+
+		mount->table[slot] = NULL;
+		do {
+			next = (next + 1) & (mount->table_size - 1);
+			if (!mount->table[next])
+				return;
+			home = slot_of(mount, mount->table[next]->id);
+		} while (slot <= next ? slot < home && home <= next : slot < home || home <= next);
+		mount->table[slot] = mount->table[next];
+		slot = next;
+	}
+}
+
+static bool disk_in_use(const struct mount *mount, const struct disk *disk)
+{
+	for (size_t i = 0; i < mount->n_files; i++)
+		if (mount->files[i]->disk == disk)
+			return true;
+	for (size_t i = 0; i < mount->n_orphans; i++)
+		if (mount->orphans[i]->disk == disk)
+			return true;
+	return false;
+}
+
+void mount_collect(struct mount *mount)
+{
+	size_t kept = 0;
+
+	atomic_store(&mount->garbage, false);
+	for (size_t i = 0; i < mount->n_orphans; i++) {
+		struct file *file = mount->orphans[i];
+
+		if (atomic_load(&file->opens) || file->active) {
+			mount->orphans[kept++] = file;
+			continue;
+		}
+		forget_id(mount, file);
+		file_free(file);
+	}
+	mount->n_orphans = kept;
+	kept = 0;
+	for (size_t i = 0; i < mount->n_disks; i++)
+		if (disk_in_use(mount, mount->disks[i]))
+			mount->disks[kept++] = mount->disks[i];
+		else
+			disk_free(mount->disks[i]);
+	mount->n_disks = kept;
+}

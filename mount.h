@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mount.h - what is served now: the files of the mount and the disks they share.
+ *
+ * Built from a plan at the start, and turned into what the next plan says by a reload. The main
+ * thread changes it only while all workers are parked (worker.h), so workers look things up without
+ * a lock. What changes request by request is under the lock of its disk.
+ *
+ * Node ids are given once and never again, so that a removed file keeps serving whoever has
+ * it open while another one of that name may already exist. No lookup counts, no handles: a
+ * file is found by node id alone.
+ */
+#ifndef FUSEBAND_MOUNT_H
+#define FUSEBAND_MOUNT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
+#include "backing.h"
+#include "plan.h"
+#include "range.h"
+#include "sched.h"
+
+struct io;
+
+#define MOUNT_ROOT_ID UINT64_C(1)
+#define MOUNT_FIRST_ID UINT64_C(16) /* of files; those below are ours */
+
+/* A scheduler and all that its one lock covers. */
+struct disk {
+	char *name;
+	dev_t *leaves; /* physical disks */
+	size_t n_leaves;
+	struct disk_group *groups; /* parked: the group nodes that exist below this disk */
+	size_t n_groups;
+	_Atomic bool backlogged;   /* hint: a request that comes now will wait */
+
+	pthread_mutex_t lock;
+	struct fbs *fbs;	 /* lock */
+	struct io *ios;		 /* lock: all requests not answered yet */
+	struct file *held; /* lock: files whose flush waits because they owe too much (held_next) */
+};
+
+struct disk_group {
+	char *name;
+	struct fbs_node *node;
+};
+
+/* Since the file appeared. Lock of its disk. */
+struct file_counters {
+	uint64_t read_ios, write_ios, read_bytes, write_bytes;
+	uint64_t flushes, discards, errors;
+	uint64_t wait_ns, service_ns; /* sums over reads and writes */
+};
+
+struct file {
+	/* parked: set by the main thread while no worker runs */
+	uint64_t id;
+	char *name;
+	struct backing *backing; /* NULL: an optional one that is not there */
+	struct backing_claim *claim;
+	struct disk *disk;	/* NULL with backing */
+	struct fbs_node *leaf;	/* of disk->fbs */
+	uint64_t size_bytes;
+	char *path, *device; /* as configured; device may be NULL */
+	uint64_t spec_offset_bytes, spec_size_bytes;
+	uid_t uid;
+	gid_t gid;
+	mode_t mode;
+	bool readonly, buffered, ignore_discard;
+	bool removed; /* no longer in the directory */
+
+	_Atomic unsigned opens;
+
+	/* lock of the disk */
+	unsigned active; /* requests not answered yet */
+	struct ranges ranges;
+	struct io *flush_waiting, **flush_waiting_end; /* for the next flush of the backing */
+	struct io *flush_running;			 /* by the one on its way */
+	bool flushing;
+	bool flush_held;
+	struct file *held_next;
+	struct file_counters counters;
+};
+
+struct mount {
+	struct file **files;   /* in the directory, by id */
+	struct file **by_name; /* the same, by name */
+	size_t n_files;
+	struct file **orphans; /* removed, still open */
+	size_t n_orphans;
+	struct file **table; /* by id, open addressing, size a power of two */
+	size_t table_size;
+	struct disk **disks;
+	size_t n_disks;
+	uint64_t next_id;
+	uint64_t generation; /* of the configuration, from 1 */
+	struct timespec since;
+	_Atomic bool garbage; /* an orphan was closed: the main thread should collect it */
+};
+
+/* Empty; then mount_apply() of the first plan. NULL: no memory. */
+struct mount *mount_new(void);
+/* Nothing in flight any more. NULL is fine. */
+void mount_free(struct mount *mount);
+
+/*
+ * Become what plan says; it can be freed afterwards. Workers are parked. Fails, with nothing changed and
+ * the reasons in errors, when a file that must change was opened since the plan was made or when
+ * an open file would have to move to another scheduler: -EBUSY, -ENOMEM.
+ */
+int mount_apply(struct mount *mount, const struct plan *plan, struct conf_errors *errors);
+/* Free orphans that nobody has open any more. Workers are parked. */
+void mount_collect(struct mount *mount);
+
+/* What plan_make() needs to know: *ret_list of *ret_n entries that point into mount; free() it. */
+int mount_running(const struct mount *mount, struct plan_running **ret_list, size_t *ret_n);
+
+/* NULL: there is none. Any worker. */
+struct file *mount_by_id(const struct mount *mount, uint64_t id);
+struct file *mount_by_name(const struct mount *mount, const char *name);
+
+#endif

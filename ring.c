@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ring.c - see ring.h.
+ *
+ * The user data of a submission is the address of its struct ring_op, or a small number
+ * for a watch. Watches are one-shot polls, armed just before sleeping: a multishot poll beside
+ * reads outside the ring can lose a wake-up.
+ */
+#include "ring.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#define SQ_ENTRIES 256U
+#define CQ_ENTRIES 4096U
+/* Of the kernel's own threads, for operations that wait for a disk: each hung one costs a thread. */
+#define IOWQ_THREADS 4096U
+#define SLICE_MAX ((uint64_t)1 << 30) /* bytes of one read or write: fits an int */
+
+int ring_init(struct ring *ring)
+{
+	struct io_uring_params params = {
+		.flags = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL |
+			 IORING_SETUP_COOP_TASKRUN | IORING_SETUP_SINGLE_ISSUER,
+		.cq_entries = CQ_ENTRIES,
+	};
+	unsigned threads[2] = {IOWQ_THREADS, IOWQ_THREADS};
+	int r;
+
+	memset(ring, 0, sizeof(*ring));
+	r = io_uring_queue_init_params(SQ_ENTRIES, &ring->uring, &params);
+	if (r < 0)
+		return r;
+	for (unsigned i = 0; i < RING_WATCHES; i++)
+		ring->watch[i].fd = -1;
+	r = io_uring_register_iowq_max_workers(&ring->uring, threads);
+	if (r < 0)
+		io_uring_queue_exit(&ring->uring);
+	return r < 0 ? r : 0;
+}
+
+void ring_destroy(struct ring *ring)
+{
+	io_uring_queue_exit(&ring->uring);
+}
+
+static struct io_uring_sqe *next_sqe(struct ring *ring)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&ring->uring);
+
+	while (!sqe) { /* full: the kernel takes all of it, whatever becomes of each */
+		ring_submit(ring);
+		sqe = io_uring_get_sqe(&ring->uring);
+	}
+	ring->to_submit++;
+	return sqe;
+}
+
+static void prepare(struct ring *ring, struct ring_op *op)
+{
+	struct io_uring_sqe *sqe = next_sqe(ring);
+	char *data = op->data + op->done_bytes;
+	uint64_t left = op->len_bytes - op->done_bytes;
+	uint64_t pos = op->pos_bytes + op->done_bytes;
+	unsigned len = (unsigned)(left < SLICE_MAX ? left : SLICE_MAX);
+
+	switch (op->kind) {
+	case RING_READ:
+		io_uring_prep_read(sqe, op->fd, data, len, pos);
+		break;
+	case RING_WRITE:
+		io_uring_prep_write(sqe, op->fd, data, len, pos);
+		sqe->rw_flags = op->mode;
+		break;
+	case RING_FLUSH:
+		io_uring_prep_fsync(sqe, op->fd, IORING_FSYNC_DATASYNC);
+		break;
+	case RING_FALLOCATE:
+		io_uring_prep_fallocate(sqe, op->fd, op->mode, (off_t)op->pos_bytes,
+					(off_t)op->len_bytes);
+		break;
+	}
+	io_uring_sqe_set_data(sqe, op);
+}
+
+void ring_queue(struct ring *ring, struct ring_op *op)
+{
+	op->done_bytes = 0;
+	op->error = 0;
+	ring->in_flight++;
+	prepare(ring, op);
+}
+
+void ring_watch(struct ring *ring, unsigned slot, int fd, bool exclusive)
+{
+	ring->watch[slot].fd = fd;
+	ring->watch[slot].exclusive = exclusive;
+}
+
+bool ring_watch_ready(struct ring *ring, unsigned slot)
+{
+	bool ready = ring->watch[slot].ready;
+
+	ring->watch[slot].ready = false;
+	return ready;
+}
+
+bool ring_watch_armed(const struct ring *ring, unsigned slot)
+{
+	return ring->watch[slot].armed;
+}
+
+bool ring_has_completions(const struct ring *ring)
+{
+	return io_uring_cq_ready(&ring->uring) != 0;
+}
+
+static void arm_watches(struct ring *ring)
+{
+	for (unsigned i = 0; i < RING_WATCHES; i++) {
+		struct io_uring_sqe *sqe;
+		unsigned events = POLLIN;
+
+		if (ring->watch[i].fd < 0 || ring->watch[i].armed || ring->watch[i].ready)
+			continue;
+		if (ring->watch[i].exclusive)
+			events |= EPOLLEXCLUSIVE;
+		sqe = next_sqe(ring);
+		io_uring_prep_poll_add(sqe, ring->watch[i].fd, events);
+		sqe->user_data = i;
+		ring->watch[i].armed = true;
+	}
+}
+
+void ring_submit(struct ring *ring)
+{
+	int r;
+
+	if (!ring->to_submit)
+		return;
+	r = io_uring_submit(&ring->uring);
+	if (r > 0)
+		ring->to_submit -= (unsigned)r < ring->to_submit ? (unsigned)r : ring->to_submit;
+	/* EAGAIN, EBUSY: no memory or too many completions; what is prepared stays prepared */
+}
+
+void ring_wait(struct ring *ring, uint64_t timeout_ns)
+{
+	struct __kernel_timespec ts = {
+		.tv_sec = (int64_t)(timeout_ns / 1000000000U),
+		.tv_nsec = (long long)(timeout_ns % 1000000000U),
+	};
+	struct io_uring_cqe *cqe;
+	int r;
+
+	arm_watches(ring);
+	r = io_uring_submit_and_wait_timeout(&ring->uring, &cqe, 1, timeout_ns ? &ts : NULL, NULL);
+	(void)r;
+	ring->to_submit = io_uring_sq_ready(&ring->uring);
+}
+
+/* True: nothing is left to do for op. */
+static bool finish(struct ring *ring, struct ring_op *op, int result)
+{
+	bool moves = op->kind == RING_READ || op->kind == RING_WRITE;
+
+	if (result == -EINTR || result == -EAGAIN) {
+		prepare(ring, op);
+		return false;
+	}
+	if (result < 0) {
+		op->error = result;
+	} else if (moves) {
+		op->done_bytes += (uint64_t)result;
+		if (result == 0) {
+			if (op->kind == RING_WRITE)
+				op->error = -EIO; /* a disk that takes nothing and says nothing */
+		} else if (op->done_bytes < op->len_bytes &&
+			   (op->kind == RING_WRITE || op->done_bytes % op->align_bytes == 0)) {
+			prepare(ring, op);
+			return false;
+		}
+	}
+	ring->in_flight--;
+	return true;
+}
+
+unsigned ring_reap(struct ring *ring, struct ring_op **ret_ops, unsigned max)
+{
+	struct io_uring_cqe *cqe;
+	unsigned n = 0;
+
+	while (n < max && !io_uring_peek_cqe(&ring->uring, &cqe) && cqe) {
+		uint64_t data = cqe->user_data;
+		int result = cqe->res;
+
+		io_uring_cqe_seen(&ring->uring, cqe);
+		if (data < RING_WATCHES) {
+			ring->watch[data].armed = false;
+			ring->watch[data].ready = true;
+		} else {
+			struct ring_op *op = (struct ring_op *)(uintptr_t)data;
+
+			if (finish(ring, op, result))
+				ret_ops[n++] = op;
+		}
+	}
+	return n;
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ring.h - one worker's io_uring: submits what it is given and finishes it.
+ *
+ * Never decides order. Short reads and writes are continued, EINTR and EAGAIN repeated, so that a
+ * completed operation has either moved all its bytes, met the end of the object (a read), or
+ * failed with an errno. Also where the worker sleeps: on completions, on the descriptors it
+ * watches, and on a timeout, at once.
+ *
+ * One thread. Nothing here can block on a disk: what the kernel cannot do without waiting
+ * (flushes, fallocate, filesystems without NOWAIT) it hands to its own io-wq threads, whose
+ * number is raised far beyond its default of a few per CPU, so that hung operations of one disk
+ * do not use up those of another.
+ */
+#ifndef FUSEBAND_RING_H
+#define FUSEBAND_RING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <liburing.h>
+
+enum ring_kind { RING_READ, RING_WRITE, RING_FLUSH, RING_FALLOCATE };
+
+/* The caller's, untouchable between ring_queue() and ring_reap() giving it back. */
+struct ring_op {
+	enum ring_kind kind;
+	int fd;
+	int mode; /* RING_WRITE: RWF_*; RING_FALLOCATE: FALLOC_FL_* */
+	char *data;
+	uint64_t pos_bytes, len_bytes;
+	uint32_t align_bytes; /* a read that ends off this has met the end of the object */
+	/* results */
+	uint64_t done_bytes;
+	int error; /* 0 or -errno */
+};
+
+#define RING_WATCHES 2U
+
+struct ring {
+	struct io_uring uring;
+	unsigned to_submit; /* prepared, not yet seen by the kernel */
+	unsigned in_flight; /* operations, without watches */
+	struct {
+		int fd;
+		bool exclusive, armed, ready;
+	} watch[RING_WATCHES];
+};
+
+/* 0 or -errno: -ENOSYS, -EPERM where io_uring is not to be had, -ENOMEM. */
+int ring_init(struct ring *ring);
+void ring_destroy(struct ring *ring);
+
+/*
+ * Watch fd for input in slot 0..RING_WATCHES-1. ring_watch_ready() tells whether input was
+ * seen since the watch was armed by ring_watch(). exclusive: of several rings that watch
+ * the same queue only one wakes up.
+ */
+void ring_watch(struct ring *ring, unsigned slot, int fd, bool exclusive);
+bool ring_watch_ready(struct ring *ring, unsigned slot); /* and forget it */
+bool ring_watch_armed(const struct ring *ring, unsigned slot);
+
+/* Prepare an operation; it starts at the next ring_submit() or ring_wait(). */
+void ring_queue(struct ring *ring, struct ring_op *op);
+void ring_submit(struct ring *ring);
+/* Submit, then sleep until anything completes, a watch fires or timeout_ns pass (0: for ever). */
+void ring_wait(struct ring *ring, uint64_t timeout_ns);
+/* There is something to reap already. */
+bool ring_has_completions(const struct ring *ring);
+/* Take up to max finished operations; never sleeps. */
+unsigned ring_reap(struct ring *ring, struct ring_op **ret_ops, unsigned max);
+
+#endif

@@ -1,0 +1,96 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# The weights hold. Two files on one disk, each with 128 threads of random 4 KiB direct reads and
+# writes, at the four settings of 2008. The disk is a test disk of 4 servers x 1 ms, so 4000 I/O
+# per second are there to be shared, on any machine.
+#
+# Demanded, for each setting:
+#   - the shares are the weights', within 1 point, as fio counts and as the disk counts;
+#   - the disk does at least 98 % of what it did for one fio of 128 threads without fuseband;
+#   - fairness costs the light side no bursts: of its requests 99 % take no more than 1.5 times
+#     the mean that Little's law gives for its rate (128 / IOPS).
+
+. "$(dirname "$0")/../lib.sh"
+need fio
+need_root
+
+size=$((2 << 30))
+half=$((size / 2))
+log=$WORK/disk.log
+failed=0
+
+miss() {
+	printf 'FAIL: %s\n' "$*" >&2
+	failed=1
+}
+
+# load NAME FILE [NAME FILE]: fio on the files; sets LOWER and UPPER, what the disk answered in
+# 8 seconds from the middle of it. fio's own figures are in $WORK/fio.json.
+load() {
+	local jobs=() from to pid
+	while [ $# -gt 0 ]; do
+		jobs+=(--name="$1" --filename="$2" --numjobs=128 --new_group)
+		shift 2
+	done
+	ctl log-reset
+	fio --thread --group_reporting --ioengine=psync --direct=1 --rw=randrw --bs=4k --size=$half \
+		--norandommap --randrepeat=0 --time_based --ramp_time=2 --runtime=10 \
+		--output-format=json --output="$WORK/fio.json" "${jobs[@]}" 2>"$WORK/fio.err" &
+	pid=$!
+	sleep 3.5
+	from=$(log_now)
+	sleep 8
+	to=$(log_now)
+	wait $pid || fail "fio: $(cat "$WORK/fio.err")"
+	read -r LOWER UPPER < <(served "$log" "$from" "$to" $half)
+	PER_SECOND=$(per_second "$((LOWER + UPPER))" "$from" "$to")
+}
+
+config() { # WEIGHT_A WEIGHT_B
+	ini "$WORK/fuseband.ini" <<END
+[a.img]
+path = $DISK
+size = $half
+weight = $1
+
+[b.img]
+path = $DISK
+offset = $half
+size = $half
+weight = $2
+END
+}
+
+start_testdisk -s 4 -t 1000 -b $size -l "$log"
+load direct "$DISK"
+direct=$PER_SECOND
+note "the disk alone: $direct IO/s, fio says $(fio_iops "$WORK/fio.json" direct)"
+within "$direct" 4000 40 || fail "this machine cannot do the measurement: not 4000 IO/s"
+
+for weights in 80:20 50:50 20:80 10:90; do
+	a=${weights%:*}
+	b=${weights#*:}
+	config "$a" "$b"
+	start_fuseband "$WORK/fuseband.ini"
+	load a "$MNT/a.img" b "$MNT/b.img"
+	stop_fuseband
+
+	iops_a=$(fio_iops "$WORK/fio.json" a)
+	iops_b=$(fio_iops "$WORK/fio.json" b)
+	share=$(ratio "$iops_a" "$iops_b")
+	on_disk=$(ratio "$LOWER" "$UPPER")
+	light=a
+	iops_light=$iops_a
+	[ "$a" -le "$b" ] || { light=b iops_light=$iops_b; }
+	p99_ms=$(p99 "$WORK/fio.json" $light)
+	fair_ms=$(awk -v iops="$iops_light" 'BEGIN { printf "%.1f\n", 128e3 / iops }')
+	note "$weights: $share by fio, $on_disk by the disk, $PER_SECOND IO/s," \
+		"light side p99 $p99_ms ms (mean $fair_ms ms)"
+
+	within "$share" "$a" 1 || miss "$weights: fio's share is $share"
+	within "$on_disk" "$a" 1 || miss "$weights: the disk's share is $on_disk"
+	holds "$PER_SECOND >= 0.98 * $direct" || miss "$weights: only $PER_SECOND IO/s of $direct"
+	holds "$p99_ms <= 1.5 * $fair_ms" || miss "$weights: p99 is $p99_ms ms, mean $fair_ms ms"
+done
+exit $failed

@@ -1,0 +1,349 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# What the shell tests share. A test says
+#
+#     . "$(dirname "$0")/../lib.sh"
+#
+# and then has a private directory $WORK, an empty directory $MNT to mount fuseband on, and the
+# functions below. However it ends, the processes it started are killed (those that carry
+# TEST_WORK=$WORK in their environment, so those of a daemon that forked too, and no others), its
+# mounts are unmounted and its loop devices detached. Functions that start something set variables
+# instead of printing, so that they run in this shell and what they started is known to it.
+#
+# Exit status of a test: 0 passed, 1 failed, 77 skipped.
+#
+# From the environment: FUSEBAND and TESTDISK, the programs (default ../build/); WORKERS, a number
+# of workers to write into every configuration; KEEP=1 keeps $WORK.
+
+set -u
+shopt -s inherit_errexit 2>/dev/null
+
+TESTS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+FUSEBAND=${FUSEBAND:-$TESTS/../build/fuseband}
+TESTDISK=${TESTDISK:-$TESTS/../build/testdisk}
+WORKERS=${WORKERS:-}
+# Lines with the word error that this test expects in the daemon's log (extended regex).
+ALLOWED_ERRORS=${ALLOWED_ERRORS:-}
+
+WORK=$(mktemp -d "${TMPDIR:-/tmp}/fuseband-test.XXXXXX") || exit 1
+MNT=$WORK/mnt
+export TEST_WORK=$WORK
+mkdir "$MNT"
+LOOPS=()
+N_TESTDISKS=0
+FUSEBAND_PID=
+
+note() {
+	printf '# %s\n' "$*"
+}
+
+fail() {
+	printf 'FAIL: %s\n' "$*" >&2
+	exit 1
+}
+
+skip() {
+	printf 'SKIP: %s\n' "$*"
+	exit 77
+}
+
+# need PROGRAM...: skips the test if one of them is not there.
+need() {
+	local p
+	for p; do
+		command -v "$p" >/dev/null || skip "no $p"
+	done
+}
+
+need_root() {
+	[ "$(id -u)" = 0 ] || skip "needs root"
+}
+
+# ---- cleaning up ----
+
+# Pids of the processes started by this test, this shell itself excepted.
+our_pids() {
+	local env
+	for env in /proc/[0-9]*/environ; do
+		grep -qzxF "TEST_WORK=$WORK" "$env" 2>/dev/null || continue
+		env=${env#/proc/}
+		echo "${env%/environ}"
+	done
+}
+
+kill_ours() { # SIGNAL
+	local pid
+	for pid in $(our_pids); do
+		[ "$pid" = $$ ] || kill "-$1" "$pid" 2>/dev/null
+	done
+}
+
+# Mounts below $WORK, the last one first.
+our_mounts() {
+	awk -v dir="$WORK/" 'index($5, dir) == 1 { print $3, $5 }' /proc/self/mountinfo | tac
+}
+
+# Unmounts what is mounted below $WORK; a FUSE mount whose daemon does not answer is aborted.
+unmount_ours() {
+	local dev dir
+	while read -r dev dir; do
+		timeout 5 umount "$dir" 2>/dev/null && continue
+		echo 1 2>/dev/null >"/sys/fs/fuse/connections/${dev#*:}/abort"
+		umount -l "$dir" 2>/dev/null || fusermount3 -uz "$dir" 2>/dev/null
+	done < <(our_mounts)
+}
+
+# Waits until none of our processes is left.
+wait_gone() { # SECONDS
+	local i
+	for ((i = 0; i < $1 * 10; i++)); do
+		[ -z "$(our_pids)" ] && return 0
+		sleep 0.1
+	done
+	return 1
+}
+
+cleanup() {
+	local status=$? loop
+	trap - EXIT INT TERM HUP
+	if [ "$status" != 0 ] && [ "$status" != 77 ] && [ -s "$WORK/fuseband.log" ]; then
+		echo "--- the end of fuseband.log:"
+		tail -n 40 "$WORK/fuseband.log"
+	fi
+	kill_ours CONT
+	kill_ours TERM
+	wait_gone 3
+	for loop in "${LOOPS[@]}"; do
+		losetup -d "$loop" 2>/dev/null
+	done
+	unmount_ours
+	kill_ours KILL
+	wait_gone 3 || echo "# processes left: $(our_pids | tr '\n' ' ')"
+	unmount_ours
+	if [ -n "${KEEP:-}" ]; then
+		echo "# kept $WORK"
+	else
+		rm -rf --one-file-system "$WORK"
+	fi
+	exit "$status"
+}
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+# ---- waiting ----
+
+# wait_for SECONDS COMMAND...: until the command succeeds.
+wait_for() {
+	local end=$((SECONDS + $1))
+	shift
+	until "$@"; do
+		[ $SECONDS -le $end ] || return 1
+		sleep 0.05
+	done
+}
+
+# True if DIR is a FUSE mount that answers. statfs blocks until the daemon serves, so it is the
+# proof; the limit is for one that never will.
+serves() { # DIR
+	awk -v d="$1" '$5 == d && / - fuse/ { n = 1 } END { exit !n }' /proc/self/mountinfo &&
+		timeout 10 stat -f "$1" >/dev/null 2>&1
+}
+
+# Exit status of process PID, which is a child of this shell, within SECONDS.
+wait_pid() { # SECONDS PID
+	local end=$((SECONDS + $1))
+	while [ -d "/proc/$2" ] && ! grep -qs '^State:.Z' "/proc/$2/status"; do
+		[ $SECONDS -le $end ] || return 124
+		sleep 0.05
+	done
+	wait "$2"
+}
+
+# ---- the test disk ----
+
+# start_testdisk [ARGS]: sets DISK, CTL and TESTDISK_PID. Several can run; the variables are those
+# of the last one.
+start_testdisk() {
+	local dir=$WORK/testdisk$((N_TESTDISKS++))
+	mkdir "$dir"
+	[ -x "$TESTDISK" ] || skip "no test disk program at $TESTDISK"
+	"$TESTDISK" "$@" "$dir" 2>"$dir.err" &
+	TESTDISK_PID=$!
+	# shellcheck disable=SC2034
+	DISK=$dir/disk
+	CTL=$dir/ctl
+	until serves "$dir"; do
+		if ! kill -0 "$TESTDISK_PID" 2>/dev/null; then
+			cat "$dir.err" >&2
+			fail "the test disk did not start"
+		fi
+		sleep 0.05
+	done
+}
+
+# ctl COMMAND...: one line each for the test disk started last.
+ctl() {
+	printf '%s\n' "$@" >"$CTL" || fail "ctl: $*"
+}
+
+# ctl_value KEY [DISK]: a counter of the test disk started last.
+ctl_value() {
+	awk -v disk="${2:-disk}:" -v key="$1" '$1 == disk {
+		for (i = 2; i <= NF; i++)
+			if (split($i, kv, "=") == 2 && kv[1] == key)
+				print kv[2]
+	}' "$CTL"
+}
+
+# Now, in the microseconds of the test disk's log.
+log_now() {
+	awk '{ printf "%.0f\n", $1 * 1e6 }' /proc/uptime
+}
+
+# served LOG FROM TO SPLIT: how many reads and writes the disk answered from FROM to TO (as
+# log_now), below the byte SPLIT and from it on: two numbers. What the disk did in a window common
+# to all its users is exact where the users' own windows differ by seconds.
+served() {
+	awk -v from="$2" -v to="$3" -v split_at="$4" '
+		$4 == "done" && $3 ~ /[RW]/ && $2 >= from && $2 < to { n[$5 >= split_at]++ }
+		END { print n[0] + 0, n[1] + 0 }' "$1"
+}
+
+# per_second COUNT FROM TO: the rate, for two times of log_now.
+per_second() {
+	awk -v n="$1" -v us="$(($3 - $2))" 'BEGIN { printf "%.1f\n", n * 1e6 / us }'
+}
+
+# mkloop SIZE [FILE]: a loop device of that size (on FILE if given); sets LOOP.
+mkloop() {
+	local file=${2:-$WORK/loop${#LOOPS[@]}.img}
+	[ -n "${2:-}" ] || truncate -s "$1" "$file" || fail "mkloop: no $file"
+	LOOP=$(losetup -f --show "$file") || skip "no loop device to be had"
+	LOOPS+=("$LOOP")
+	losetup --direct-io=on "$LOOP" 2>/dev/null
+	return 0
+}
+
+# ---- the daemon ----
+
+# ini FILE: writes the configuration on stdin to FILE, with the number of workers of the run.
+ini() {
+	if [ -z "$WORKERS" ]; then
+		cat >"$1.new"
+	else
+		awk -v line="workers = $WORKERS" '
+			{ text = text $0 "\n" }
+			/^\[fuseband\]/ { text = text line "\n"; done = 1 }
+			END { printf "%s%s", done ? "" : "[fuseband]\n" line "\n", text }' >"$1.new"
+	fi
+	mv "$1.new" "$1"
+}
+
+# start_fuseband INI [ARGS]: sets FUSEBAND_PID. Mounts on $MNT; the log is $WORK/fuseband.log.
+start_fuseband() {
+	local conf=$1
+	shift
+	[ -x "$FUSEBAND" ] || skip "no daemon at $FUSEBAND"
+	: >>"$WORK/fuseband.log"
+	"$FUSEBAND" -f -c "$conf" "$@" -p "$WORK/pid" "$MNT" 2>>"$WORK/fuseband.log" &
+	FUSEBAND_PID=$!
+	until serves "$MNT"; do
+		if ! kill -0 "$FUSEBAND_PID" 2>/dev/null; then
+			wait "$FUSEBAND_PID"
+			fail "fuseband ended with status $? before it served"
+		fi
+		sleep 0.05
+	done
+}
+
+# Fails if the log has a sanitizer's report, or an error that ALLOWED_ERRORS does not name.
+check_log() {
+	local log=$WORK/fuseband.log bad
+	if grep -E 'ERROR: [A-Za-z]+Sanitizer|WARNING: ThreadSanitizer|runtime error:' "$log" >&2; then
+		fail "a sanitizer's report in the log"
+	fi
+	bad=$(grep -iw 'error' "$log")
+	[ -z "$ALLOWED_ERRORS" ] || bad=$(grep -Ev "$ALLOWED_ERRORS" <<<"$bad")
+	[ -z "$bad" ] || fail "unexpected in the log: $bad"
+}
+
+# SIGTERM; the daemon has to end with status 0, unmounted, with a clean log.
+stop_fuseband() {
+	local status
+	kill -TERM "$FUSEBAND_PID" || fail "fuseband is not running"
+	wait_pid 30 "$FUSEBAND_PID"
+	status=$?
+	[ "$status" != 124 ] || fail "fuseband did not stop within 30 s"
+	[ "$status" = 0 ] || fail "fuseband ended with status $status"
+	FUSEBAND_PID=
+	! grep -qF " $MNT " /proc/self/mountinfo || fail "fuseband stopped but $MNT is mounted"
+	check_log
+}
+
+reload_lines() {
+	grep -cE 'reloaded|reload refused' "$WORK/fuseband.log"
+}
+
+more_reload_lines() { # THAN
+	[ "$(reload_lines)" -gt "$1" ]
+}
+
+# SIGHUP; 0 if the log then says reloaded, 1 if it says reload refused.
+reload_fuseband() {
+	local before
+	before=$(reload_lines)
+	kill -HUP "$FUSEBAND_PID" || fail "fuseband is not running"
+	wait_for 10 more_reload_lines "$before" || fail "no word of the reload in the log"
+	grep -E 'reloaded|reload refused' "$WORK/fuseband.log" | tail -n 1 | grep -q reloaded
+}
+
+# ---- numbers ----
+
+# calc EXPRESSION: its value, as awk computes it.
+calc() {
+	awk "BEGIN { printf \"%.10g\\n\", $1 }"
+}
+
+# holds CONDITION: true if it is, as awk computes it.
+holds() {
+	awk "BEGIN { exit !($1) }"
+}
+
+# ratio A B: A as a percentage of A + B.
+ratio() {
+	awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f\n", a + b ? 100 * a / (a + b) : 0 }'
+}
+
+# within A B TOL: true if they differ by TOL at most.
+within() {
+	awk -v a="$1" -v b="$2" -v t="$3" 'BEGIN { d = a - b; exit !(d <= t && -d <= t) }'
+}
+
+# fio_value JSON JOBNAME KEY PICK: numbers named KEY of the reads and of the writes of the job
+# (with group_reporting: of its group); PICK sum adds them up, max takes the largest.
+fio_value() {
+	awk -v job="$2" -v key="\"$3\"" -v pick="$4" '
+		/"jobname"/ { split($0, q, "\""); mine = q[4] == job; seen += mine; side = "" }
+		/"disk_util"/ { mine = 0 }
+		/^ *"(read|write|trim|sync)" : \{/ { side = $1 }
+		mine && $1 == key && (side == "\"read\"" || side == "\"write\"") {
+			v = $3 + 0
+			out = pick == "sum" ? out + v : v > out ? v : out
+		}
+		END { if (!seen) exit 1; printf "%.3f\n", out }' "$1" ||
+		fail "no job $2 in $1: $(head -c 300 "$1")"
+}
+
+# Reads and writes per second.
+fio_iops() { # JSON JOBNAME
+	fio_value "$1" "$2" iops sum
+}
+
+# Milliseconds below which 99 % of the reads, and 99 % of the writes, were complete.
+p99() { # JSON JOBNAME
+	local ns
+	ns=$(fio_value "$1" "$2" 99.000000 max) || exit 1
+	awk -v ns="$ns" 'BEGIN { printf "%.1f\n", ns / 1e6 }'
+}

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * oracle.c - see oracle.h.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "tests/sim/oracle.h"
+
+static oracle_tag tag(const struct oracle_node *node)
+{
+	return node->tagged / node->weight;
+}
+
+static oracle_tag vtime(const struct oracle *oracle, const struct oracle_node *node)
+{
+	return oracle->nodes[node->parent].vtime;
+}
+
+static void start_at(struct oracle_node *node, oracle_tag at)
+{
+	node->tagged = at * node->weight;
+}
+
+static void catch_up(const struct oracle *oracle, struct oracle_node *node)
+{
+	if (tag(node) < vtime(oracle, node))
+		start_at(node, vtime(oracle, node));
+}
+
+static bool has_work(const struct oracle *oracle, int n)
+{
+	if (oracle->nodes[n].is_leaf)
+		return oracle->nodes[n].queued > 0;
+	for (int i = 1; i < ORACLE_NODES; i++)
+		if (oracle->nodes[i].used && oracle->nodes[i].parent == n && has_work(oracle, i))
+			return true;
+	return false;
+}
+
+/* Those with work become candidates, those without are none any more. */
+static void update(struct oracle *oracle, int n)
+{
+	for (; n != ORACLE_ROOT; n = oracle->nodes[n].parent) {
+		struct oracle_node *node = &oracle->nodes[n];
+
+		if (!node->active && has_work(oracle, n)) {
+			catch_up(oracle, node);
+			node->order = ++oracle->order;
+		}
+		node->active = has_work(oracle, n);
+	}
+}
+
+void oracle_init(struct oracle *oracle)
+{
+	memset(oracle, 0, sizeof(*oracle));
+	oracle->nodes[ORACLE_ROOT].used = true;
+	oracle->nodes[ORACLE_ROOT].weight = 1;
+}
+
+int oracle_add(struct oracle *oracle, int parent, unsigned weight, bool is_leaf)
+{
+	for (int i = 1; i < ORACLE_NODES; i++) {
+		struct oracle_node *node = &oracle->nodes[i];
+
+		if (node->used)
+			continue;
+		*node = (struct oracle_node){.used = true,
+					     .is_leaf = is_leaf,
+					     .parent = parent,
+					     .weight = weight,
+					     .created = ++oracle->created};
+		start_at(node, vtime(oracle, node));
+		return i;
+	}
+	return -1;
+}
+
+void oracle_remove(struct oracle *oracle, int n)
+{
+	assert(n != ORACLE_ROOT && !oracle->nodes[n].active);
+	oracle->nodes[n].used = false;
+}
+
+/* S = V + (S - V) old / new */
+void oracle_set_weight(struct oracle *oracle, int n, unsigned weight)
+{
+	struct oracle_node *node = &oracle->nodes[n];
+	oracle_tag ahead;
+
+	if (node->weight == weight)
+		return;
+	catch_up(oracle, node);
+	ahead = (tag(node) - vtime(oracle, node)) * node->weight / weight;
+	node->weight = weight;
+	start_at(node, vtime(oracle, node) + ahead);
+	if (node->active)
+		node->order = ++oracle->order;
+}
+
+void oracle_set_parent(struct oracle *oracle, int n, int parent)
+{
+	struct oracle_node *node = &oracle->nodes[n];
+	int old = node->parent;
+
+	if (old == parent)
+		return;
+	catch_up(oracle, node);
+	node->tagged -= vtime(oracle, node) * node->weight;
+	node->parent = parent;
+	node->tagged += vtime(oracle, node) * node->weight;
+	node->active = false;
+	update(oracle, old);
+	update(oracle, n);
+}
+
+void oracle_forget(struct oracle *oracle)
+{
+	for (uint64_t created = oracle->created; created > 0; created--) {
+		for (int i = 1; i < ORACLE_NODES; i++) {
+			struct oracle_node *node = &oracle->nodes[i];
+
+			if (!node->used || node->created != created)
+				continue;
+			start_at(node, vtime(oracle, node));
+			node->order = ++oracle->order;
+		}
+	}
+}
+
+void oracle_push(struct oracle *oracle, int leaf)
+{
+	oracle->nodes[leaf].queued++;
+	update(oracle, leaf);
+}
+
+void oracle_cancel(struct oracle *oracle, int leaf)
+{
+	assert(oracle->nodes[leaf].queued > 0);
+	oracle->nodes[leaf].queued--;
+	update(oracle, leaf);
+}
+
+static int first_below(const struct oracle *oracle, int parent)
+{
+	int first = -1;
+
+	for (int i = 1; i < ORACLE_NODES; i++) {
+		const struct oracle_node *node = &oracle->nodes[i], *best;
+
+		if (!node->used || node->parent != parent || !node->active)
+			continue;
+		best = &oracle->nodes[first < 0 ? i : first];
+		if (first < 0 || tag(node) < tag(best) ||
+		    (tag(node) == tag(best) && node->order < best->order))
+			first = i;
+	}
+	return first;
+}
+
+int oracle_next(const struct oracle *oracle)
+{
+	int n = first_below(oracle, ORACLE_ROOT);
+
+	while (n >= 0 && !oracle->nodes[n].is_leaf)
+		n = first_below(oracle, n);
+	return n;
+}
+
+void oracle_charge(struct oracle *oracle, int leaf, oracle_tag units)
+{
+	for (int n = leaf; n != ORACLE_ROOT; n = oracle->nodes[n].parent) {
+		struct oracle_node *node = &oracle->nodes[n];
+
+		catch_up(oracle, node);
+		node->tagged += units;
+		if (node->active)
+			node->order = ++oracle->order;
+	}
+}
+
+void oracle_issue(struct oracle *oracle, int leaf, oracle_tag units, bool last)
+{
+	for (int n = leaf; n != ORACLE_ROOT; n = oracle->nodes[n].parent)
+		oracle->nodes[oracle->nodes[n].parent].vtime = tag(&oracle->nodes[n]);
+	oracle_charge(oracle, leaf, units);
+	if (last)
+		oracle_cancel(oracle, leaf);
+}
+
+bool oracle_is_exact(const struct oracle *oracle)
+{
+	for (int i = 1; i < ORACLE_NODES; i++)
+		if (oracle->nodes[i].used && oracle->nodes[i].tagged % oracle->nodes[i].weight != 0)
+			return false;
+	return true;
+}

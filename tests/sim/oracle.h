@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * oracle.h - start-time fair queueing over a tree, as simply as it can be written.
+ *
+ * What sched.c does with heaps, wrapping 64-bit tags and carried remainders, this does with linear
+ * searches and 128-bit numbers that never wrap, so that both can be run on the same events and
+ * must agree request by request. It knows shares and nothing else: no requests, no window.
+ *
+ * Tags are kept as tag x weight, which makes a finish tag (start + tokens / weight) a sum without
+ * any division. Two rules are the scheduler's own choice rather than the algorithm's:
+ *
+ *   resolution   tags are compared in whole units of tokens / weight, rounded down; a node that
+ *                comes back starts at a whole unit. With weights that are powers of two nothing
+ *                is ever rounded (oracle_is_exact), and this is the textbook's algorithm.
+ *   ties         among equal tags, the node that was tagged first
+ */
+#ifndef FUSEBAND_TESTS_SIM_ORACLE_H
+#define FUSEBAND_TESTS_SIM_ORACLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define ORACLE_NODES 32
+#define ORACLE_ROOT 0
+
+typedef unsigned __int128 oracle_tag;
+
+struct oracle_node {
+	bool used, is_leaf, active;
+	int parent;
+	unsigned weight;
+	unsigned queued;   /* of a leaf */
+	oracle_tag tagged; /* tag x weight */
+	oracle_tag vtime;  /* of an inner node: the start tag that went last */
+	uint64_t order;
+	uint64_t created;
+};
+
+struct oracle {
+	struct oracle_node nodes[ORACLE_NODES];
+	uint64_t order, created;
+};
+
+void oracle_init(struct oracle *oracle);
+/* A node number, or -1 when all are in use. */
+int oracle_add(struct oracle *oracle, int parent, unsigned weight, bool is_leaf);
+void oracle_remove(struct oracle *oracle, int node);
+void oracle_set_weight(struct oracle *oracle, int node, unsigned weight);
+void oracle_set_parent(struct oracle *oracle, int node, int parent);
+/* Everybody level: those created last are taken to have been tagged first. */
+void oracle_forget(struct oracle *oracle);
+
+void oracle_push(struct oracle *oracle, int leaf);
+void oracle_cancel(struct oracle *oracle, int leaf);
+/* The leaf whose turn it is, -1 if nothing is queued. */
+int oracle_next(const struct oracle *oracle);
+/* It went; units: tokens in tag units. last: one request less. */
+void oracle_issue(struct oracle *oracle, int leaf, oracle_tag units, bool last);
+/* Charged afterwards. */
+void oracle_charge(struct oracle *oracle, int leaf, oracle_tag units);
+
+bool oracle_is_exact(const struct oracle *oracle);
+
+#endif

@@ -1,0 +1,843 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Unit tests of backing.h with real files and loop devices, and with QEMU's tools where they
+ * are installed. Block devices need root. Mounts are made in a private namespace.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "backing.h"
+#include "loopdev.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <limits.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#define MIB (UINT64_C(1) << 20)
+#define NEED(condition, reason)                                 \
+	do {                                                    \
+		if (!(condition)) {                             \
+			print_message("skipped: %s\n", reason); \
+			skip();                                 \
+		}                                               \
+	} while (0)
+#define NEED_ROOT() NEED(geteuid() == 0, "needs root")
+
+static char dir[] = "/tmp/test_backing.XXXXXX";
+static char why[256];
+
+/* ---- helpers ---- */
+
+static const char *in_dir(const char *name)
+{
+	static char paths[16][PATH_MAX];
+	static unsigned turn;
+	char *path = paths[turn++ % 16];
+
+	snprintf(path, PATH_MAX, "%s/%s", dir, name);
+	return path;
+}
+
+static const char *image(const char *name, uint64_t bytes)
+{
+	const char *path = in_dir(name);
+	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, (off_t)bytes), 0);
+	close(fd);
+	return path;
+}
+
+static struct loopdev attached(const char *file, uint32_t flags, uint64_t offset, uint32_t block)
+{
+	struct loopdev loop;
+
+	assert_int_equal(loopdev_attach(&loop, file, flags, offset, block), 0);
+	return loop;
+}
+
+static struct backing *opened(const struct backing_spec *spec)
+{
+	struct backing *backing = NULL;
+	const char *key;
+
+	why[0] = '\0';
+	if (backing_open(spec, why, sizeof(why), &key, &backing) != 0)
+		fail_msg("%s: %s: %s", spec->path, key, why);
+	return backing;
+}
+
+static void not_opened(const struct backing_spec *spec, int err, const char *key,
+		       const char *expected)
+{
+	struct backing *backing = (struct backing *)&dir;
+	const char *got_key = NULL;
+
+	int got = backing_open(spec, why, sizeof(why), &got_key, &backing);
+
+	if (got != err)
+		fail_msg("%d, %s", got, why);
+	assert_string_equal(got_key, key);
+	if (!strstr(why, expected))
+		fail_msg("\"%s\" is not in \"%s\"", expected, why);
+	assert_ptr_equal(backing, &dir);
+}
+
+static struct backing_id id_of(const char *path)
+{
+	struct backing_id id;
+
+	assert_int_equal(backing_identify(path, why, sizeof(why), &id), 0);
+	return id;
+}
+
+static int claim(const char *path, bool readonly, bool *ret_fuseband, struct backing_claim **ret)
+{
+	struct backing_users *users;
+	struct backing_id id = id_of(path);
+
+	assert_int_equal(backing_users_read(&users), 0);
+	why[0] = '\0';
+	int err = backing_claim(path, &id, readonly, users, why, sizeof(why), ret_fuseband, ret);
+	backing_users_free(users);
+	return err;
+}
+
+static struct backing_claim *claimed(const char *path, bool readonly)
+{
+	struct backing_claim *got = NULL;
+	bool fuseband = true;
+
+	if (claim(path, readonly, &fuseband, &got) != 0)
+		fail_msg("%s %s", path, why);
+	assert_false(fuseband);
+	return got;
+}
+
+static void not_claimed(const char *path, bool readonly, const char *expected, bool by_fuseband)
+{
+	struct backing_claim *got = (struct backing_claim *)&dir;
+	bool fuseband = !by_fuseband;
+
+	assert_int_equal(claim(path, readonly, &fuseband, &got), -EBUSY);
+	if (!strstr(why, expected))
+		fail_msg("\"%s\" is not in \"%s\"", expected, why);
+	assert_int_equal(fuseband, by_fuseband);
+	assert_ptr_equal(got, &dir);
+}
+
+static bool installed(const char *program)
+{
+	char command[64];
+
+	snprintf(command, sizeof(command), "command -v %s >/dev/null", program);
+	return system(command) == 0;
+}
+
+/* ---- identity ---- */
+
+static void test_identify(void **state)
+{
+	struct backing_id a, b;
+
+	(void)state;
+	image("a.img", 4096);
+	a = id_of(in_dir("a.img"));
+	assert_false(a.is_block);
+	assert_int_equal(link(in_dir("a.img"), in_dir("b.img")), 0);
+	assert_int_equal(symlink("b.img", in_dir("c.img")), 0);
+	b = id_of(in_dir("c.img"));
+	assert_int_equal(backing_id_compare(&a, &b), 0);
+	image("d.img", 4096);
+	b = id_of(in_dir("d.img"));
+	assert_int_equal(backing_id_compare(&a, &b), -backing_id_compare(&b, &a));
+	assert_int_not_equal(backing_id_compare(&a, &b), 0);
+}
+
+static void test_identify_refuses(void **state)
+{
+	struct backing_id id = {.ino = 12345};
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void)state;
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", in_dir("socket"));
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	close(fd);
+	assert_int_equal(mkfifo(in_dir("fifo"), 0600), 0); /* would block, if opened */
+	assert_int_equal(backing_identify(in_dir("fifo"), why, sizeof(why), &id), -EINVAL);
+	assert_non_null(strstr(why, "is a FIFO"));
+	assert_int_equal(backing_identify(in_dir("socket"), why, sizeof(why), &id), -EINVAL);
+	assert_non_null(strstr(why, "is a socket"));
+	assert_int_equal(backing_identify(dir, why, sizeof(why), &id), -EINVAL);
+	assert_non_null(strstr(why, "is a directory"));
+	assert_int_equal(backing_identify("/dev/null", why, sizeof(why), &id), -EINVAL);
+	assert_non_null(strstr(why, "is a character device"));
+	assert_int_equal(backing_identify(in_dir("none"), why, sizeof(why), &id), -ENOENT);
+	assert_true(backing_is_missing(-ENOENT));
+	assert_false(backing_is_missing(-EACCES));
+	assert_false(backing_is_missing(0));
+	assert_int_equal(id.ino, 12345);
+}
+
+/* ---- opening images ---- */
+
+static void test_image(void **state)
+{
+	struct backing_spec spec = {.path = image("a.img", 3 * MIB)};
+	struct backing *backing = opened(&spec);
+
+	(void)state;
+	assert_false(backing->buffered);
+	assert_true(fcntl(backing->fd, F_GETFL) & O_DIRECT);
+	assert_true(fcntl(backing->fd, F_GETFD) & FD_CLOEXEC);
+	assert_int_equal(backing->fd_buffered, -1);
+	assert_int_equal(backing->start_bytes, 0);
+	assert_int_equal(backing->size_bytes, 3 * MIB);
+	assert_true(backing->to_end);
+	assert_true(backing->block_bytes >= 512 && backing->align_bytes >= 1);
+	assert_true(backing->block_bytes % backing->align_bytes == 0);
+	assert_true(backing->can_punch);
+	assert_int_equal(backing->extent.root.ino, backing->id.ino);
+	/* the numbers are true: a block can be written so, and from any such address */
+	void *memory = NULL;
+	assert_int_equal(posix_memalign(&memory, 8192, 8192), 0);
+	memset(memory, 'x', 8192);
+	char *block = (char *)memory + backing->memory_align % 4096;
+	assert_int_equal(pwrite(backing->fd, block, backing->align_bytes, backing->align_bytes),
+			 backing->align_bytes);
+	free(memory);
+	assert_ptr_equal(backing_ref(backing), backing);
+	backing_unref(backing);
+	assert_true(fcntl(backing->fd, F_GETFD) >= 0);
+	backing_unref(backing);
+	backing_unref(NULL);
+}
+
+static void test_image_tail(void **state)
+{
+	struct backing_spec spec = {.path = image("a.img", 8192 + 100)};
+	struct backing *backing = opened(&spec);
+
+	(void)state;
+	assert_int_equal(backing->size_bytes, 8292);
+	assert_true(backing->fd_buffered >= 0);
+	assert_false(fcntl(backing->fd_buffered, F_GETFL) & O_DIRECT);
+	assert_int_equal(fcntl(backing->fd_buffered, F_GETFL) & O_ACCMODE, O_RDWR);
+	backing_unref(backing);
+	spec.offset_bytes = 4096;
+	spec.readonly = true;
+	backing = opened(&spec);
+	assert_int_equal(backing->start_bytes, 4096);
+	assert_int_equal(backing->size_bytes, 4196);
+	assert_int_equal(fcntl(backing->fd_buffered, F_GETFL) & O_ACCMODE, O_RDONLY);
+	assert_int_equal(fcntl(backing->fd, F_GETFL) & O_ACCMODE, O_RDONLY);
+	backing_unref(backing);
+	spec.size_bytes = 4096; /* does not go to the end: no tail */
+	backing = opened(&spec);
+	assert_int_equal(backing->size_bytes, 4096);
+	assert_false(backing->to_end);
+	assert_int_equal(backing->fd_buffered, -1);
+	backing_unref(backing);
+}
+
+static void test_ranges(void **state)
+{
+	struct backing_spec spec = {.path = image("a.img", MIB)};
+
+	(void)state;
+	spec.offset_bytes = 100;
+	not_opened(&spec, -EINVAL, "offset", "is no multiple of the block size");
+	spec.offset_bytes = 0;
+	spec.size_bytes = 100;
+	not_opened(&spec, -EINVAL, "size", "is no multiple of the block size");
+	spec.offset_bytes = MIB;
+	spec.size_bytes = 0;
+	not_opened(&spec, -EINVAL, "offset", "lies beyond the end");
+	spec.offset_bytes = MIB - 4096;
+	spec.size_bytes = 8192;
+	not_opened(&spec, -EINVAL, "size", "reaches beyond the end");
+	spec.size_bytes = UINT64_MAX - 4095;
+	not_opened(&spec, -EINVAL, "size", "reaches beyond the end");
+	spec.offset_bytes = UINT64_MAX - 4095;
+	not_opened(&spec, -EINVAL, "offset", "lies beyond the end");
+	spec = (struct backing_spec){.path = image("empty.img", 0)};
+	not_opened(&spec, -EINVAL, "path", "is empty");
+	spec.path = in_dir("none");
+	not_opened(&spec, -ENOENT, "path", "does not exist");
+	spec.path = dir;
+	not_opened(&spec, -EINVAL, "path", "is a directory");
+	spec.path = image("last.img", MIB);
+	spec.offset_bytes = MIB - 4096;
+	spec.size_bytes = 4096;
+	struct backing *backing = opened(&spec);
+	assert_int_equal(backing->size_bytes, 4096);
+	assert_int_equal(backing->extent.start_bytes, MIB - 4096);
+	assert_int_equal(backing->extent.length_bytes, 4096);
+	backing_unref(backing);
+}
+
+static void test_growing(void **state)
+{
+	const char *path = image("a.img", MIB);
+	struct backing_spec spec = {.path = path};
+	struct backing *backing = opened(&spec);
+	uint64_t size = 0;
+
+	(void)state;
+	assert_int_equal(truncate(path, 2 * MIB), 0);
+	assert_int_equal(backing_object_size(backing, &size), 0);
+	assert_int_equal(size, 2 * MIB);
+	assert_int_equal(backing->size_bytes, MIB);
+	backing_unref(backing);
+}
+
+/* /proc/version: a regular file that refuses O_DIRECT. It is empty for fstat(), too. */
+static void test_buffered(void **state)
+{
+	struct backing_spec spec = {.path = "/proc/version", .readonly = true};
+
+	(void)state;
+	not_opened(&spec, -EINVAL, "path", "buffered = yes would allow it");
+	spec.buffered = true;
+	not_opened(&spec, -EINVAL, "path", "is empty");
+	/* allowed, but not needed */
+	spec = (struct backing_spec){.path = image("a.img", MIB), .buffered = true};
+	struct backing *backing = opened(&spec);
+	assert_false(backing->buffered);
+	assert_true(fcntl(backing->fd, F_GETFL) & O_DIRECT);
+	backing_unref(backing);
+}
+
+/* sysfs has regular files with a size and without O_DIRECT. */
+static void test_buffered_alignment(void **state)
+{
+	struct backing_spec spec = {.path = "/sys/kernel/mm/transparent_hugepage/enabled",
+				    .readonly = true,
+				    .buffered = true};
+
+	(void)state;
+	NEED(access(spec.path, R_OK) == 0, "no transparent_hugepage in sysfs");
+	struct backing *backing = opened(&spec);
+	assert_true(backing->buffered);
+	assert_int_equal(backing->align_bytes, 1);
+	assert_int_equal(backing->memory_align, 1);
+	assert_int_equal(backing->block_bytes, 512);
+	assert_int_equal(backing->fd_buffered, -1);
+	backing_unref(backing);
+}
+
+static void test_tmpfs(void **state)
+{
+	struct backing_spec spec = {.path = in_dir("tmpfs/a.img")};
+
+	(void)state;
+	NEED_ROOT();
+	assert_int_equal(mkdir(in_dir("tmpfs"), 0700), 0);
+	assert_int_equal(mount("none", in_dir("tmpfs"), "tmpfs", 0, NULL), 0);
+	image("tmpfs/a.img", 1000);
+	struct backing *backing = NULL;
+	const char *key;
+	if (backing_open(&spec, why, sizeof(why), &key, &backing) != 0) { /* before Linux 6.6 */
+		spec.buffered = true;
+		backing = opened(&spec);
+	}
+	assert_int_equal(backing->size_bytes, 1000);
+	assert_int_equal(backing->block_bytes, 512);
+	assert_true(backing->can_punch);
+	assert_false(backing->can_zero);
+	backing_unref(backing);
+	/* a filesystem that nobody may write to */
+	spec.buffered = true;
+	assert_int_equal(mount("none", in_dir("tmpfs"), "tmpfs", MS_REMOUNT | MS_RDONLY, NULL), 0);
+	not_opened(&spec, -EROFS, "path", "readonly = yes would allow it");
+	spec.readonly = true;
+	backing_unref(opened(&spec));
+	assert_int_equal(umount(in_dir("tmpfs")), 0);
+}
+
+/* ---- opening devices ---- */
+
+static void test_device(void **state)
+{
+	(void)state;
+	NEED_ROOT();
+	struct loopdev loop = attached(image("a.img", 4 * MIB), 0, 0, 0);
+	struct backing_spec spec = {.path = loop.path};
+	struct backing *backing = opened(&spec);
+
+	assert_true(backing->id.is_block);
+	assert_int_equal(backing->id.ino, 0);
+	assert_int_equal(major(backing->id.dev), 7);
+	assert_int_equal(backing->size_bytes, 4 * MIB);
+	assert_int_equal(backing->align_bytes, 512);
+	assert_int_equal(backing->block_bytes, 512);
+	assert_true(fcntl(backing->fd, F_GETFL) & O_DIRECT);
+	/* the bytes are those of its file */
+	struct backing_id file = id_of(in_dir("a.img"));
+	assert_int_equal(backing_id_compare(&backing->extent.root, &file), 0);
+	/* loop devices punch holes and zero on ext4 and XFS: sysfs and the call agree */
+	bool punched =
+	    fallocate(backing->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096) == 0;
+	assert_int_equal(backing->can_punch, punched);
+	backing_unref(backing);
+	close(loop.fd);
+}
+
+static void test_device_with_large_blocks(void **state)
+{
+	(void)state;
+	NEED_ROOT();
+	struct loopdev loop = attached(image("a.img", 4 * MIB), 0, 0, 4096);
+	struct backing_spec spec = {.path = loop.path, .offset_bytes = 512};
+
+	not_opened(&spec, -EINVAL, "offset", "4096 bytes");
+	spec.offset_bytes = 4096;
+	struct backing *backing = opened(&spec);
+	assert_int_equal(backing->align_bytes, 4096);
+	assert_int_equal(backing->block_bytes, 4096);
+	assert_int_equal(backing->size_bytes, 4 * MIB - 4096);
+	backing_unref(backing);
+	close(loop.fd);
+}
+
+static void test_device_read_only(void **state)
+{
+	(void)state;
+	NEED_ROOT();
+	struct loopdev loop = attached(image("a.img", 4 * MIB), LO_FLAGS_READ_ONLY, 0, 0);
+	struct backing_spec spec = {.path = loop.path};
+
+	not_opened(&spec, -EROFS, "path", "is a read-only device; readonly = yes would allow it");
+	spec.readonly = true;
+	backing_unref(opened(&spec));
+	close(loop.fd);
+}
+
+static void test_partitions(void **state)
+{
+	char part[2][48];
+
+	(void)state;
+	NEED_ROOT();
+	struct loopdev loop = attached(image("a.img", 8 * MIB), LO_FLAGS_PARTSCAN, 0, 0);
+	assert_int_equal(loopdev_partition(&loop, 2), 0);
+	for (int i = 0; i < 2; i++) {
+		snprintf(part[i], sizeof(part[i]), "%sp%d", loop.path, i + 1);
+		NEED(loopdev_wait(part[i]), "no partition nodes appear");
+	}
+	struct backing_spec spec = {.path = part[1], .offset_bytes = 4096};
+	struct backing *backing = opened(&spec);
+	assert_int_equal(backing->size_bytes, MIB - 4096);
+	struct backing_id file = id_of(in_dir("a.img"));
+	assert_int_equal(backing_id_compare(&backing->extent.root, &file), 0);
+	assert_int_equal(backing->extent.start_bytes, 3 * MIB + 4096);
+	backing_unref(backing);
+	/* a loop device on a partition of a loop device, shifted */
+	struct loopdev upper = attached(part[1], 0, 8192, 0);
+	spec = (struct backing_spec){.path = upper.path};
+	backing = opened(&spec);
+	assert_int_equal(backing->size_bytes, MIB - 8192);
+	assert_int_equal(backing_id_compare(&backing->extent.root, &file), 0);
+	assert_int_equal(backing->extent.start_bytes, 3 * MIB + 8192);
+	backing_unref(backing);
+	not_claimed(part[1], false, "is attached to /dev/loop", false);
+	close(upper.fd);
+
+	/* whole disk and partition exclude each other */
+	struct backing_claim *disk = claimed(loop.path, false);
+	not_claimed(part[0], false, "is in use by another program", false);
+	backing_claim_unref(disk);
+	struct backing_claim *first = claimed(part[0], false), *second = claimed(part[1], false);
+	not_claimed(loop.path, false, "is in use by another program", false);
+	backing_claim_unref(first);
+	backing_claim_unref(second);
+	backing_claim_unref(claimed(loop.path, false));
+	loopdev_unpartition(&loop, 2);
+	close(loop.fd);
+}
+
+/* ---- the fence ---- */
+
+static void test_fence(void **state)
+{
+	struct backing_spec spec = {.path = image("a.img", MIB), .size_bytes = MIB / 2};
+	struct backing *a = opened(&spec), *same = opened(&spec);
+
+	(void)state;
+	spec.offset_bytes = MIB / 2;
+	struct backing *other = opened(&spec);
+	assert_int_equal(backing_fence(a, false), 0);
+	assert_int_equal(backing_fence(a, true), 0);
+	assert_int_equal(backing_fence(other, false), 0);
+	assert_int_equal(backing_fence(same, false), -EAGAIN);
+	backing_unref(a);
+	assert_int_equal(backing_fence(same, true), 0);
+	/* to the end: beyond it as well, so that growth is covered */
+	spec = (struct backing_spec){.path = spec.path, .offset_bytes = MIB - 4096};
+	struct backing *tail = opened(&spec);
+	assert_int_equal(backing_fence(tail, false), -EAGAIN); /* other's */
+	backing_unref(other);
+	assert_int_equal(backing_fence(tail, false), 0);
+	assert_int_equal(truncate(spec.path, 2 * MIB), 0);
+	spec = (struct backing_spec){.path = spec.path, .offset_bytes = MIB, .size_bytes = MIB};
+	struct backing *grown = opened(&spec);
+	assert_int_equal(backing_fence(grown, false), -EAGAIN);
+	backing_unref(tail);
+	backing_unref(grown);
+	backing_unref(same);
+	/* readers share */
+	spec = (struct backing_spec){.path = spec.path, .readonly = true};
+	struct backing *r1 = opened(&spec), *r2 = opened(&spec);
+	spec.readonly = false;
+	struct backing *w = opened(&spec);
+	assert_int_equal(backing_fence(r1, false), 0);
+	assert_int_equal(backing_fence(r2, false), 0);
+	assert_int_equal(backing_fence(w, false), -EAGAIN);
+	backing_unref(r1);
+	backing_unref(r2);
+	backing_unref(w);
+}
+
+/* A dead process' fence: the waiter gets it when the last copy is closed, not before. */
+static void test_fence_waits(void **state)
+{
+	struct backing_spec spec = {.path = image("a.img", MIB)};
+	int ready[2], go[2];
+	char byte = 0;
+
+	(void)state;
+	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(go, O_CLOEXEC), 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct backing *backing = NULL;
+		const char *key;
+		if (backing_open(&spec, why, sizeof(why), &key, &backing) ||
+		    backing_fence(backing, true) || write(ready[1], &byte, 1) != 1 ||
+		    read(go[0], &byte, 1) != 1)
+			_exit(1);
+		kill(getpid(), SIGKILL);
+	}
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	struct backing *backing = opened(&spec);
+	assert_int_equal(backing_fence(backing, false), -EAGAIN);
+	assert_int_equal(write(go[1], &byte, 1), 1);
+	assert_int_equal(backing_fence(backing, true), 0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	backing_unref(backing);
+	for (int i = 0; i < 2; i++) {
+		close(ready[i]);
+		close(go[i]);
+	}
+}
+
+/* ---- claims ---- */
+
+static void test_claim_image(void **state)
+{
+	const char *path = image("a.img", MIB);
+	struct backing_claim *writer = claimed(path, false);
+
+	(void)state;
+	not_claimed(path, false, "is served by another fuseband", true);
+	not_claimed(path, true, "is served by another fuseband", true);
+	assert_ptr_equal(backing_claim_ref(writer), writer);
+	backing_claim_unref(writer);
+	not_claimed(path, true, "is served by another fuseband", true);
+	backing_claim_unref(writer);
+	backing_claim_unref(NULL);
+	struct backing_claim *r1 = claimed(path, true), *r2 = claimed(path, true);
+	not_claimed(path, false, "is served by another fuseband", true);
+	backing_claim_unref(r1);
+	backing_claim_unref(r2);
+	backing_claim_unref(claimed(path, false));
+}
+
+static void test_claim_upgrade(void **state)
+{
+	const char *path = image("a.img", MIB);
+	struct backing_users *users;
+	struct backing_claim *a = claimed(path, true), *b = claimed(path, true);
+
+	(void)state;
+	assert_int_equal(backing_users_read(&users), 0);
+	assert_int_equal(backing_claim_upgrade(a, users, why, sizeof(why)), -EBUSY);
+	assert_true(a->readonly);
+	/* nothing of the attempt is left: a third reader is welcome, and b can upgrade after a */
+	backing_claim_unref(claimed(path, true));
+	backing_claim_unref(a);
+	assert_int_equal(backing_claim_upgrade(b, users, why, sizeof(why)), 0);
+	assert_false(b->readonly);
+	assert_int_equal(backing_claim_upgrade(b, users, why, sizeof(why)), 0);
+	not_claimed(path, true, "fuseband", true);
+	backing_claim_downgrade(b);
+	backing_claim_unref(claimed(path, true));
+	backing_claim_unref(b);
+	backing_users_free(users);
+}
+
+static void test_claim_stale(void **state)
+{
+	const char *path = image("a.img", MIB);
+	struct backing_id id = id_of(path);
+	struct backing_claim *got = NULL;
+	struct backing_users *users;
+	bool fuseband;
+
+	(void)state;
+	id.ino++;
+	assert_int_equal(backing_users_read(&users), 0);
+	assert_int_equal(backing_claim(path, &id, false, users, why, sizeof(why), &fuseband, &got),
+			 -ESTALE);
+	assert_null(got);
+	backing_users_free(users);
+}
+
+static void test_claim_device(void **state)
+{
+	(void)state;
+	NEED_ROOT();
+	struct loopdev loop = attached(image("a.img", MIB), 0, 0, 0);
+	struct backing_claim *first = claimed(loop.path, false);
+
+	not_claimed(loop.path, false, "is served by another fuseband", true);
+	not_claimed(loop.path, true, "is served by another fuseband", true);
+	backing_claim_unref(first);
+	int fd = open(loop.path, O_RDONLY | O_EXCL | O_CLOEXEC);
+	assert_true(fd >= 0);
+	not_claimed(loop.path, false, "is in use by another program", false);
+	close(fd);
+	close(loop.fd);
+}
+
+static void test_claim_attached_file(void **state)
+{
+	(void)state;
+	NEED_ROOT();
+	const char *path = image("a.img", MIB);
+	struct loopdev loop = attached(path, 0, 0, 0);
+	char expected[64];
+
+	snprintf(expected, sizeof(expected), "is attached to %s", loop.path);
+	not_claimed(path, false, expected, false);
+	not_claimed(path, true, expected, false);
+	assert_int_equal(link(path, in_dir("b.img")), 0); /* the same by another name */
+	not_claimed(in_dir("b.img"), false, expected, false);
+	close(loop.fd);
+	loop = attached(path, LO_FLAGS_READ_ONLY, 0, 0);
+	not_claimed(path, false, "is attached to", false);
+	backing_claim_unref(claimed(path, true)); /* two readers */
+	close(loop.fd);
+}
+
+static void test_claim_mounted(void **state)
+{
+	char command[PATH_MAX + 64], expected[PATH_MAX];
+
+	(void)state;
+	NEED_ROOT();
+	NEED(installed("mkfs.ext4"), "no mkfs.ext4");
+	const char *path = image("a.img", 4 * MIB);
+	snprintf(command, sizeof(command), "mkfs.ext4 -q -F %s >/dev/null 2>&1", path);
+	assert_int_equal(system(command), 0);
+	struct loopdev loop = attached(path, 0, 0, 0);
+	assert_int_equal(mkdir(in_dir("mnt"), 0700), 0);
+	assert_int_equal(mount(loop.path, in_dir("mnt"), "ext4", 0, NULL), 0);
+	snprintf(expected, sizeof(expected), "is mounted at %s/mnt", dir);
+	not_claimed(loop.path, false, expected, false);
+	assert_int_equal(umount(in_dir("mnt")), 0);
+	backing_claim_unref(claimed(loop.path, false));
+	close(loop.fd);
+}
+
+static void test_claim_swap_file(void **state)
+{
+	char command[PATH_MAX + 64];
+
+	(void)state;
+	NEED_ROOT();
+	NEED(installed("mkswap") && installed("swapon"), "no mkswap");
+	const char *path = in_dir("swap");
+	snprintf(command, sizeof(command),
+		 "dd if=/dev/zero of=%s bs=64k count=16 2>/dev/null && chmod 600 %s && "
+		 "mkswap %s >/dev/null 2>&1 && swapon %s 2>/dev/null",
+		 path, path, path, path);
+	NEED(system(command) == 0, "swapon fails here");
+	struct backing_claim *got = NULL;
+	bool fuseband;
+	int err = claim(path, false, &fuseband, &got);
+	snprintf(command, sizeof(command), "swapoff %s", path);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(err, -EBUSY);
+	assert_non_null(strstr(why, "is used as swap"));
+}
+
+/* ---- QEMU ---- */
+
+/* qemu-io that has path open until its input is closed. */
+static FILE *qemu_has(const char *path, const char *options)
+{
+	char command[2 * PATH_MAX], line[256];
+	const char *fifo = in_dir("qemu-is-ready");
+
+	unlink(fifo);
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	snprintf(command, sizeof(command), "exec qemu-io -f raw %s %s >%s 2>&1", options, path,
+		 fifo);
+	FILE *in = popen(command, "we");
+	assert_non_null(in);
+	FILE *out = fopen(fifo, "re");
+	assert_non_null(out);
+	fputs("length\n", in);
+	fflush(in);
+	assert_non_null(fgets(line, sizeof(line), out)); /* it has opened it */
+	/* nobody reads its output any more, and it writes little more */
+	fcntl(fileno(out), F_SETFD, FD_CLOEXEC);
+	fclose(out);
+	return in;
+}
+
+static bool qemu_can(const char *path, const char *options, const char *complaint)
+{
+	char command[2 * PATH_MAX], all[4096];
+
+	snprintf(command, sizeof(command), "qemu-io -f raw %s -c 'read 0 512' %s 2>&1", options,
+		 path);
+	FILE *out = popen(command, "re");
+	assert_non_null(out);
+	all[fread(all, 1, sizeof(all) - 1, out)] = '\0';
+	bool ok = pclose(out) == 0;
+	if (!ok && !strstr(all, complaint))
+		fail_msg("\"%s\" is not in \"%s\"", complaint, all);
+	return ok;
+}
+
+static void test_qemu_has_image(void **state)
+{
+	(void)state;
+	NEED(installed("qemu-io"), "no qemu-io");
+	const char *path = image("a.img", MIB);
+	signal(SIGPIPE, SIG_IGN);
+	FILE *qemu = qemu_has(path, "");
+	not_claimed(path, false, "is open in QEMU", false);
+	not_claimed(path, true, "is open in QEMU", false);
+	pclose(qemu);
+	qemu = qemu_has(path, "-r");
+	backing_claim_unref(claimed(path, true));
+	/* a reader that lets others write is as good as none: QEMU would start, too */
+	backing_claim_unref(claimed(path, false));
+	pclose(qemu);
+	backing_claim_unref(claimed(path, false));
+}
+
+static void test_we_have_image(void **state)
+{
+	(void)state;
+	NEED(installed("qemu-io"), "no qemu-io");
+	const char *path = image("a.img", MIB);
+	struct backing_claim *writer = claimed(path, false);
+	assert_false(qemu_can(path, "", "Failed to get \"write\" lock"));
+	backing_claim_unref(writer);
+	struct backing_claim *reader = claimed(path, true);
+	assert_true(qemu_can(path, "-r", ""));
+	assert_false(qemu_can(path, "", "Failed to get \"write\" lock"));
+	backing_claim_unref(reader);
+	assert_true(qemu_can(path, "", ""));
+}
+
+/* QEMU knows nothing of O_EXCL: its locks are on the device node. */
+static void test_qemu_has_device(void **state)
+{
+	(void)state;
+	NEED_ROOT();
+	NEED(installed("qemu-io"), "no qemu-io");
+	struct loopdev loop = attached(image("a.img", MIB), 0, 0, 0);
+	signal(SIGPIPE, SIG_IGN);
+	FILE *qemu = qemu_has(loop.path, "");
+	not_claimed(loop.path, false, "is open in QEMU", false);
+	pclose(qemu);
+	struct backing_claim *writer = claimed(loop.path, false);
+	assert_false(qemu_can(loop.path, "", "Failed to get \"write\" lock"));
+	backing_claim_unref(writer);
+	close(loop.fd);
+}
+
+/* ---- */
+
+static int make_dir(void **state)
+{
+	(void)state;
+	strcpy(dir + strlen(dir) - 6, "XXXXXX");
+	return mkdtemp(dir) ? 0 : -1;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
+static int remove_dir(void **state)
+{
+	(void)state;
+	return nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, make_dir, remove_dir)
+	const struct CMUnitTest tests[] = {
+	    TEST(test_identify),
+	    TEST(test_identify_refuses),
+	    TEST(test_image),
+	    TEST(test_image_tail),
+	    TEST(test_ranges),
+	    TEST(test_growing),
+	    TEST(test_buffered),
+	    TEST(test_buffered_alignment),
+	    TEST(test_tmpfs),
+	    TEST(test_device),
+	    TEST(test_device_with_large_blocks),
+	    TEST(test_device_read_only),
+	    TEST(test_partitions),
+	    TEST(test_fence),
+	    TEST(test_fence_waits),
+	    TEST(test_claim_image),
+	    TEST(test_claim_upgrade),
+	    TEST(test_claim_stale),
+	    TEST(test_claim_device),
+	    TEST(test_claim_attached_file),
+	    TEST(test_claim_mounted),
+	    TEST(test_claim_swap_file),
+	    TEST(test_qemu_has_image),
+	    TEST(test_we_have_image),
+	    TEST(test_qemu_has_device),
+	};
+
+	/* mounts of a test that fails must not outlive it */
+	if (geteuid() == 0 &&
+	    (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0))
+		perror("no private mount namespace");
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

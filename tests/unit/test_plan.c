@@ -1,0 +1,944 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Unit tests of plan.h: configurations as text, real images and, for root, loop devices, with a
+ * made-up sysfs where it matters which disk something is on.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "plan.h"
+#include "loopdev.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <limits.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <time.h>
+
+#define MIB (UINT64_C(1) << 20)
+#define NEED(condition, reason)                                 \
+	do {                                                    \
+		if (!(condition)) {                             \
+			print_message("skipped: %s\n", reason); \
+			skip();                                 \
+		}                                               \
+	} while (0)
+#define NEED_ROOT() NEED(geteuid() == 0, "needs root")
+
+static char dir[] = "/tmp/test_plan.XXXXXX";
+
+/* ---- helpers ---- */
+
+static const char *in_dir(const char *name)
+{
+	static char paths[16][PATH_MAX];
+	static unsigned turn;
+	char *path = paths[turn++ % 16];
+
+	snprintf(path, PATH_MAX, "%s/%s", dir, name);
+	return path;
+}
+
+static const char *image(const char *name, uint64_t bytes)
+{
+	const char *path = in_dir(name);
+	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, (off_t)bytes), 0);
+	close(fd);
+	return path;
+}
+
+static void put(const char *path, const char *text)
+{
+	FILE *out = fopen(path, "w");
+
+	assert_non_null(out);
+	fprintf(out, "%s\n", text);
+	assert_int_equal(fclose(out), 0);
+}
+
+/* "@" in a text stands for the test's directory, "\n" for a line. */
+static char *expanded(const char *text)
+{
+	char *all;
+	size_t size;
+	FILE *out = open_memstream(&all, &size);
+
+	assert_non_null(out);
+	for (; *text; text++) {
+		if (*text == '@')
+			fputs(dir, out);
+		else
+			putc(*text, out);
+	}
+	fclose(out);
+	return all;
+}
+
+struct asked {
+	const char *mountpoint;
+	const struct plan_running *running;
+	size_t n_running;
+	enum plan_purpose purpose;
+	const struct disks_view *view;
+};
+
+/* The errors or notes of the last plan, one a line, with the directory as "@" again. */
+static char *said;
+
+static void remember(const struct conf_errors *errors)
+{
+	size_t size;
+
+	free(said);
+	FILE *out = open_memstream(&said, &size);
+	assert_non_null(out);
+	for (size_t i = 0; i < errors->n; i++) {
+		const char *text = errors->list[i].text, *found;
+
+		while ((found = strstr(text, dir))) {
+			fprintf(out, "%.*s@", (int)(found - text), text);
+			text = found + strlen(dir);
+		}
+		fprintf(out, "%s\n", text);
+	}
+	fclose(out);
+}
+
+static struct plan *ask(struct asked asked, const char *text)
+{
+	char *expanded_text = expanded(text), path[] = "ioband.ini";
+	struct conf_source source = {path, expanded_text, strlen(expanded_text)};
+	struct conf_text sources = {&source, 1};
+	struct conf_errors errors = {0}, notes = {0};
+	struct plan *plan = NULL;
+	struct conf *conf;
+
+	if (conf_parse(&sources, &errors, &conf) != 0)
+		fail_msg("%s", errors.list[0].text);
+	int err = plan_make(conf, asked.mountpoint, asked.running, asked.n_running, asked.purpose,
+			    asked.view ? asked.view : &disks_system, &errors, &notes, &plan);
+	remember(err ? &errors : &notes);
+	assert_int_equal(err != 0, errors.n > 0);
+	assert_int_equal(err, plan ? 0 : -EINVAL);
+	conf_errors_free(&errors);
+	conf_errors_free(&notes);
+	free(expanded_text);
+	return plan;
+}
+
+static struct plan *planned(struct asked asked, const char *text)
+{
+	struct plan *plan = ask(asked, text);
+
+	if (!plan)
+		fail_msg("%s", said);
+	return plan;
+}
+
+static void refused(struct asked asked, const char *text, const char *errors)
+{
+	struct plan *plan = ask(asked, text);
+
+	assert_null(plan);
+	assert_string_equal(said, errors);
+}
+
+#define START ((struct asked){.purpose = PLAN_RUN})
+#define CHECK ((struct asked){.purpose = PLAN_CHECK})
+#define RELOAD(list)     \
+	((struct asked){ \
+	    .purpose = PLAN_RUN, .running = list, .n_running = sizeof(list) / sizeof((list)[0])})
+
+/* What serves file i of a plan. */
+static struct plan_running running(const struct plan *plan, size_t i, unsigned opens)
+{
+	const struct plan_file *file = &plan->files[i];
+	int device = file->conf->device;
+
+	return (struct plan_running){
+	    .name = file->conf->name,
+	    .backing = file->backing,
+	    .claim = file->claim,
+	    .path = file->conf->path,
+	    .offset_bytes = file->conf->offset_bytes,
+	    .size_bytes = file->conf->size_bytes,
+	    .device = device >= 0 ? plan->conf->devices[device].name : NULL,
+	    .readonly = file->conf->readonly,
+	    .buffered = file->conf->buffered,
+	    .opens = opens,
+	};
+}
+
+static unsigned open_descriptors(void)
+{
+	DIR *fds = opendir("/proc/self/fd");
+	unsigned n = 0;
+
+	assert_non_null(fds);
+	while (readdir(fds))
+		n++;
+	closedir(fds);
+	return n;
+}
+
+/* ---- a start ---- */
+
+static void test_start(void **state)
+{
+	unsigned descriptors = open_descriptors();
+
+	(void)state;
+	image("a.img", MIB);
+	image("b.img", 2 * MIB);
+	struct plan *plan = planned(START, "[vm1]\npath = @/a.img\n[vm2]\npath = @/b.img\n"
+					   "offset = 1M\nreadonly = yes\n");
+	assert_int_equal(plan->n_files, 2);
+	assert_string_equal(plan->files[1].conf->name, "vm2");
+	assert_int_equal(plan->files[0].size_bytes, MIB);
+	assert_int_equal(plan->files[1].size_bytes, MIB);
+	assert_int_equal(plan->files[1].backing->start_bytes, MIB);
+	assert_true(plan->files[1].backing->readonly);
+	assert_true(plan->files[1].claim->readonly);
+	assert_ptr_not_equal(plan->files[0].claim, plan->files[1].claim);
+	assert_false(plan->files[0].reused);
+	/* on one filesystem: one scheduler, with all defaults */
+	assert_int_equal(plan->n_disks, 1);
+	assert_int_equal(plan->files[0].disk, 0);
+	assert_int_equal(plan->files[1].disk, 0);
+	assert_null(plan->disks[0].conf);
+	assert_true(plan->disks[0].n_leaves >= 1);
+	assert_non_null(strstr(plan->disks[0].why, "a.img lies on "));
+	assert_string_equal(said, "");
+	plan_free(plan);
+	plan_free(NULL);
+	assert_int_equal(open_descriptors(), descriptors);
+}
+
+/* Ranges of one image share a claim, and it is for writing if one of them is. */
+static void test_one_claim(void **state)
+{
+	(void)state;
+	image("a.img", 3 * MIB);
+	struct plan *plan = planned(START, "[r]\npath = @/a.img\nsize = 1M\nreadonly = yes\n"
+					   "[w]\npath = @/a.img\noffset = 2M\n"
+					   "[r2]\npath = @/a.img\nsize = 1M\nreadonly = yes\n");
+	assert_ptr_equal(plan->files[0].claim, plan->files[1].claim);
+	assert_ptr_equal(plan->files[0].claim, plan->files[2].claim);
+	assert_int_equal(plan->files[0].claim->refs, 3);
+	assert_false(plan->files[0].claim->readonly);
+	plan_free(plan);
+}
+
+static void test_all_errors(void **state)
+{
+	unsigned descriptors = open_descriptors();
+
+	(void)state;
+	image("good.img", MIB);
+	image("a.img", MIB);
+	image("empty.img", 0);
+	assert_int_equal(mkdir(in_dir("folder"), 0700), 0);
+	refused(
+	    START,
+	    "[good]\npath = @/good.img\n"
+	    "[none]\npath = @/none.img\n"
+	    "[folder]\npath = @/folder\n"
+	    "[empty]\npath = @/empty.img\n"
+	    "[odd]\npath = @/a.img\nsize = 1M\n"
+	    "[far]\npath = @/a.img\noffset = 2M\n"
+	    "[long]\npath = @/a.img\noffset = 512K\nsize = 1M\n"
+	    "[null]\npath = /dev/null\noptional = yes\n"
+	    "[device:d]\npath = @/gone\n"
+	    "[uses]\npath = @/good.img\ndevice = d\n",
+	    "ioband.ini:23: [device:d] path: \"@/gone\" does not exist\n"
+	    "ioband.ini:4: [none] path: \"@/none.img\" does not exist\n"
+	    "ioband.ini:6: [folder] path: \"@/folder\" is a directory, neither a block device "
+	    "nor a regular file\n"
+	    "ioband.ini:20: [null] path: \"/dev/null\" is a character device, neither a block "
+	    "device nor a regular file\n"
+	    "ioband.ini:8: [empty] path: \"@/empty.img\" is empty\n"
+	    "ioband.ini:14: [far] offset: \"2097152\" lies beyond the end: @/a.img has 1048576 "
+	    "bytes\n"
+	    "ioband.ini:18: [long] size: \"1048576\" reaches beyond the end: @/a.img has "
+	    "1048576 bytes\n"
+	    "ioband.ini:25: [uses] path: \"@/good.img\" overlaps good: only read-only files may "
+	    "have bytes in common\n");
+	assert_int_equal(open_descriptors(), descriptors);
+}
+
+static void test_optional(void **state)
+{
+	(void)state;
+	image("a.img", MIB);
+	struct plan *plan = planned(START, "[here]\npath = @/a.img\noptional = yes\n"
+					   "[gone]\npath = @/none\noptional = yes\ndevice = usb\n"
+					   "[device:usb]\npath = @/nothing\n");
+	assert_non_null(plan->files[0].backing);
+	assert_null(plan->files[1].backing);
+	assert_null(plan->files[1].claim);
+	assert_int_equal(plan->files[1].disk, PLAN_NO_DISK);
+	assert_int_equal(plan->n_disks, 1);
+	plan_free(plan);
+}
+
+static void test_mountpoint(void **state)
+{
+	struct asked asked = START;
+
+	(void)state;
+	image("a.img", MIB);
+	assert_int_equal(mkdir(in_dir("mnt"), 0700), 0);
+	assert_int_equal(mkdir(in_dir("mnt2"), 0700), 0);
+	image("mnt/a.img", MIB);
+	image("mnt2/a.img", MIB);
+	assert_int_equal(symlink("mnt/a.img", in_dir("link")), 0);
+	asked.mountpoint = in_dir("mnt");
+	refused(asked,
+		"[one]\npath = @/mnt/a.img\n[two]\npath = @/link\n[three]\npath = @/mnt2/a.img\n"
+		"[four]\npath = @/mnt\noptional = yes\n[device:d]\npath = @/mnt\n",
+		"ioband.ini:11: [device:d] path: \"@/mnt\" lies in the mount itself\n"
+		"ioband.ini:2: [one] path: \"@/mnt/a.img\" lies in the mount itself\n"
+		"ioband.ini:4: [two] path: \"@/link\" lies in the mount itself\n"
+		"ioband.ini:8: [four] path: \"@/mnt\" lies in the mount itself\n");
+}
+
+static void test_overlap(void **state)
+{
+	(void)state;
+	image("a.img", 4 * MIB);
+	assert_int_equal(link(in_dir("a.img"), in_dir("alias.img")), 0);
+	refused(START,
+		"[one]\npath = @/a.img\nsize = 2M\n"
+		"[two]\npath = @/alias.img\noffset = 2M\nsize = 1M\n"
+		"[three]\npath = @/a.img\noffset = 2560K\n"
+		"[four]\npath = @/a.img\nsize = 512\nreadonly = yes\n",
+		"ioband.ini:13: [four] size: \"512\" overlaps one: only read-only files may have "
+		"bytes in common\n"
+		"ioband.ini:10: [three] offset: \"2621440\" overlaps two: only read-only files may "
+		"have bytes in common\n");
+	plan_free(planned(START, "[one]\npath = @/a.img\nreadonly = yes\n"
+				 "[two]\npath = @/alias.img\nreadonly = yes\n"));
+}
+
+/* ---- check beside a running fuseband ---- */
+
+static void test_check(void **state)
+{
+	(void)state;
+	image("a.img", MIB);
+	struct plan *run = planned(START, "[vm1]\npath = @/a.img\n");
+	refused(START, "[vm1]\npath = @/a.img\n",
+		"ioband.ini:2: [vm1] path: \"@/a.img\" is served by another fuseband\n");
+	struct plan *plan = planned(CHECK, "[vm1]\npath = @/a.img\n");
+	assert_string_equal(said, "ioband.ini:2: [vm1] path: \"@/a.img\" is served by another "
+				  "fuseband\n");
+	assert_non_null(plan->files[0].backing);
+	assert_null(plan->files[0].claim);
+	plan_free(plan);
+	plan_free(run);
+	plan_free(planned(CHECK, "[vm1]\npath = @/a.img\n"));
+	assert_string_equal(said, "");
+}
+
+/* ---- reloads ---- */
+
+static void test_reload_same(void **state)
+{
+	(void)state;
+	image("a.img", MIB);
+	image("b.img", MIB);
+	struct plan *old = planned(START, "[vm1]\npath = @/a.img\n[vm2]\npath = @/b.img\n"
+					  "size = 512K\n");
+	struct plan_running list[] = {running(old, 0, 1), running(old, 1, 0)};
+	assert_int_equal(truncate(in_dir("a.img"), 2 * MIB), 0);
+	assert_int_equal(truncate(in_dir("b.img"), 2 * MIB), 0);
+	struct plan *plan = planned(RELOAD(list), "[new]\npath = @/b.img\noffset = 1M\n"
+						  "[vm2]\npath = @/b.img\nsize = 512K\n"
+						  "[vm1]\npath = @/a.img\nweight = 7\n");
+	assert_false(plan->files[0].reused);
+	assert_true(plan->files[1].reused && plan->files[2].reused);
+	assert_ptr_equal(plan->files[2].backing, old->files[0].backing);
+	assert_ptr_equal(plan->files[1].backing, old->files[1].backing);
+	assert_int_equal(plan->files[2].backing->refs, 2);
+	assert_int_equal(plan->files[2].size_bytes, 2 * MIB); /* it has grown */
+	assert_int_equal(plan->files[1].size_bytes, MIB / 2);
+	assert_int_equal(plan->files[0].size_bytes, MIB);
+	assert_ptr_equal(plan->files[0].claim, old->files[1].claim);
+	assert_ptr_equal(plan->files[2].claim, old->files[0].claim);
+	assert_string_equal(said, "");
+	plan_free(plan);
+	assert_int_equal(old->files[0].backing->refs, 1);
+	assert_int_equal(old->files[1].claim->refs, 1);
+	plan_free(old);
+}
+
+static void test_reload_open(void **state)
+{
+	(void)state;
+	image("a.img", MIB);
+	image("b.img", MIB);
+	struct plan *old = planned(START, "[vm1]\npath = @/a.img\ndevice = d\n");
+	struct plan_running list[] = {running(old, 0, 3)};
+#define UNTIL_CLOSED                                                                            \
+	"is open: path, offset, size, device, readonly and buffered cannot change until it is " \
+	"closed\n"
+	refused(RELOAD(list), "[vm1]\ndevice = d\npath = @/b.img\n",
+		"ioband.ini:3: [vm1] path: \"@/b.img\" " UNTIL_CLOSED);
+	refused(RELOAD(list), "[vm1]\npath = @/a.img\ndevice = d\noffset = 512\n",
+		"ioband.ini:4: [vm1] offset: \"512\" " UNTIL_CLOSED);
+	refused(RELOAD(list), "[vm1]\npath = @/a.img\ndevice = d\nsize = 512K\n",
+		"ioband.ini:4: [vm1] size: \"524288\" " UNTIL_CLOSED);
+	refused(RELOAD(list), "\n[vm1]\npath = @/a.img\ndevice = d\nreadonly = yes\n",
+		"ioband.ini:2: [vm1] readonly: " UNTIL_CLOSED);
+	refused(RELOAD(list), "[vm1]\npath = @/a.img\ndevice = e\n",
+		"ioband.ini:3: [vm1] device: \"e\" is open: its device cannot change until it is "
+		"closed\n");
+	refused(RELOAD(list), "[vm1]\npath = @/a.img\n",
+		"ioband.ini:1: [vm1] device: is open: its device cannot change until it is "
+		"closed\n");
+	/* the device comes by the disk now, and is the same */
+	plan_free(planned(RELOAD(list), "[vm1]\npath = @/a.img\n[device:d]\npath = @\n"));
+	/* the path leads to another file */
+	assert_int_equal(rename(in_dir("b.img"), in_dir("a.img")), 0);
+	refused(RELOAD(list), "[vm1]\npath = @/a.img\ndevice = d\n",
+		"ioband.ini:2: [vm1] path: \"@/a.img\" is open, and the path leads to something "
+		"else now\n");
+	/* or nowhere */
+	assert_int_equal(unlink(in_dir("a.img")), 0);
+	struct plan *plan = planned(RELOAD(list), "[vm1]\npath = @/a.img\ndevice = d\n");
+	assert_true(plan->files[0].reused);
+	assert_string_equal(said,
+			    "ioband.ini:2: [vm1] path: \"@/a.img\" is gone, and goes on being "
+			    "served to those who have it open\n");
+	plan_free(plan);
+	plan_free(old);
+}
+
+static void test_reload_closed(void **state)
+{
+	(void)state;
+	image("a.img", 2 * MIB);
+	struct plan *old = planned(START, "[vm1]\npath = @/a.img\n");
+	struct plan_running list[] = {running(old, 0, 0)};
+	/* a smaller one, and another one in what it has left */
+	struct plan *plan = planned(RELOAD(list), "[vm1]\npath = @/a.img\nsize = 1M\ndevice = d\n"
+						  "[vm2]\npath = @/a.img\noffset = 1M\n");
+	assert_false(plan->files[0].reused);
+	assert_ptr_not_equal(plan->files[0].backing, old->files[0].backing);
+	assert_ptr_equal(plan->files[0].claim, old->files[0].claim);
+	plan_free(plan);
+	plan_free(planned(RELOAD(list), "[other]\npath = @/a.img\n"));
+	assert_int_equal(unlink(in_dir("a.img")), 0);
+	refused(RELOAD(list), "[vm1]\npath = @/a.img\n",
+		"ioband.ini:2: [vm1] path: \"@/a.img\" does not exist\n");
+	plan = planned(RELOAD(list), "[vm1]\npath = @/a.img\noptional = yes\n");
+	assert_null(plan->files[0].backing);
+	plan_free(plan);
+	/* and it comes again, as another file */
+	image("a.img", MIB);
+	plan = planned(RELOAD(list), "[vm1]\npath = @/a.img\noptional = yes\n");
+	assert_false(plan->files[0].reused);
+	assert_int_equal(plan->files[0].size_bytes, MIB);
+	plan_free(plan);
+	plan_free(old);
+}
+
+static void test_reload_removed(void **state)
+{
+	(void)state;
+	image("a.img", 2 * MIB);
+	struct plan *old = planned(START, "[vm1]\npath = @/a.img\nsize = 1M\n");
+	struct plan_running list[] = {running(old, 0, 1)};
+	const char *errors =
+	    "ioband.ini:2: [vm2] path: \"@/a.img\" overlaps vm1, which was removed "
+	    "but is still open: only read-only files may have bytes in common\n";
+	/* this reload removes it ... */
+	refused(RELOAD(list), "[vm2]\npath = @/a.img\n", errors);
+	struct plan *plan = planned(RELOAD(list), "[vm2]\npath = @/a.img\noffset = 1M\n");
+	assert_ptr_equal(plan->files[0].claim, old->files[0].claim);
+	plan_free(plan);
+	/* ... or an earlier one did */
+	list[0].removed = true;
+	refused(RELOAD(list), "[vm2]\npath = @/a.img\n", errors);
+	refused(
+	    RELOAD(list), "[vm1]\npath = @/a.img\nsize = 1M\n",
+	    "ioband.ini:3: [vm1] size: \"1048576\" overlaps vm1, which was removed but is still "
+	    "open: only read-only files may have bytes in common\n");
+	list[0].opens = 0;
+	plan_free(planned(RELOAD(list), "[vm2]\npath = @/a.img\n"));
+	plan_free(old);
+}
+
+static void test_reload_shrunk(void **state)
+{
+	(void)state;
+	image("a.img", 2 * MIB);
+	struct plan *old = planned(START, "[vm1]\npath = @/a.img\noffset = 1M\n");
+	struct plan_running list[] = {running(old, 0, 1)};
+	const char *text = "[vm1]\npath = @/a.img\noffset = 1M\n";
+	assert_int_equal(truncate(in_dir("a.img"), MIB + MIB / 2), 0);
+	struct plan *plan = planned(RELOAD(list), text);
+	assert_true(plan->files[0].reused);
+	assert_int_equal(plan->files[0].size_bytes, MIB / 2);
+	assert_non_null(strstr(said, "has shrunk while it is open"));
+	plan_free(plan);
+	assert_int_equal(truncate(in_dir("a.img"), MIB), 0);
+	plan = planned(RELOAD(list), text);
+	assert_true(plan->files[0].reused);
+	assert_int_equal(plan->files[0].size_bytes, MIB);
+	assert_non_null(strstr(said, "has shrunk while it is open"));
+	plan_free(plan);
+	list[0].opens = 0;
+	refused(RELOAD(list), text,
+		"ioband.ini:3: [vm1] offset: \"1048576\" lies beyond the end: @/a.img has 1048576 "
+		"bytes\n");
+	plan_free(old);
+}
+
+/* A tail that a backing has no descriptor for is left out. */
+static void test_reload_odd_growth(void **state)
+{
+	(void)state;
+	image("a.img", MIB);
+	struct plan *old = planned(START, "[vm1]\npath = @/a.img\n");
+	struct plan_running list[] = {running(old, 0, 1)};
+	assert_int_equal(truncate(in_dir("a.img"), 2 * MIB + 100), 0);
+	struct plan *plan = planned(RELOAD(list), "[vm1]\npath = @/a.img\n");
+	assert_int_equal(plan->files[0].size_bytes, 2 * MIB);
+	plan_free(plan);
+	plan_free(old);
+}
+
+/* The running claim is for reading; a plan that comes to nothing leaves it so. */
+static void test_reload_upgrade(void **state)
+{
+	(void)state;
+	image("a.img", 2 * MIB);
+	image("b.img", 2 * MIB);
+	const char *text = "[r1]\npath = @/a.img\nsize = 1M\nreadonly = yes\n"
+			   "[r2]\npath = @/b.img\nsize = 1M\nreadonly = yes\n"
+			   "[w1]\npath = @/a.img\noffset = 1M\n"
+			   "[w2]\npath = @/b.img\noffset = 1M\n";
+	struct plan *old = planned(START, "[r1]\npath = @/a.img\nsize = 1M\nreadonly = yes\n"
+					  "[r2]\npath = @/b.img\nsize = 1M\nreadonly = yes\n");
+	struct plan *reader = planned(START, "[r]\npath = @/b.img\nreadonly = yes\n");
+	struct plan_running list[] = {running(old, 0, 1), running(old, 1, 1)};
+	refused(RELOAD(list), text,
+		"ioband.ini:13: [w2] path: \"@/b.img\" is served by another fuseband\n");
+	assert_true(old->files[0].claim->readonly && old->files[1].claim->readonly);
+	plan_free(planned(START, "[r]\npath = @/a.img\nreadonly = yes\n"));
+	plan_free(reader);
+	struct plan *plan = planned(RELOAD(list), text);
+	assert_ptr_equal(plan->files[2].claim, old->files[0].claim);
+	assert_false(plan->files[2].claim->readonly || plan->files[3].claim->readonly);
+	assert_null(ask(START, "[r]\npath = @/a.img\nreadonly = yes\n"));
+	plan_free(plan);
+	plan_free(old);
+}
+
+/* ---- disks: loop devices that a made-up sysfs calls something else ---- */
+
+static char fake_root[PATH_MAX];
+
+static int fake_device_of(const char *path, dev_t *ret_dev)
+{
+	(void)path;
+	*ret_dev = makedev(0, 77);
+	return 0;
+}
+
+static const struct disks_view fake = {.sysfs = fake_root, .device_of = fake_device_of};
+
+#define LOOPS 5
+static struct loopdev loops[LOOPS];
+
+static const char *fake_path(const char *name)
+{
+	static char path[PATH_MAX + 64];
+
+	snprintf(path, sizeof(path), "%s/%s", fake_root, name);
+	return path;
+}
+
+/* loops[0] and [1]: partitions of sda and sdb; [2]: volume over both; [3] sdc; [4] sdd */
+static void make_disks(void)
+{
+	static const char *const where[LOOPS] = {"sda/sda1", "sdb/sdb1", "dm-0", "sdc", "sdd"};
+	char name[64], text[24], target[128];
+
+	snprintf(fake_root, sizeof(fake_root), "%.900s/sys", dir);
+	static const char *const folders[] = {"",	 "dev",		"dev/block",
+					      "devices", "devices/sda", "devices/sdb"};
+	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
+		assert_int_equal(mkdir(fake_path(folders[i]), 0700), 0);
+	put(fake_path("devices/sda/dev"), "8:0");
+	put(fake_path("devices/sdb/dev"), "8:16");
+	assert_int_equal(symlink("../../devices/sda", fake_path("dev/block/8:0")), 0);
+	assert_int_equal(symlink("../../devices/sdb", fake_path("dev/block/8:16")), 0);
+	for (int i = 0; i < LOOPS; i++) {
+		struct stat st;
+
+		snprintf(name, sizeof(name), "disk%d.img", i);
+		assert_int_equal(loopdev_attach(&loops[i], image(name, 4 * MIB), 0, 0, 0), 0);
+		assert_int_equal(fstat(loops[i].fd, &st), 0);
+		snprintf(name, sizeof(name), "devices/%s", where[i]);
+		assert_int_equal(mkdir(fake_path(name), 0700), 0);
+		snprintf(target, sizeof(target), "../../%s", name);
+		snprintf(text, sizeof(text), "%u:%u", major(st.st_rdev), minor(st.st_rdev));
+		snprintf(name, sizeof(name), "dev/block/%s", text);
+		assert_int_equal(symlink(target, fake_path(name)), 0);
+		snprintf(name, sizeof(name), "devices/%s/dev", where[i]);
+		put(fake_path(name), text);
+		snprintf(name, sizeof(name), "devices/%s/partition", where[i]);
+		if (i < 2)
+			put(fake_path(name), "1");
+		/* where the tests expect them, whatever their number */
+		snprintf(name, sizeof(name), "%s",
+			 strrchr(where[i], '/') ? strrchr(where[i], '/') + 1 : where[i]);
+		assert_int_equal(symlink(loops[i].path, in_dir(name)), 0);
+	}
+	assert_int_equal(mkdir(fake_path("devices/dm-0/slaves"), 0700), 0);
+	assert_int_equal(symlink("../../sda/sda1", fake_path("devices/dm-0/slaves/sda1")), 0);
+	assert_int_equal(symlink("../../sdb/sdb1", fake_path("devices/dm-0/slaves/sdb1")), 0);
+}
+
+static void free_disks(void)
+{
+	for (int i = 0; i < LOOPS; i++)
+		close(loops[i].fd);
+}
+
+/* "vm1@sda vm2@fast ..." */
+static void shares(const char *text, const char *expected)
+{
+	struct asked asked = {.purpose = PLAN_RUN, .view = &fake};
+	struct plan *plan = planned(asked, text);
+	char got[1024] = "";
+
+	for (size_t i = 0; i < plan->n_files; i++) {
+		const struct plan_file *file = &plan->files[i];
+
+		snprintf(got + strlen(got), sizeof(got) - strlen(got), "%s%s@%s", i ? " " : "",
+			 file->conf->name, plan->disks[file->disk].name);
+	}
+	assert_string_equal(got, expected);
+	plan_free(plan);
+}
+
+static void test_shared_disks(void **state)
+{
+	(void)state;
+	NEED_ROOT();
+	make_disks();
+	shares("[a]\npath = @/sda1\n[b]\npath = @/sdb1\n", "a@sda b@sdb");
+	/* a volume over both joins them, wherever it stands; the name does not depend on order */
+	shares("[b]\npath = @/sdb1\n[a]\npath = @/sda1\n[v]\npath = @/dm-0\n[c]\npath = @/sdc\n",
+	       "b@sda+sdb a@sda+sdb v@sda+sdb c@sdc");
+	shares("[v]\npath = @/dm-0\n[a]\npath = @/sda1\n", "v@sda+sdb a@sda+sdb");
+	/* a device path, and then its disk, has a name */
+	shares("[a]\npath = @/sda1\n[c]\npath = @/sdc\n[device:fast]\npath = @/sda1\n",
+	       "a@fast c@sdc");
+	/* one file names it, the other is on its disk */
+	shares("[a]\npath = @/sda1\ndevice = fast\n[v]\npath = @/dm-0\n[b]\npath = @/sdb1\n",
+	       "a@fast v@fast b@fast");
+	/* one device over several disks joins them */
+	shares("[a]\npath = @/sda1\ndevice = both\n[c]\npath = @/sdc\ndevice = both\n"
+	       "[d]\npath = @/sdd\n[v]\npath = @/dm-0\n",
+	       "a@both c@both d@sdd v@both");
+	/* a device that is called like another disk */
+	shares("[a]\npath = @/sda1\n[c]\npath = @/sdc\ndevice = sda\n", "a@disk sda c@sda");
+	free_disks();
+}
+
+static void test_two_devices_on_one_disk(void **state)
+{
+	struct asked asked = {.purpose = PLAN_RUN, .view = &fake};
+
+	(void)state;
+	NEED_ROOT();
+	make_disks();
+	refused(asked,
+		"[a]\npath = @/sda1\ndevice = one\n[b]\npath = @/sdb1\ndevice = two\n"
+		"[v]\npath = @/dm-0\n",
+		"ioband.ini:8: [v] path: \"@/dm-0\" lies on disks of two devices: one scheduler "
+		"can't be both\n");
+	refused(asked,
+		"[v]\npath = @/dm-0\ndevice = one\n[b]\npath = @/sdb1\ndevice = two\n"
+		"[a]\npath = @/sda1\ndevice = one\n",
+		"ioband.ini:6: [b] device: \"two\" two schedulers for one disk: sdb is in "
+		"[device:one] already\n");
+	refused(asked,
+		"[a]\npath = @/sda1\ndevice = two\n[device:one]\npath = @/sda1\n"
+		"[device:two]\npath = @/dm-0\n",
+		"ioband.ini:7: [device:two] path: \"@/dm-0\" two schedulers for one disk: it is in "
+		"[device:one] already\n"
+		"ioband.ini:3: [a] device: \"two\" two schedulers for one disk: sda is in "
+		"[device:one] already\n");
+	free_disks();
+}
+
+static void test_filesystems(void **state)
+{
+	(void)state;
+	NEED_ROOT();
+	assert_int_equal(mkdir(in_dir("one"), 0700), 0);
+	assert_int_equal(mkdir(in_dir("two"), 0700), 0);
+	assert_int_equal(mount("none", in_dir("one"), "tmpfs", 0, NULL), 0);
+	assert_int_equal(mount("none", in_dir("two"), "tmpfs", 0, NULL), 0);
+	image("one/a.img", MIB);
+	image("one/b.img", MIB);
+	image("two/c.img", MIB);
+	struct plan *plan =
+	    planned(START, "[a]\npath = @/one/a.img\nbuffered = yes\n"
+			   "[c]\npath = @/two/c.img\nbuffered = yes\n"
+			   "[b]\npath = @/one/b.img\nbuffered = yes\n[device:ram]\npath = @/two\n");
+	assert_int_equal(plan->n_disks, 2);
+	assert_int_equal(plan->files[0].disk, plan->files[2].disk);
+	assert_int_equal(strncmp(plan->disks[0].name, "fs 0:", 5), 0);
+	assert_string_equal(plan->disks[1].name, "ram");
+	assert_ptr_equal(plan->disks[1].conf, &plan->conf->devices[0]);
+	assert_non_null(strstr(plan->disks[0].why, "lies on the tmpfs file system at "));
+	plan_free(plan);
+	assert_int_equal(umount(in_dir("one")), 0);
+	assert_int_equal(umount(in_dir("two")), 0);
+}
+
+/* A disk and its partition: one claim, and bytes that are the same. */
+static void test_disk_and_partition(void **state)
+{
+	struct loopdev loop;
+	char node[48], text[PATH_MAX];
+
+	(void)state;
+	NEED_ROOT();
+	assert_int_equal(loopdev_attach(&loop, image("a.img", 8 * MIB), LO_FLAGS_PARTSCAN, 0, 0),
+			 0);
+	assert_int_equal(loopdev_partition(&loop, 2), 0);
+	snprintf(node, sizeof(node), "%sp2", loop.path);
+	NEED(loopdev_wait(node), "no partition nodes appear");
+	assert_int_equal(symlink(loop.path, in_dir("disk")), 0);
+	assert_int_equal(symlink(node, in_dir("part2")), 0);
+	/* p2 is 3 MiB..4 MiB. The partition comes first: its claim is the disk's all the same. */
+	struct plan *plan =
+	    planned(START, "[p]\npath = @/part2\n[d]\npath = @/disk\noffset = 4M\n");
+	assert_ptr_equal(plan->files[0].claim, plan->files[1].claim);
+	assert_true(plan->files[0].claim->id.dev == plan->files[1].backing->id.dev);
+	assert_int_equal(plan->n_disks, 1);
+	/* a reload without the disk: the partition lives on its claim */
+	struct plan_running list[] = {running(plan, 0, 1), running(plan, 1, 0)};
+	struct plan *next = planned(RELOAD(list), "[p]\npath = @/part2\n");
+	assert_ptr_equal(next->files[0].claim, plan->files[0].claim);
+	plan_free(next);
+	plan_free(plan);
+	refused(START, "[p]\npath = @/part2\n[d]\npath = @/disk\noffset = 3584K\n",
+		"ioband.ini:5: [d] offset: \"3670016\" overlaps p: only read-only files may have "
+		"bytes in common\n");
+	/* the other way round, a running partition keeps the disk from being claimed */
+	plan = planned(START, "[p]\npath = @/part2\n");
+	struct plan_running part[] = {running(plan, 0, 1)};
+	refused(RELOAD(part), "[p]\npath = @/part2\n[d]\npath = @/disk\noffset = 4M\n",
+		"ioband.ini:4: [d] path: \"@/disk\" has a partition that is being served: a reload "
+		"can't change that, a restart can\n");
+	plan_free(plan);
+	/* its file is attached, that is to say busy */
+	snprintf(text, sizeof(text), "ioband.ini:2: [f] path: \"@/a.img\" is attached to %s\n",
+		 loop.path);
+	refused(START, "[f]\npath = @/a.img\n", text);
+	loopdev_unpartition(&loop, 2);
+	close(loop.fd);
+}
+
+/* ---- printing ---- */
+
+static void test_print(void **state)
+{
+	char *text;
+	size_t size;
+
+	(void)state;
+	NEED_ROOT();
+	make_disks();
+	struct asked asked = {.purpose = PLAN_RUN, .view = &fake};
+	struct plan *plan = planned(
+	    asked, "[vm1.img]\npath = @/sda1\nweight = 400\n"
+		   "[vm\xc3\xb6]\npath = @/sdc\nparent = inner\nsize = 1536K\nreadonly = yes\n"
+		   "[x]\npath = @/sdc\noffset = 2M\nparent = outer\nweight = 300\n"
+		   "[gone]\npath = @/nothing\noptional = yes\n"
+		   "[y]\npath = @/sdd\ndevice = slow\ndiscard = ignore\n"
+		   "[group:outer]\n[group:inner]\nparent = outer\n[group:unused]\n");
+	FILE *out = open_memstream(&text, &size);
+	plan_print(plan, out);
+	fclose(out);
+	char *expected =
+	    expanded("NAME     PATH                           SIZE  BLOCK  DISK  NOTES\n"
+		     "vm1.img  @/sda1     4M    512  sda   \n"
+		     "vm\xc3\xb6      @/sdc      1.5M    512  sdc   read-only, from 0\n"
+		     "x        @/sdc        2M    512  sdc   from 2M\n"
+		     "gone     @/nothing     -      -  -     absent\n"
+		     "y        @/sdd        4M    512  slow  no discard\n"
+		     "\n"
+		     "sda: @/sda1 is a partition of sda\n"
+		     "           WEIGHT  OF SIBLINGS  OF DISK\n"
+		     "  vm1.img     400      100.0 %  100.0 %\n"
+		     "\n"
+		     "sdc: @/sdc is the disk sdc\n"
+		     "           WEIGHT  OF SIBLINGS  OF DISK\n"
+		     "  outer       100      100.0 %  100.0 %\n"
+		     "    inner     100       25.0 %   25.0 %\n"
+		     "      vm\xc3\xb6     100      100.0 %   25.0 %\n"
+		     "    x         300       75.0 %   75.0 %\n"
+		     "\n"
+		     "slow: @/sdd is the disk sdd\n"
+		     "     WEIGHT  OF SIBLINGS  OF DISK\n"
+		     "  y     100      100.0 %  100.0 %\n");
+	assert_string_equal(text, expected);
+	free(expected);
+	free(text);
+	plan_free(plan);
+	free_disks();
+}
+
+/* ---- many ---- */
+
+static double seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+static double time_of_many(unsigned n, bool one_image)
+{
+	char *text;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	for (unsigned i = 0; i < n; i++)
+		fprintf(out,
+			one_image ? "[vm%u]\npath = @/all.img\noffset = %uM\nsize = 1M\n"
+				  : "[vm%u]\npath = @/vm%u.img\n",
+			i, i);
+	fclose(out);
+	char *full = expanded(text), path[] = "ioband.ini";
+	struct conf_source source = {path, full, strlen(full)};
+	struct conf_text sources = {&source, 1};
+	struct conf_errors errors = {0};
+	struct conf *conf = NULL;
+	struct plan *plan = NULL;
+	assert_int_equal(conf_parse(&sources, &errors, &conf), 0);
+	double start = seconds();
+	int err =
+	    plan_make(conf, in_dir("mnt"), NULL, 0, PLAN_RUN, &disks_system, &errors, NULL, &plan);
+	if (err)
+		fail_msg("%s", errors.n ? errors.list[0].text : strerror(-err));
+	double took = seconds() - start;
+	plan_free(plan);
+	conf_errors_free(&errors);
+	free(full);
+	free(text);
+	return took;
+}
+
+/*
+ * Four times the files in at most ten times the time: nothing is compared pairwise, which would
+ * take sixteen times.
+ */
+static void test_many(void **state)
+{
+	struct rlimit limit;
+	char name[32];
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	limit.rlim_cur = limit.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	unsigned n = limit.rlim_max > 10500 ? 5000 : (unsigned)(limit.rlim_max - 200) / 2;
+	image("all.img", n * MIB);
+	for (unsigned i = 0; i < n; i++) {
+		snprintf(name, sizeof(name), "vm%u.img", i);
+		image(name, 4096);
+	}
+	for (int one_image = 0; one_image < 2; one_image++) {
+		double few = time_of_many(n / 4, one_image), all = time_of_many(n, one_image);
+
+		print_message("%u files of %s: %.0f ms; a quarter of them: %.0f ms\n", n,
+			      one_image ? "one image" : "their own", 1e3 * all, 1e3 * few);
+		assert_true(all < 10 * few + 0.05);
+	}
+}
+
+/* ---- */
+
+static int make_dir(void **state)
+{
+	(void)state;
+	strcpy(dir + strlen(dir) - 6, "XXXXXX");
+	return mkdtemp(dir) ? 0 : -1;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
+static int remove_dir(void **state)
+{
+	(void)state;
+	free(said);
+	said = NULL;
+	return nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, make_dir, remove_dir)
+	const struct CMUnitTest tests[] = {
+	    TEST(test_start),
+	    TEST(test_one_claim),
+	    TEST(test_all_errors),
+	    TEST(test_optional),
+	    TEST(test_mountpoint),
+	    TEST(test_overlap),
+	    TEST(test_check),
+	    TEST(test_reload_same),
+	    TEST(test_reload_open),
+	    TEST(test_reload_closed),
+	    TEST(test_reload_removed),
+	    TEST(test_reload_shrunk),
+	    TEST(test_reload_odd_growth),
+	    TEST(test_reload_upgrade),
+	    TEST(test_shared_disks),
+	    TEST(test_two_devices_on_one_disk),
+	    TEST(test_filesystems),
+	    TEST(test_disk_and_partition),
+	    TEST(test_print),
+	    TEST(test_many),
+	};
+
+	/* mounts of a test that fails must not outlive it */
+	if (geteuid() == 0 &&
+	    (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0))
+		perror("no private mount namespace");
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

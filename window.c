@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * window.c - finds how much must be in flight to keep a disk busy, and no more.
+ *
+ * More in flight than the disk can work on at once only moves the queue from our side, where
+ * weights decide, to the disk's, where they don't. Less leaves the disk idle. The knee between
+ * the two is bandwidth x latency of the unloaded disk, and both can be seen from completions
+ * (N. Cardwell et al., "BBR: Congestion-Based Congestion Control", ACM Queue 14(5), 2016):
+ *
+ *   rate   the best of the last WINDOW_RATES intervals in which the window was the limit, in cost
+ *          per time. A window beyond the knee does not change it.
+ *   base   the least median latency of an interval, renewed by a short probe at half the
+ *          knee every few seconds. A window up to the knee does not change it.
+ *   limit  1.5 x rate x base + one slice of the mean cost.
+ *
+ * Example: 4 servers of 1 ms each, slices priced 50 us. With 1 in flight: base 1 ms, rate
+ * 0.05; doubling the window doubles the rate until 4 are in flight, rate 0.2, and then no more:
+ * rate x base = 200 us of cost = 4 slices, limit 7 slices.
+ *
+ * An interval ends after INTERVAL_DONE completions and INTERVAL_NS, or fewer on a slow disk.
+ *
+ *   STARTUP   from one slice, doubled each interval; two intervals that bring less than 20 % more end it
+ *   STEADY    the formula; sinking by a quarter or PROBE_EVERY_NS without a probe lead to a
+ *   PROBE     one interval for the queue to drain, one that measures base at half the knee. A base that
+ *             moved by more than a quarter means another disk than we knew: STARTUP again, as
+ *             the rate seen with a window too small for it says nothing.
+ *
+ * Invariants: the limit is never below one slice, so that the disk never starves for good; it only
+ * moves on completions, so a disk that stalls gets no larger window; it grows only out of
+ * intervals in which it was the limit.
+ * Not handled: latencies are not scaled by size, so that a sudden change from small
+ * to large slices is only right again after the next probe.
+ */
+#include "window.h"
+
+#include <string.h>
+
+#define INTERVAL_DONE 16U		    /* enough for a median */
+#define INTERVAL_NS UINT64_C(2000000)	    /* 2 ms: above the jitter of wake-ups */
+#define INTERVAL_SLOW_DONE 4U		    /* a disk too slow for 16 ... */
+#define INTERVAL_SLOW_NS UINT64_C(50000000) /* ... within 50 ms */
+#define PROBE_EVERY_NS UINT64_C(5000000000) /* two short intervals in 5 s: below 0.5 % of throughput */
+#define PROBE_AGAIN_NS UINT64_C(500000000)  /* at most this often when the limit sinks */
+#define RATE_SHIFT 20			    /* a rate of 1.0 (cost per time) */
+#define LATENCY_MAX_NS (UINT64_C(3600) * 1000000000) /* clamp before multiplying */
+#define LIMIT_MAX_NS (UINT64_C(1) << 42)
+
+/* 8 buckets per factor of two from 1 us on: a median within 9 %. */
+static unsigned latency_bucket(uint64_t ns)
+{
+	uint64_t v = (ns >> 7) + 8; /* 128 ns: bucket 0 begins at v = 8 */
+	unsigned octave = 63U - (unsigned)__builtin_clzll(v);
+	unsigned bucket = (octave - 3U) * 8U + (unsigned)((v >> (octave - 3U)) & 7U);
+
+	return bucket < WINDOW_BUCKETS ? bucket : WINDOW_BUCKETS - 1;
+}
+
+/* The middle of a bucket. */
+static uint64_t bucket_latency_ns(unsigned bucket)
+{
+	unsigned octave = bucket / 8U + 3U;
+	uint64_t step = UINT64_C(1) << (octave - 3U);
+	uint64_t v = (UINT64_C(8) + bucket % 8U) * step + step / 2U;
+
+	return (v - 8U) << 7;
+}
+
+static uint64_t median_latency_ns(const struct window *w)
+{
+	unsigned seen = 0;
+
+	for (unsigned i = 0; i < WINDOW_BUCKETS; i++) {
+		seen += w->latencies[i];
+		if (seen * 2U >= w->done)
+			return bucket_latency_ns(i);
+	}
+	return bucket_latency_ns(WINDOW_BUCKETS - 1);
+}
+
+static uint64_t best_rate(const struct window *w)
+{
+	uint64_t best = 0;
+
+	for (unsigned i = 0; i < WINDOW_RATES; i++)
+		if (w->rates[i] > best)
+			best = w->rates[i];
+	return best;
+}
+
+static void forget_rates(struct window *w)
+{
+	memset(w->rates, 0, sizeof(w->rates));
+	w->next_rate = 0;
+}
+
+/* rate x base: the cost in flight at which the disk is just busy. */
+static uint64_t knee_ns(const struct window *w)
+{
+	unsigned __int128 knee = (unsigned __int128)best_rate(w) * w->base_latency_ns;
+
+	knee >>= RATE_SHIFT;
+	return knee > LIMIT_MAX_NS ? LIMIT_MAX_NS : (uint64_t)knee;
+}
+
+static void set_limit(struct window *w, uint64_t limit_ns)
+{
+	uint64_t least = w->mean_cost_ns ? w->mean_cost_ns : 1;
+
+	if (limit_ns < least)
+		limit_ns = least;
+	if (limit_ns > LIMIT_MAX_NS)
+		limit_ns = LIMIT_MAX_NS;
+	w->limit_ns = limit_ns;
+}
+
+static void enter(struct window *w, int phase)
+{
+	w->phase = phase;
+	w->cycle = 0;
+	w->raised = 0;
+}
+
+static void begin_probe(struct window *w)
+{
+	enter(w, WINDOW_PROBE);
+	set_limit(w, knee_ns(w) / 2);
+}
+
+static void startup(struct window *w, uint64_t rate, uint64_t median_ns, bool bound)
+{
+	uint64_t before = best_rate(w);
+
+	if (!w->base_latency_ns || median_ns < w->base_latency_ns)
+		w->base_latency_ns = median_ns;
+	if (!bound)
+		return;
+	w->rates[w->next_rate++ % WINDOW_RATES] = rate;
+	w->raised = rate > before + before / 5 ? 0 : w->raised + 1;
+	if (w->raised < 2) {
+		set_limit(w, w->limit_ns * 2);
+		return;
+	}
+	enter(w, WINDOW_STEADY);
+	set_limit(w, knee_ns(w) + knee_ns(w) / 2 + w->mean_cost_ns);
+}
+
+static void steady(struct window *w, uint64_t rate, uint64_t median_ns, bool bound, uint64_t now_ns)
+{
+	uint64_t limit;
+
+	if (median_ns < w->base_latency_ns) {
+		w->base_latency_ns = median_ns;
+		w->base_seen_ns = now_ns;
+	}
+	if (!bound)
+		return;
+	w->rates[w->next_rate++ % WINDOW_RATES] = rate;
+	limit = knee_ns(w) + knee_ns(w) / 2 + w->mean_cost_ns;
+	if (now_ns - w->base_seen_ns > PROBE_EVERY_NS ||
+	    (limit < w->limit_ns - w->limit_ns / 4 && now_ns - w->base_seen_ns > PROBE_AGAIN_NS))
+		begin_probe(w);
+	else
+		set_limit(w, limit);
+}
+
+static void probe(struct window *w, uint64_t median_ns, uint64_t now_ns)
+{
+	uint64_t old = w->base_latency_ns;
+
+	if (w->cycle++ == 0) /* what was in flight before the probe has drained now */
+		return;
+	w->base_latency_ns = median_ns;
+	w->base_seen_ns = now_ns;
+	if (median_ns > old + old / 4 || median_ns < old - old / 4) {
+		forget_rates(w);
+		enter(w, WINDOW_STARTUP);
+		return;
+	}
+	enter(w, WINDOW_STEADY);
+	set_limit(w, knee_ns(w) + knee_ns(w) / 2 + w->mean_cost_ns);
+}
+
+static void end_interval(struct window *w, uint64_t now_ns)
+{
+	uint64_t elapsed = now_ns - w->began_ns;
+	unsigned __int128 rate = ((unsigned __int128)w->done_ns << RATE_SHIFT) / elapsed;
+	uint64_t median = median_latency_ns(w);
+	bool bound = w->bound * 2U >= w->done;
+
+	if (rate > UINT32_MAX)
+		rate = UINT32_MAX;
+	switch (w->phase) {
+	case WINDOW_STARTUP:
+		startup(w, (uint64_t)rate, median, bound);
+		break;
+	case WINDOW_STEADY:
+		steady(w, (uint64_t)rate, median, bound, now_ns);
+		break;
+	case WINDOW_PROBE:
+		probe(w, median, now_ns);
+		break;
+	}
+	w->began_ns = now_ns;
+	w->done_ns = 0;
+	w->done = 0;
+	w->bound = 0;
+	memset(w->latencies, 0, sizeof(w->latencies));
+}
+
+void window_init(struct window *w)
+{
+	memset(w, 0, sizeof(*w));
+	w->limit_ns = 1; /* one slice may always go: the first interval measures the bare latency */
+}
+
+bool window_admit(struct window *w, uint64_t cost_ns)
+{
+	if (!w->in_flight || w->in_flight_ns + cost_ns <= w->limit_ns)
+		return true;
+	w->full = true;
+	return false;
+}
+
+void window_issued(struct window *w, uint64_t cost_ns, uint64_t now_ns)
+{
+	if (!w->in_flight && !w->done)
+		w->began_ns = now_ns; /* idle time is not part of an interval */
+	w->in_flight++;
+	w->in_flight_ns += cost_ns;
+	if (!w->mean_cost_ns) {
+		w->mean_cost_ns = cost_ns;
+		set_limit(w, cost_ns);
+	}
+	/* mean of the last 16 or so */
+	w->mean_cost_ns = w->mean_cost_ns - w->mean_cost_ns / 16 + cost_ns / 16;
+	if (!w->mean_cost_ns)
+		w->mean_cost_ns = 1;
+}
+
+void window_done(struct window *w, uint64_t cost_ns, uint64_t latency_ns, uint64_t now_ns)
+{
+	uint64_t elapsed = now_ns - w->began_ns;
+
+	if (latency_ns > LATENCY_MAX_NS)
+		latency_ns = LATENCY_MAX_NS;
+	w->in_flight--;
+	w->in_flight_ns -= cost_ns;
+	w->done_ns += cost_ns;
+	w->done++;
+	w->bound += w->full;
+	w->full = false;
+	if (w->latencies[latency_bucket(latency_ns)] < UINT16_MAX)
+		w->latencies[latency_bucket(latency_ns)]++;
+	if ((w->done >= INTERVAL_DONE && elapsed >= INTERVAL_NS) ||
+	    (w->done >= INTERVAL_SLOW_DONE && elapsed >= INTERVAL_SLOW_NS))
+		end_interval(w, now_ns);
+}
