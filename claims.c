@@ -129,8 +129,6 @@ static bool lend_from_disk(struct claims *claims, struct claims_object *object)
 		lend(object, running);
 	if (!disk)
 		return running != NULL;
-	if (!disk->tried)
-		disk->readonly = disk->readonly && object->readonly;
 	object->err = claims_take(claims, disk);
 	if (disk->why)
 		object->why = strdup(disk->why);

@@ -46,7 +46,7 @@ enum { EXIT_COULD_NOT_RUN = 1, EXIT_USAGE = 2 };
 
 struct options {
 	const char *config;	/* as given, for messages */
-	char *config_path;	/* absolute, for reloads */
+	char *config_path;	/* absolute, for reloads; NULL: it cannot be read again */
 	const char *pidfile;	/* NULL: none asked for */
 	const char *mountpoint;
 	char *mount_options; /* after -o, joined by commas, or NULL */
@@ -274,8 +274,13 @@ static void reload(struct daemon *d)
 	struct plan_running *running = NULL;
 	struct plan *plan = NULL;
 	size_t n_running = 0;
-	int r = mount_running(d->mount, &running, &n_running);
+	int r;
 
+	if (!d->options.config_path) {
+		log_error("reload refused: the configuration came from a pipe");
+		return;
+	}
+	r = mount_running(d->mount, &running, &n_running);
 	if (!r)
 		r = load(d->options.config_path, d->mountpoint, running, n_running, PLAN_RUN, &errors,
 			 &notes, &plan);
@@ -408,11 +413,11 @@ static int start(struct daemon *d)
 		status = EXIT_USAGE;
 		goto out;
 	}
-	d->options.config_path = realpath(d->options.config, NULL);
+	d->options.config_path = realpath(d->options.config, NULL); /* NULL: a pipe */
 	set_log_level(d, plan->conf);
 	d->workers_configured = plan->conf->main.workers;
 	d->mount = mount_new();
-	if (!d->options.config_path || !d->mount || mount_apply(d->mount, plan, &errors))
+	if (!d->mount || mount_apply(d->mount, plan, &errors))
 		goto out;
 	r = block_signals(d);
 	if (r) {

@@ -104,31 +104,24 @@ static void format_cell(const struct plan *plan, const struct plan_file *file, i
 		format_notes(file, buf, size);
 }
 
-static void print_cell(FILE *out, const char *text, int column, const int *widths)
-{
-	bool number = column == 2 || column == 3;
-	int padding = widths[column] - width_of(text);
-	put_spaces(out, (column > 0 ? 2 : 0) + (number ? padding : 0));
-	put_text(out, text);
-	put_spaces(out, number ? 0 : padding);
-}
-
-/* file: NULL for the titles. */
+/* file: NULL for the titles. No blanks at the end of a line. */
 static void print_row(FILE *out, const struct plan *plan, const struct plan_file *file,
 		      const int *widths)
 {
 	char cell[CELL_MAX];
+	int blanks = 0;
 	for (int column = 0; column < COLUMNS; column++) {
+		bool number = column == 2 || column == 3;
 		if (file)
 			format_cell(plan, file, column, cell, sizeof(cell));
 		else
 			snprintf(cell, sizeof(cell), "%s", titles[column]);
-		if (column < COLUMNS - 1) {
-			print_cell(out, cell, column, widths);
-		} else if (cell[0]) {
-			put_spaces(out, 2);
+		int padding = widths[column] - width_of(cell);
+		if (cell[0]) {
+			put_spaces(out, blanks + (number ? padding : 0));
 			put_text(out, cell);
 		}
+		blanks = 2 + (number ? 0 : padding);
 	}
 	putc('\n', out);
 }

@@ -643,6 +643,12 @@ static bool ready_to_read(struct worker *w)
 	return w->landing && w->spare;
 }
 
+static void stop_reading(struct worker *w)
+{
+	w->more = false;
+	ring_watch(&w->ring, WATCH_FUSE, -1, false);
+}
+
 static void read_requests(struct worker *w, unsigned most)
 {
 	struct crew *crew = w->crew;
@@ -652,7 +658,7 @@ static void read_requests(struct worker *w, unsigned most)
 	if (!w->more && ring_watch_armed(&w->ring, WATCH_FUSE))
 		return; /* it would have told */
 	if (atomic_load_explicit(&crew->draining, memory_order_relaxed)) {
-		w->more = false;
+		stop_reading(w);
 		return;
 	}
 	if (memory_is_full(crew)) {
@@ -677,6 +683,7 @@ static void read_requests(struct worker *w, unsigned most)
 				return;
 			if (errno != ENODEV)
 				log_error("reading requests failed: %s", strerror(errno));
+			stop_reading(w);
 			atomic_store(&crew->unmounted, true);
 			signal_event(crew->event_fd);
 			return;
@@ -740,15 +747,16 @@ static void sleep_until_needed(struct worker *w)
 }
 
 /* The main thread, or pump() itself, wants every disk looked at: a window may have opened. */
-static void visit_all_if_woken(struct worker *w)
+static void visit_all_if_woken(struct worker *w, uint64_t now_ns)
 {
 	const struct mount *mount = w->crew->mount;
 	uint64_t n;
 
 	if (!ring_watch_ready(&w->ring, WATCH_WAKE) || read(w->wake_fd, &n, sizeof(n)) < 0)
 		return;
-	for (size_t i = 0; i < mount->n_disks && w->n_visits < VISITS; i++)
-		visit_to(w, mount->disks[i]);
+	w->n_fresh = 0;
+	for (size_t i = 0; i < mount->n_disks; i++)
+		visit(w, &(struct visit){.disk = mount->disks[i]}, now_ns);
 }
 
 static void round_of(struct worker *w)
@@ -769,10 +777,10 @@ static void round_of(struct worker *w)
 	}
 	w->retry = false;
 	read_requests(w, most < READ_MOST ? most : READ_MOST);
-	visit_all_if_woken(w);
 	now_ns = clock_ns();
 	for (unsigned i = 0; i < w->n_visits; i++)
 		visit(w, &w->visits[i], now_ns);
+	visit_all_if_woken(w, now_ns);
 	submit(w);
 	if (!w->index && now_ns - w->watched_ns > WATCH_NS &&
 	    atomic_load_explicit(&w->crew->waiting.interrupted, memory_order_relaxed)) {

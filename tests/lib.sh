@@ -269,13 +269,24 @@ check_log() {
 	[ -z "$bad" ] || fail "unexpected in the log: $bad"
 }
 
+# Where the threads of process PID and of its children sleep.
+where_it_hangs() { # PID
+	local task
+	for task in /proc/"$1"/task/* $(pgrep -P "$1" | sed 's|.*|/proc/&/task/&|'); do
+		printf '%s %s: %s\n' "${task##*/}" "$(cat "$task/comm")" "$(cat "$task/wchan")"
+	done 2>/dev/null
+}
+
 # SIGTERM; the daemon has to end with status 0, unmounted, with a clean log.
 stop_fuseband() {
 	local status
 	kill -TERM "$FUSEBAND_PID" || fail "fuseband is not running"
 	wait_pid 30 "$FUSEBAND_PID"
 	status=$?
-	[ "$status" != 124 ] || fail "fuseband did not stop within 30 s"
+	if [ "$status" = 124 ]; then
+		where_it_hangs "$FUSEBAND_PID" >&2
+		fail "fuseband did not stop within 30 s"
+	fi
 	[ "$status" = 0 ] || fail "fuseband ended with status $status"
 	FUSEBAND_PID=
 	! grep -qF " $MNT " /proc/self/mountinfo || fail "fuseband stopped but $MNT is mounted"

@@ -437,7 +437,9 @@ if [ "$(id -u)" = 0 ] && losetup -f >/dev/null 2>&1 && wanted "machine: block de
 	mkloop 8M "$WORK/a.img"
 	overlap "two loop devices of one file" "$first" "$LOOP"
 
-	mkloop 32M
+	truncate -s 32M "$WORK/disk.img"
+	LOOP=$(losetup -P -f --show "$WORK/disk.img") || fail "no loop device"
+	LOOPS+=("$LOOP") # with -P partitions go when it is detached
 	if command -v perl >/dev/null; then
 		perl -MFcntl -e '
 			sysopen(my $disk, $ARGV[0], O_RDWR | O_EXCL) or die "$!\n";
@@ -469,7 +471,6 @@ if [ "$(id -u)" = 0 ] && losetup -f >/dev/null 2>&1 && wanted "machine: block de
 			one_path "a disk with a mounted partition" "$LOOP" "mounted|in use|busy"
 			umount "$WORK/fs"
 		fi
-		delpart "$LOOP" 1
 	else
 		note "no partitions on loop devices here: cases left out"
 	fi

@@ -16,6 +16,7 @@
 # DISK_IOPS: speed of the test disk of 4 servers (default 2000).
 
 . "$(dirname "$0")/../lib.sh"
+# shellcheck source=../guest/guest.sh
 . "$TESTS/guest/guest.sh"
 need_root
 guest_setup

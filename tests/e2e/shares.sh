@@ -35,7 +35,7 @@ load() {
 	done
 	ctl log-reset
 	fio --thread --group_reporting --ioengine=psync --direct=1 --rw=randrw --bs=4k --size=$half \
-		--norandommap --randrepeat=0 --time_based --ramp_time=2 --runtime=10 \
+		--norandommap --randrepeat=0 --time_based --runtime=12 \
 		--output-format=json --output="$WORK/fio.json" "${jobs[@]}" 2>"$WORK/fio.err" &
 	pid=$!
 	sleep 3.5

@@ -92,7 +92,9 @@ if [ "$(cat "$cache/stamp" 2>/dev/null)" != "$stamp" ]; then
 			cp "$m.ko" "$tree/modules/"
 		elif [ -r "$m.ko.xz" ]; then
 			xz -dc "$m.ko.xz" >"$tree/modules/${m##*/}.ko"
-		fi || die "no module $m" # one that is built in would be no error, but none of these is
+		else
+			false
+		fi || die "no module $m" # Debian builds none of these in
 		echo "${m##*/}" >>"$tree/modules/order"
 	done
 	cp "$root/boot/vmlinuz-$version" "$cache/vmlinuz" || die "cannot copy the kernel"

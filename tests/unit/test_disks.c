@@ -274,6 +274,18 @@ static void test_array_over_mapper(void **state)
 	resolves(9, 127, "sda sdb sdc nvme0n1", "an array over dm-0, dm-1, nvme0n1p2");
 }
 
+/* One filesystem is one leaf, however many files on it. */
+static void test_mapper_over_loops(void **state)
+{
+	(void)state;
+	loop(0, "/nfs/a.img");
+	loop(1, "/nfs/b.img");
+	device("dm-0", 253, 0);
+	slave("dm-0", "loop0", "loop0");
+	slave("dm-0", "loop1", "loop1");
+	resolves(253, 0, "fs 0:45", "a device over loop0, loop1");
+}
+
 /* Two ways to one disk are no cycle, and it is counted once. */
 static void test_diamond(void **state)
 {
@@ -418,13 +430,21 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_tree, remove_tree)
 	const struct CMUnitTest tests[] = {
-	    TEST(test_disk),	     TEST(test_partition),
-	    TEST(test_loop),	     TEST(test_loop_without_file),
-	    TEST(test_mapper),	     TEST(test_array_over_mapper),
-	    TEST(test_diamond),	     TEST(test_cycle),
-	    TEST(test_too_deep),     TEST(test_too_many),
-	    TEST(test_anonymous),    TEST(test_unknown),
-	    TEST(test_long_name),    TEST(test_attributes),
+	    TEST(test_disk),
+	    TEST(test_partition),
+	    TEST(test_loop),
+	    TEST(test_loop_without_file),
+	    TEST(test_mapper),
+	    TEST(test_array_over_mapper),
+	    TEST(test_mapper_over_loops),
+	    TEST(test_diamond),
+	    TEST(test_cycle),
+	    TEST(test_too_deep),
+	    TEST(test_too_many),
+	    TEST(test_anonymous),
+	    TEST(test_unknown),
+	    TEST(test_long_name),
+	    TEST(test_attributes),
 	    TEST(test_this_machine),
 	};
 

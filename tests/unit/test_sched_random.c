@@ -316,6 +316,7 @@ static void took(struct world *w, const struct fbs_slice *slice)
 		w->queued--;
 	}
 
+	assert_true(w->params.io_throttle == 0 || w->nout < w->params.io_throttle);
 	assert_true(w->nout < COUNT(w->out));
 	w->out[w->nout++] = (struct out){*slice, w->epoch, tokens, leaf};
 	if (w->nout > w->most_in_flight)
@@ -456,8 +457,12 @@ static void do_push(struct world *w)
 
 	if (leaf < 0 || !request)
 		return;
-	pos = below(w, 64 * MIB) & ~UINT64_C(511);
-	len = 512 + (below(w, chance(w, 700) ? 16 * KIB : MIB) & ~UINT64_C(511));
+	pos = below(w, 64 * MIB);
+	len = 1 + below(w, chance(w, 700) ? 16 * KIB : MIB);
+	if (chance(w, 900)) {
+		pos &= ~UINT64_C(511);
+		len = (len + 511) & ~UINT64_C(511);
+	}
 	request->op = chance(w, 500) ? FBS_READ : FBS_WRITE;
 	if (w->kind != EXACT && chance(w, 30)) {
 		request->op = FBS_DISCARD;
