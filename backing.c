@@ -314,7 +314,7 @@ int backing_object_size(const struct backing *backing, uint64_t *ret_bytes)
 static int set_range(struct backing *backing, const struct backing_spec *spec, char *why,
 		     size_t why_size, const char **ret_key)
 {
-	uint64_t object;
+	uint64_t object = 0;
 	int err = backing_object_size(backing, &object);
 	*ret_key = "path";
 	if (err || object == 0) {

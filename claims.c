@@ -201,6 +201,7 @@ static void upgrade_object(const void *node, VISIT visit, void *context)
 	int err = backing_claim_upgrade(object->claim, upgrade->claims->users, why, sizeof(why));
 	if (err) {
 		object->err = upgrade->err = err;
+		free(object->why);
 		object->why = strdup(why);
 		return;
 	}

@@ -292,6 +292,8 @@ static void reload(struct daemon *d)
 		crew_resume(d->crew);
 	}
 	print_errors(&errors, true);
+	for (size_t i = 0; i < notes.n; i++)
+		log_warning("%s", notes.list[i].text);
 	if (r) {
 		log_error("reload refused: the running configuration stays as it is");
 	} else {
@@ -442,6 +444,8 @@ static int start(struct daemon *d)
 	status = 0;
 out:
 	print_errors(&errors, false);
+	for (size_t i = 0; i < notes.n; i++)
+		log_warning("%s", notes.list[i].text);
 	plan_free(plan);
 	conf_errors_free(&errors);
 	conf_errors_free(&notes);

@@ -179,10 +179,7 @@ static struct file *file_new(const struct conf *conf, const struct plan_file *pl
 		return NULL;
 	file->flush_waiting_end = &file->flush_waiting;
 	file->backing = planned->backing ? backing_ref(planned->backing) : NULL;
-	if (planned->claim) {
-		file->claim = planned->claim;
-		file->claim->refs++;
-	}
+	file->claim = planned->claim ? backing_claim_ref(planned->claim) : NULL;
 	file->disk = disk;
 	file->name = strdup(section->name);
 	file->path = strdup(section->path);

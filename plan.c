@@ -601,6 +601,11 @@ int plan_make(struct conf *conf, const char *mountpoint, const struct plan_runni
 	}
 	making.plan->conf = conf;
 	int err = make(&making, mountpoint);
+	if (err && !making.failed) {
+		const struct conf_where where = {conf->n_sources ? conf->source_names[0] : "", 0};
+		conf_error_add(errors, &where, NULL, NULL, NULL, "cannot be planned: %s",
+			       strerror(-err));
+	}
 	finish_making(&making);
 	if (err) {
 		plan_free(making.plan);

@@ -30,7 +30,7 @@ struct plan_file {
 	const struct conf_file *conf; /* owned by plan->conf */
 	struct backing *backing;      /* a reference; NULL: optional and not there */
 	struct backing_claim *claim;  /* a reference; NULL with backing NULL, and when a check left
-					 it  to the fuseband that runs */
+					 it to the fuseband that runs */
 	uint64_t size_bytes; /* as it is now: may differ from a reused backing->size_bytes */
 	size_t disk;	     /* index into disks; PLAN_NO_DISK when there is no backing */
 	bool reused;	     /* backing is that of the running plan's file of this name */
@@ -63,9 +63,9 @@ enum plan_purpose { PLAN_CHECK, PLAN_RUN };
  * Make a plan from *conf (owned by the plan afterwards, also on failure). running/n_running
  * describe what serves now (reload) or are NULL/0. mountpoint: absolute, without symbolic links, or
  * NULL (--check without one). With PLAN_CHECK an object that a running fuseband has claimed is not
- * an error: a line about it goes to notes. Returns 0, -EINVAL with all errors, or another -errno
- * (-ENOMEM) without; nothing is then left open. notes may be NULL; with PLAN_RUN they are for the
- * log.
+ * an error: a line about it goes to notes. Returns 0, or -EINVAL or (out of memory, no /proc)
+ * another -errno with everything that is wrong in errors; nothing is then left open. notes may be
+ * NULL; with PLAN_RUN they are for the log.
  *
  * Refused: missing, busy or mounted backings; a path at or below the mount point (found without
  * touching the mount); overlapping ranges through all aliases, unless both are read-only; two

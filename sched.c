@@ -74,6 +74,7 @@
 #include "window.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -306,10 +307,11 @@ static void set_vtime(struct fbs_node *node, uint64_t vtime)
 static uint64_t cost_of(const struct fbs *fbs, enum fbs_op op, uint64_t bytes)
 {
 	const struct price *price = &fbs->price[op != FBS_READ];
+	unsigned __int128 cost = price->request;
 
-	if (op == FBS_DISCARD) /* what it really took is charged when it is done */
-		bytes = 0;
-	return ((price->request + price->byte * bytes) >> PRICE_SHIFT) + 1;
+	if (op != FBS_DISCARD) /* what that really took is charged when it is done */
+		cost += (unsigned __int128)price->byte * bytes;
+	return (uint64_t)(cost >> PRICE_SHIFT) + 1;
 }
 
 static uint64_t tokens_of(const struct fbs *fbs, enum fbs_op op, uint64_t bytes, uint64_t cost_ns)
@@ -400,7 +402,7 @@ static int make_room(struct fbs_node *parent)
 	capacity = parent->capacity ? 2 * parent->capacity : 8;
 	heap = realloc(parent->heap, capacity * sizeof(struct fbs_node *));
 	if (!heap)
-		return -1;
+		return -ENOMEM;
 	parent->heap = heap;
 	parent->capacity = capacity;
 	return 0;
@@ -548,7 +550,7 @@ int fbs_set_parent(struct fbs *fbs, struct fbs_node *node, struct fbs_node *pare
 	if (parent == old)
 		return 0;
 	if (make_room(parent))
-		return -1;
+		return -ENOMEM;
 	catch_up(node);
 	ahead = node->tag - old->vtime;
 	if (active)

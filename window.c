@@ -7,21 +7,28 @@
  * the two is bandwidth x latency of the unloaded disk, and both can be seen from completions
  * (N. Cardwell et al., "BBR: Congestion-Based Congestion Control", ACM Queue 14(5), 2016):
  *
- *   rate   the best of the last WINDOW_RATES intervals in which the window was the limit, in cost
+ *   rate   the best of the last WINDOW_RATES intervals in which the disk was kept busy, in cost
  *          per time. A window beyond the knee does not change it.
- *   base   the least median latency of an interval, renewed by a short probe at half the
- *          knee every few seconds. A window up to the knee does not change it.
+ *   base   the mean latency when little is in flight: at the start, and in a short probe at
+ *          half the knee every few seconds. A window up to the knee does not change it.
  *   limit  1.5 x rate x base + one slice of the mean cost.
  *
  * Example: 4 servers of 1 ms each, slices priced 50 us. With 1 in flight: base 1 ms, rate
  * 0.05; doubling the window doubles the rate until 4 are in flight, rate 0.2, and then no more:
  * rate x base = 200 us of cost = 4 slices, limit 7 slices.
  *
- * An interval ends after INTERVAL_DONE completions and INTERVAL_NS, or fewer on a slow disk.
+ * Why means: by Little's law rate x mean latency is what is in flight, so as long as the window is
+ * too small the formula makes it 1.5 times as large, whatever the spread of single latencies. The
+ * least of many medians, which looks more robust, is far below the mean on a disk whose service
+ * times vary, and the window spirals down with it. The slowest sixteenth is left out, so that
+ * one stall does not count for thousands.
+ *
+ * An interval has enough completions for a mean and is long against a latency, so that a burst
+ * more or less in it does not matter.
  *
  *   STARTUP   from one slice, doubled each interval; two intervals that bring less than 20 % more end it
  *   STEADY    the formula; sinking by a quarter or PROBE_EVERY_NS without a probe lead to a
- *   PROBE     one interval for the queue to drain, one that measures base at half the knee. A base that
+ *   PROBE     what is in flight drains, then one interval at half the knee measures base. A base that
  *             moved by more than a quarter means another disk than we knew: STARTUP again, as
  *             the rate seen with a window too small for it says nothing.
  *
@@ -29,16 +36,22 @@
  * moves on completions, so a disk that stalls gets no larger window; it grows only out of
  * intervals in which it was the limit.
  * Not handled: latencies are not scaled by size, so that a sudden change from small
- * to large slices is only right again after the next probe.
+ * to large slices is only right again after the next probe. A disk that orders its queue
+ * gains from a deeper one without end; it is kept at the knee of its latency.
  */
 #include "window.h"
 
 #include <string.h>
 
-#define INTERVAL_DONE 16U		    /* enough for a median */
-#define INTERVAL_NS UINT64_C(2000000)	    /* 2 ms: above the jitter of wake-ups */
-#define INTERVAL_SLOW_DONE 4U		    /* a disk too slow for 16 ... */
-#define INTERVAL_SLOW_NS UINT64_C(50000000) /* ... within 50 ms */
+/* An interval ends with this many completions, when it has also lasted this long ... */
+#define INTERVAL_DONE 64U
+#define INTERVAL_NS UINT64_C(2000000)
+#define INTERVAL_LATENCIES 8U
+/* ... or, on slower disks, with fewer after longer. */
+#define INTERVAL_SLOW_DONE 16U
+#define INTERVAL_SLOW_NS UINT64_C(50000000)
+#define INTERVAL_CRAWL_DONE 4U
+#define INTERVAL_CRAWL_NS UINT64_C(500000000)
 #define PROBE_EVERY_NS UINT64_C(5000000000) /* two short intervals in 5 s: below 0.5 % of throughput */
 #define PROBE_AGAIN_NS UINT64_C(500000000)  /* at most this often when the limit sinks */
 #define RATE_SHIFT 20			    /* a rate of 1.0 (cost per time) */
@@ -65,16 +78,19 @@ static uint64_t bucket_latency_ns(unsigned bucket)
 	return (v - 8U) << 7;
 }
 
-static uint64_t median_latency_ns(const struct window *w)
+/* Without the slowest sixteenth. */
+static uint64_t mean_latency_ns(const struct window *w)
 {
-	unsigned seen = 0;
+	unsigned wanted = w->done - w->done / 16U, seen = 0;
+	unsigned __int128 sum = 0;
 
-	for (unsigned i = 0; i < WINDOW_BUCKETS; i++) {
-		seen += w->latencies[i];
-		if (seen * 2U >= w->done)
-			return bucket_latency_ns(i);
+	for (unsigned i = 0; i < WINDOW_BUCKETS && seen < wanted; i++) {
+		unsigned n = w->latencies[i] < wanted - seen ? w->latencies[i] : wanted - seen;
+
+		sum += (unsigned __int128)bucket_latency_ns(i) * n;
+		seen += n;
 	}
-	return bucket_latency_ns(WINDOW_BUCKETS - 1);
+	return seen ? (uint64_t)(sum / seen) : 0;
 }
 
 static uint64_t best_rate(const struct window *w)
@@ -113,98 +129,123 @@ static void set_limit(struct window *w, uint64_t limit_ns)
 	w->limit_ns = limit_ns;
 }
 
+/* What the formula says; growing is for intervals in which the window was the limit. */
+static void follow(struct window *w, bool may_grow)
+{
+	uint64_t limit = knee_ns(w) + knee_ns(w) / 2 + w->mean_cost_ns;
+
+	if (may_grow || limit < w->limit_ns)
+		set_limit(w, limit);
+}
+
 static void enter(struct window *w, int phase)
 {
 	w->phase = phase;
-	w->cycle = 0;
 	w->raised = 0;
 }
 
 static void begin_probe(struct window *w)
 {
 	enter(w, WINDOW_PROBE);
+	w->draining = w->in_flight;
 	set_limit(w, knee_ns(w) / 2);
 }
 
-static void startup(struct window *w, uint64_t rate, uint64_t median_ns, bool bound)
+static void remember(struct window *w, uint64_t rate)
+{
+	w->rates[w->next_rate++ % WINDOW_RATES] = rate;
+}
+
+static void startup(struct window *w, uint64_t rate, bool bound, bool busy)
 {
 	uint64_t before = best_rate(w);
 
-	if (!w->base_latency_ns || median_ns < w->base_latency_ns)
-		w->base_latency_ns = median_ns;
-	if (!bound)
+	if (!busy)
 		return;
-	w->rates[w->next_rate++ % WINDOW_RATES] = rate;
+	remember(w, rate);
 	w->raised = rate > before + before / 5 ? 0 : w->raised + 1;
-	if (w->raised < 2) {
+	if (w->raised >= 2) {
+		enter(w, WINDOW_STEADY);
+		follow(w, true);
+	} else if (bound) {
 		set_limit(w, w->limit_ns * 2);
-		return;
 	}
-	enter(w, WINDOW_STEADY);
-	set_limit(w, knee_ns(w) + knee_ns(w) / 2 + w->mean_cost_ns);
 }
 
-static void steady(struct window *w, uint64_t rate, uint64_t median_ns, bool bound, uint64_t now_ns)
+static void steady(struct window *w, uint64_t rate, bool bound, bool busy, uint64_t now_ns)
 {
-	uint64_t limit;
+	uint64_t before = w->limit_ns;
 
-	if (median_ns < w->base_latency_ns) {
-		w->base_latency_ns = median_ns;
-		w->base_seen_ns = now_ns;
-	}
-	if (!bound)
+	if (!busy)
 		return;
-	w->rates[w->next_rate++ % WINDOW_RATES] = rate;
-	limit = knee_ns(w) + knee_ns(w) / 2 + w->mean_cost_ns;
+	remember(w, rate);
+	follow(w, bound);
 	if (now_ns - w->base_seen_ns > PROBE_EVERY_NS ||
-	    (limit < w->limit_ns - w->limit_ns / 4 && now_ns - w->base_seen_ns > PROBE_AGAIN_NS))
+	    (w->limit_ns < before - before / 4 && now_ns - w->base_seen_ns > PROBE_AGAIN_NS))
 		begin_probe(w);
-	else
-		set_limit(w, limit);
 }
 
-static void probe(struct window *w, uint64_t median_ns, uint64_t now_ns)
+static void probe(struct window *w, uint64_t mean_ns, uint64_t now_ns)
 {
 	uint64_t old = w->base_latency_ns;
 
-	if (w->cycle++ == 0) /* what was in flight before the probe has drained now */
-		return;
-	w->base_latency_ns = median_ns;
+	w->base_latency_ns = mean_ns;
 	w->base_seen_ns = now_ns;
-	if (median_ns > old + old / 4 || median_ns < old - old / 4) {
+	if (mean_ns > old + old / 4 || mean_ns < old - old / 4) {
 		forget_rates(w);
 		enter(w, WINDOW_STARTUP);
 		return;
 	}
 	enter(w, WINDOW_STEADY);
-	set_limit(w, knee_ns(w) + knee_ns(w) / 2 + w->mean_cost_ns);
+	follow(w, true);
 }
 
-static void end_interval(struct window *w, uint64_t now_ns)
+static void begin_interval(struct window *w, uint64_t now_ns)
 {
-	uint64_t elapsed = now_ns - w->began_ns;
-	unsigned __int128 rate = ((unsigned __int128)w->done_ns << RATE_SHIFT) / elapsed;
-	uint64_t median = median_latency_ns(w);
-	bool bound = w->bound * 2U >= w->done;
-
-	if (rate > UINT32_MAX)
-		rate = UINT32_MAX;
-	switch (w->phase) {
-	case WINDOW_STARTUP:
-		startup(w, (uint64_t)rate, median, bound);
-		break;
-	case WINDOW_STEADY:
-		steady(w, (uint64_t)rate, median, bound, now_ns);
-		break;
-	case WINDOW_PROBE:
-		probe(w, median, now_ns);
-		break;
-	}
 	w->began_ns = now_ns;
 	w->done_ns = 0;
 	w->done = 0;
 	w->bound = 0;
 	memset(w->latencies, 0, sizeof(w->latencies));
+}
+
+static void end_interval(struct window *w, uint64_t now_ns)
+{
+	uint64_t elapsed = now_ns > w->began_ns ? now_ns - w->began_ns : 1;
+	unsigned __int128 rate = ((unsigned __int128)w->done_ns << RATE_SHIFT) / elapsed;
+	uint64_t mean = mean_latency_ns(w);
+	bool bound = w->bound * 2U >= w->done, busy;
+
+	if (rate > UINT32_MAX)
+		rate = UINT32_MAX;
+	if (w->phase != WINDOW_PROBE && (!w->base_latency_ns || mean < w->base_latency_ns)) {
+		w->base_latency_ns = mean;
+		w->base_seen_ns = now_ns;
+	}
+	/* requests queue up here or, with a window too large for the load to fill, at the disk */
+	busy = bound || mean > w->base_latency_ns + w->base_latency_ns / 2;
+	switch (w->phase) {
+	case WINDOW_STARTUP:
+		startup(w, (uint64_t)rate, bound, busy);
+		break;
+	case WINDOW_STEADY:
+		steady(w, (uint64_t)rate, bound, busy, now_ns);
+		break;
+	case WINDOW_PROBE:
+		probe(w, mean, now_ns);
+		break;
+	}
+	begin_interval(w, now_ns);
+}
+
+static bool interval_is_over(const struct window *w, uint64_t now_ns)
+{
+	uint64_t elapsed = now_ns - w->began_ns;
+
+	if (w->done >= INTERVAL_DONE && elapsed >= INTERVAL_NS)
+		return elapsed >= INTERVAL_LATENCIES * w->base_latency_ns;
+	return (w->done >= INTERVAL_SLOW_DONE && elapsed >= INTERVAL_SLOW_NS) ||
+	       (w->done >= INTERVAL_CRAWL_DONE && elapsed >= INTERVAL_CRAWL_NS);
 }
 
 void window_init(struct window *w)
@@ -239,8 +280,6 @@ void window_issued(struct window *w, uint64_t cost_ns, uint64_t now_ns)
 
 void window_done(struct window *w, uint64_t cost_ns, uint64_t latency_ns, uint64_t now_ns)
 {
-	uint64_t elapsed = now_ns - w->began_ns;
-
 	if (latency_ns > LATENCY_MAX_NS)
 		latency_ns = LATENCY_MAX_NS;
 	w->in_flight--;
@@ -250,8 +289,12 @@ void window_done(struct window *w, uint64_t cost_ns, uint64_t latency_ns, uint64
 	w->bound += w->full;
 	w->full = false;
 	if (w->latencies[latency_bucket(latency_ns)] < UINT16_MAX)
+		if (w->latencies[latency_bucket(latency_ns)] < UINT16_MAX)
 		w->latencies[latency_bucket(latency_ns)]++;
-	if ((w->done >= INTERVAL_DONE && elapsed >= INTERVAL_NS) ||
-	    (w->done >= INTERVAL_SLOW_DONE && elapsed >= INTERVAL_SLOW_NS))
+	if (w->draining) { /* issued before the probe began */
+		if (!--w->draining)
+			begin_interval(w, now_ns);
+	} else if (interval_is_over(w, now_ns)) {
 		end_interval(w, now_ns);
+	}
 }

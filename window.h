@@ -32,12 +32,11 @@ struct window {
 	uint64_t rates[WINDOW_RATES]; /* cost per time, << WINDOW_RATE_SHIFT; newest at next_rate - 1 */
 	unsigned next_rate;
 	uint64_t mean_cost_ns;	     /* of one slice, recent */
-	uint64_t base_latency_ns;    /* least median latency of an interval; 0 = none yet */
+	uint64_t base_latency_ns;    /* mean latency with little in flight; 0 = not known yet */
 	uint64_t base_seen_ns;	     /* when */
 	unsigned raised;	     /* start-up: intervals in a row that brought no more */
-	unsigned slow;		     /* intervals at the floor with a latency above the base */
+	unsigned draining;	     /* probe: slices that were issued before it */
 	enum { WINDOW_STARTUP, WINDOW_STEADY, WINDOW_PROBE } phase;
-	unsigned cycle; /* intervals since the last probe of either kind */
 };
 
 void window_init(struct window *window);

@@ -90,7 +90,7 @@ static void test_random(void **state)
 	(void)state;
 	print_message("SEED=%u ROUNDS=%lu\n", seed, rounds);
 	for (unsigned long round = 0; round < rounds; round++) {
-		struct overlap_span spans[SPANS_MAX], before[SPANS_MAX];
+		struct overlap_span spans[SPANS_MAX], before[SPANS_MAX] = {0};
 		struct found found = {0};
 		size_t n = (size_t)rand_r(&seed) % (SPANS_MAX + 1);
 		bool any = false;

@@ -754,6 +754,12 @@ static void test_disk_and_partition(void **state)
 	refused(START, "[p]\npath = @/part2\n[d]\npath = @/disk\noffset = 3584K\n",
 		"ioband.ini:5: [d] offset: \"3670016\" overlaps p: only read-only files may have "
 		"bytes in common\n");
+	/* what only the partition's file wants of the claim, it gets */
+	plan = planned(START, "[d]\npath = @/disk\noffset = 4M\nreadonly = yes\n"
+			      "[p]\npath = @/part2\n");
+	assert_ptr_equal(plan->files[0].claim, plan->files[1].claim);
+	assert_false(plan->files[0].claim->readonly);
+	plan_free(plan);
 	/* the other way round, a running partition keeps the disk from being claimed */
 	plan = planned(START, "[p]\npath = @/part2\n");
 	struct plan_running part[] = {running(plan, 0, 1)};

@@ -6,7 +6,8 @@
  * Tags in the comments are in tokens / weight from the start of the case; under the policy `weight`
  * a slice is one token, so that they can be followed by head.
  *
- * Allocation failures come from wrappers: link with -Wl,--wrap=calloc,--wrap=realloc.
+ * Memory comes from wrappers that can fail and count:
+ * link with -Wl,--wrap=calloc,--wrap=realloc,--wrap=free.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -33,11 +34,14 @@
 /* ---- memory that runs out ---- */
 
 static int allocations_left = -1; /* -1: any number */
+static int blocks;		  /* allocated and not freed */
 
 void *__real_calloc(size_t n, size_t size);
 void *__real_realloc(void *old, size_t size);
+void __real_free(void *old);
 void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_realloc(void *old, size_t size);
+void __wrap_free(void *old);
 
 static bool allowed(void)
 {
@@ -51,12 +55,24 @@ static bool allowed(void)
 
 void *__wrap_calloc(size_t n, size_t size)
 {
-	return allowed() ? __real_calloc(n, size) : NULL;
+	void *new = allowed() ? __real_calloc(n, size) : NULL;
+
+	blocks += new != NULL;
+	return new;
 }
 
 void *__wrap_realloc(void *old, size_t size)
 {
-	return allowed() ? __real_realloc(old, size) : NULL;
+	void *new = allowed() ? __real_realloc(old, size) : NULL;
+
+	blocks += new != NULL && old == NULL;
+	return new;
+}
+
+void __wrap_free(void *old)
+{
+	blocks -= old != NULL;
+	__real_free(old);
 }
 
 /* ---- a scheduler with leaves a, b, c ... and a pile of requests ---- */
@@ -87,6 +103,7 @@ static const struct fbs_params plain = {
 static void begin(enum fbs_policy policy)
 {
 	allocations_left = -1;
+	blocks = 0; /* whatever a failed case left behind */
 	memset(&rig, 0, sizeof(rig));
 	rig.params = plain;
 	rig.params.policy = policy;
@@ -199,6 +216,7 @@ static void end(void)
 	cancel_all();
 	fbs_destroy(rig.fbs);
 	rig.fbs = NULL;
+	assert_int_equal(blocks, 0);
 }
 
 static struct fbs_leaf_stats stats_of(char name)
@@ -593,19 +611,24 @@ static void test_set_parent_without_memory(void **state)
 	end();
 }
 
-/* ---- fbs_drop: what is freed too early or never is the sanitizer's to find ---- */
+/* ---- fbs_drop: what is freed too early is the sanitizer's to find ---- */
 
 static void test_drop(void **state)
 {
 	struct fbs_node *group;
 	struct fbs_flush flush;
+	int before;
 
 	(void)state;
 	begin(FBS_POLICY_WEIGHT);
+	leaf('a', NULL, 1); /* the root has room for children now */
+	fbs_drop(rig.fbs, rig.leaf[0]);
+	before = blocks;
 	/* idle: at once */
 	leaf('a', NULL, 1);
 	fbs_drop(rig.fbs, rig.leaf[0]);
 	fbs_check(rig.fbs);
+	assert_int_equal(blocks, before);
 	/* queued: served as before, with its share, and goes with the last slice's return */
 	leaf('a', NULL, 1);
 	leaf('b', NULL, 2);
@@ -613,7 +636,9 @@ static void test_drop(void **state)
 	push_n('b', 10);
 	fbs_drop(rig.fbs, rig.leaf[0]);
 	order("abbabbabbb");
+	assert_int_equal(blocks, before + 2);
 	done_all();
+	assert_int_equal(blocks, before + 1);
 	rig.leaf[0] = NULL;
 	/* queued, and all of it cancelled */
 	leaf('c', NULL, 1);
@@ -623,6 +648,7 @@ static void test_drop(void **state)
 	assert_int_equal(stats_of('c').queued, 1);
 	fbs_cancel(rig.fbs, &rig.req[2][0]);
 	fbs_check(rig.fbs);
+	assert_int_equal(blocks, before + 1);
 	rig.leaf[2] = NULL;
 	/* in flight, the rest cancelled */
 	leaf('c', NULL, 100);
@@ -632,6 +658,7 @@ static void test_drop(void **state)
 	fbs_cancel(rig.fbs, &rig.req[2][3]);
 	assert_int_equal(stats_of('c').in_flight, 1);
 	done_all();
+	assert_int_equal(blocks, before + 1);
 	rig.leaf[2] = NULL;
 	/* a flush holds it too, and charges it */
 	leaf('c', NULL, 1);
@@ -645,6 +672,7 @@ static void test_drop(void **state)
 	assert_int_equal(stats_of('c').queued, 0);
 	fbs_flush_done(rig.fbs, &flush, rig.now_ns + 5 * MS);
 	fbs_check(rig.fbs);
+	assert_int_equal(blocks, before + 1);
 	rig.leaf[2] = NULL;
 	/* a group waits for the last of its children, they need not be dropped first */
 	group = fbs_add_group(rig.fbs, fbs_add_group(rig.fbs, fbs_root(rig.fbs), 1), 1);
@@ -656,6 +684,8 @@ static void test_drop(void **state)
 		;
 	done_all();
 	fbs_check(rig.fbs);
+	/* the outer group was not dropped: it and its heap stay */
+	assert_int_equal(blocks, before + 3);
 	end();
 }
 
@@ -663,6 +693,7 @@ static void test_drop(void **state)
 static void test_drop_empty_group(void **state)
 {
 	struct fbs_node *group;
+	int before;
 
 	(void)state;
 	begin(FBS_POLICY_WEIGHT);
@@ -670,8 +701,10 @@ static void test_drop_empty_group(void **state)
 	leaf('a', group, 1);
 	push_n('a', 2);
 	fbs_drop(rig.fbs, group);
+	before = blocks;
 	assert_int_equal(fbs_set_parent(rig.fbs, rig.leaf[0], fbs_root(rig.fbs)), 0);
 	fbs_check(rig.fbs);
+	assert_int_equal(blocks, before - 2); /* it and its heap */
 	order("aa-");
 	end();
 }
@@ -815,6 +848,10 @@ static void test_policies(void **state)
 	order("ba"); /* at 128: b has waited longer */
 	assert_int_equal(tokens_of('a'), 17 * 8);
 	assert_int_equal(tokens_of('b'), 2 * 128);
+	cancel_all();
+	push_op('a', FBS_READ, 3, 513); /* a started sector is one */
+	order("a");
+	assert_int_equal(tokens_of('a'), 17 * 8 + 2);
 	end();
 
 	begin(FBS_POLICY_COST);
@@ -1149,6 +1186,33 @@ static void test_flush_debt(void **state)
 	end();
 }
 
+/* The debt of a group is that of all below it, but only towards those outside. */
+static void test_flush_debt_of_group(void **state)
+{
+	struct fbs_node *group;
+
+	(void)state;
+	begin(FBS_POLICY_COST);
+	group = fbs_add_group(rig.fbs, fbs_root(rig.fbs), 1);
+	leaf('a', group, 1);
+	leaf('b', group, 1);
+	leaf('c', NULL, 1);
+	push_op('a', FBS_WRITE, 0, 4 * KIB);
+	order("a");
+	done_all();
+	flush('a', 150 * MS, 4 * KIB, 4 * KIB);
+	assert_true(may_flush('a')); /* nobody else is there */
+	push_n('c', 200);
+	assert_false(may_flush('a'));
+	assert_false(may_flush('b'));
+	assert_true(may_flush('c'));
+	cancel_all();
+	push('b');
+	assert_false(may_flush('a'));
+	assert_true(may_flush('b'));
+	end();
+}
+
 /* A flush that took years is an accident, not a debt for years: a minute at most. */
 static void test_flush_hung(void **state)
 {
@@ -1268,28 +1332,51 @@ static void test_wrap_around(void **state)
 	end();
 }
 
-/* Debts of any size stay debts: the tag does not run so far ahead that it seems to be behind. */
+/*
+ * Debts of any size stay debts: the tag does not run so far ahead that it seems to be behind.
+ * 1000 tokens in 10 ms, so that a flush of a minute is 6 million tokens, 2^54 in tag units at
+ * weight 1; 900 of those are more than a lap of 2^64.
+ */
+static void huge_debt(unsigned weight)
+{
+	static struct fbs_flush flushes[900];
+
+	begin(FBS_POLICY_WEIGHT);
+	leaf('a', NULL, weight);
+	leaf('b', NULL, 1);
+	for (int i = 0; i < 125; i++)
+		push_op('a', FBS_WRITE, 0, 1 * MIB);
+	repeat('a', 1000);
+	rig.now_ns += 10 * MS;
+	done_all();
+	for (int i = 0; i < 125; i++)
+		push_op('a', FBS_WRITE, 0, 1 * MIB);
+	repeat('a', 1000);
+	for (size_t i = 0; i < COUNT(flushes); i++) {
+		done(0);
+		fbs_flush_start(rig.fbs, rig.leaf[0], rig.now_ns, &flushes[i]);
+	}
+	rig.now_ns += 60 * SEC;
+	for (size_t i = 0; i < COUNT(flushes); i++)
+		fbs_flush_done(rig.fbs, &flushes[i], rig.now_ns);
+	push_n('b', 100);
+	assert_false(may_flush('a'));
+	fbs_set_weight(rig.fbs, rig.leaf[0], 1);
+	push('a');
+	assert_false(may_flush('a'));
+	repeat('b', 50);
+	fbs_set_weight(rig.fbs, rig.leaf[0], FBS_WEIGHT_MAX);
+	fbs_set_weight(rig.fbs, rig.leaf[0], 1);
+	fbs_check(rig.fbs);
+	repeat('b', 10);
+	end();
+}
+
 static void test_huge_debt(void **state)
 {
 	(void)state;
-	begin(FBS_POLICY_COST);
-	leaf('a', NULL, FBS_WEIGHT_MAX);
-	leaf('b', NULL, 1);
-	push_op('a', FBS_WRITE, 0, 4 * KIB);
-	push_n('b', 100);
-	order("ab");
-	done_all();
-	flush('a', YEAR, 4 * KIB, 4 * KIB);
-	for (int i = 0; i < 100; i++) {
-		push_op('a', FBS_WRITE, 0, 4 * KIB);
-		fbs_set_weight(rig.fbs, rig.leaf[0], 1);
-		fbs_set_weight(rig.fbs, rig.leaf[0], FBS_WEIGHT_MAX);
-		fbs_cancel(rig.fbs, &rig.req[0][rig.used[0] - 1]);
-	}
-	push('a');
-	fbs_set_weight(rig.fbs, rig.leaf[0], 1);
-	repeat('b', 50);
-	end();
+	huge_debt(1);
+	huge_debt(FBS_WEIGHT_MAX);
 }
 
 /* Time may stand still, leap by years, and be near its end. */
@@ -1389,6 +1476,7 @@ int main(void)
 		cmocka_unit_test(test_cancel_in_tree),
 		cmocka_unit_test(test_flush_charge),
 		cmocka_unit_test(test_flush_debt),
+		cmocka_unit_test(test_flush_debt_of_group),
 		cmocka_unit_test(test_flush_hung),
 		cmocka_unit_test(test_flush_tokens),
 		cmocka_unit_test(test_stats),

@@ -1,0 +1,239 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# What is written is what is there: fio with verification, QEMU's tools, a filesystem on a loop
+# device, a random test against a copy in memory; on image files of even and odd size and
+# on partitions, whole and as ranges.
+
+. "$(dirname "$0")/../lib.sh"
+HELPERS=${HELPERS:-$TESTS/../build/helpers}
+need_root
+
+# promise TEXT COMMAND...: the command succeeds.
+promise() {
+	local text=$1
+	shift
+	timeout 120 "$@" >"$WORK/out" 2>&1 || fail "$text: $(tail -n 5 "$WORK/out")"
+	printf 'ok: %s\n' "$text"
+}
+
+random_file() { # FILE BYTES
+	head -c "$2" /dev/urandom >"$1" || fail "cannot write $1"
+}
+
+# Sets PART to the node of partition N of the loop device in $LOOP. Kernels without a parser for
+# the table are told, systems without udev get a node.
+partition() { # N
+	local name=${LOOP#/dev/}p$1 dev
+	[ -e "/sys/class/block/$name" ] || partx -a "$LOOP" 2>/dev/null
+	dev=$(cat "/sys/class/block/$name/dev") || fail "the kernel does not see $name"
+	wait_for 3 test -b "/dev/$name"
+	PART=/dev/$name
+	[ -b "$PART" ] && return
+	PART=$WORK/$name
+	mknod "$PART" b "${dev%:*}" "${dev#*:}" || fail "no node for $name"
+}
+
+# fio_verify TEXT FILE ENGINE SIZE
+fio_verify() {
+	promise "$1" fio --name=verify --filename="$2" --direct=1 --ioengine="$3" --iodepth=32 \
+		--rw=randwrite --bsrange=4k-1m --blockalign=4k --size="$4" --verify=crc32c \
+		--verify_fatal=1 --verify_backlog=64 --fsync=50 --norandommap --serialize_overlap=1 \
+		--randrepeat=0
+}
+
+verifying() {
+	local engine
+	truncate -s 96M "$WORK/a.img"
+	truncate -s 70M "$WORK/disk.img"
+	mkloop 0 "$WORK/disk.img"
+	if sgdisk -n 1:2048:+32M -n 2:0:+32M "$LOOP" >/dev/null; then
+		partition 1
+		one=$PART
+		partition 2
+		two=$PART
+	else
+		fail "cannot partition $LOOP"
+	fi
+	ini "$WORK/fuseband.ini" <<-END
+		[a]
+		path = $WORK/a.img
+		[one]
+		path = $one
+		[two]
+		path = $two
+	END
+	start_fuseband "$WORK/fuseband.ini"
+	for engine in libaio io_uring; do
+		fio_verify "fio $engine, image" "$MNT/a" $engine 96M
+		fio_verify "fio $engine, partition" "$MNT/one" $engine 32M
+	done
+	promise "random operations, partition" "$HELPERS/fsx" -t 4 -p 512 -o "$WORK/two" "$MNT/two"
+	stop_fuseband
+	promise "the partition has what was written" cmp "$WORK/two" "$two"
+	promise "partition 1 begins where it should" \
+		cmp -n 1M "$one" "$WORK/disk.img" --ignore-initial=0:1M
+	rm -f "$WORK/disk.img" "$WORK/a.img" "$WORK/two"
+	partx -d "$LOOP" 2>/dev/null
+}
+
+# Two ranges of an image and one of a device: what is around them stays as it is.
+ranges() {
+	random_file "$WORK/r.img" 8000123
+	cp "$WORK/r.img" "$WORK/r.old"
+	mkloop 8M
+	random_file "$WORK/d.old" 8M
+	dd if="$WORK/d.old" of="$LOOP" bs=1M conv=fsync status=none
+	ini "$WORK/fuseband.ini" <<-END
+		[first]
+		path = $WORK/r.img
+		offset = 1049088
+		size = 1M
+		[last]
+		path = $WORK/r.img
+		offset = 7M
+		[middle]
+		path = $LOOP
+		offset = 3M
+		size = 2M
+	END
+	start_fuseband "$WORK/fuseband.ini"
+	promise "random operations, range of an image" "$HELPERS/fsx" -t 2 -o "$WORK/first" "$MNT/first"
+	promise "random operations, odd end of an image" "$HELPERS/fsx" -t 2 -o "$WORK/last" "$MNT/last"
+	promise "random operations, range of a device" \
+		"$HELPERS/fsx" -t 2 -p 512 -o "$WORK/middle" "$MNT/middle"
+	stop_fuseband
+	{
+		head -c 1049088 "$WORK/r.old"
+		cat "$WORK/first"
+		head -c 7M "$WORK/r.old" | tail -c +$((1049088 + 1048576 + 1))
+		cat "$WORK/last"
+	} >"$WORK/r.new"
+	promise "ranges of an image, and what is around them" cmp "$WORK/r.new" "$WORK/r.img"
+	{
+		head -c 3M "$WORK/d.old"
+		cat "$WORK/middle"
+		tail -c 3M "$WORK/d.old"
+	} >"$WORK/d.new"
+	promise "range of a device, and what is around it" cmp "$WORK/d.new" "$LOOP"
+	rm -f "$WORK"/?.new "$WORK"/?.old "$WORK/r.img"
+}
+
+# 512-byte sectors, the size no multiple of 4096: QEMU has to find that out by itself.
+odd_size() {
+	local size=$((20 * 1048576 + 3 * 512)) end=$((20 * 1048576 + 2 * 512))
+	need qemu-io qemu-img
+	truncate -s $size "$WORK/odd.img"
+	mkloop 0 "$WORK/odd.img" # a disk of that size
+	truncate -s 1000003 "$WORK/tail.img"
+	ini "$WORK/fuseband.ini" <<-END
+		[odd]
+		path = $LOOP
+		[tail]
+		path = $WORK/tail.img
+	END
+	start_fuseband "$WORK/fuseband.ini"
+	[ "$("$HELPERS/fileop" r "$MNT/odd" dioinfo | cut -d' ' -f2)" = 512 ] ||
+		fail "not announced as 512-byte sectors"
+	qio() { # TEXT COMMAND...
+		local text=$1 c args=()
+		shift
+		for c; do args+=(-c "$c"); done
+		promise "$text" qemu-io -f raw -t none "${args[@]}" "$MNT/odd"
+		! grep -qiE 'fail|error|pattern' "$WORK/out" || fail "$text: $(cat "$WORK/out")"
+	}
+	qio "QEMU opens an odd size with cache=none" "length"
+	qio "QEMU writes the last sector" "write -P 0xa5 $end 512" "write -P 1 512 512" "flush"
+	qio "QEMU reads it" "read -P 0xa5 $end 512" "read -P 0 0 512" "read -P 1 512 512" "read -P 0 1k 512"
+	promise "random operations, odd size in sectors" "$HELPERS/fsx" -t 3 -p 512 "$MNT/odd"
+	promise "random operations, odd size in bytes" \
+		"$HELPERS/fsx" -t 3 -a "$("$HELPERS/fileop" r "$MNT/tail" dioinfo | cut -d' ' -f2)" \
+		-o "$WORK/tail" "$MNT/tail"
+
+	# One write of a sector is one write of a sector: QEMU does not read and modify.
+	start_testdisk -b $size -t 0 -l "$WORK/disk.log"
+	stop_fuseband
+	cat >>"$WORK/fuseband.ini" <<-END
+		[logged]
+		path = $DISK
+	END
+	start_fuseband "$WORK/fuseband.ini"
+	promise "QEMU's write of a sector" qemu-io -f raw -t none -c "write -P 7 1536 512" "$MNT/logged"
+	grep -q ' W done 1536 512 ' "$WORK/disk.log" || fail "it is not in the disk's log"
+	[ "$(grep -c ' W done ' "$WORK/disk.log")" = 1 ] || fail "it is more than one write"
+	echo "ok: QEMU found the alignment of 512"
+	stop_fuseband
+	promise "the odd image has what was written" cmp "$WORK/tail" "$WORK/tail.img"
+	rm -f "$WORK/tail" "$WORK"/{odd,tail}.img
+}
+
+converting() {
+	need qemu-img
+	truncate -s 48M "$WORK/source.raw"
+	dd if=/dev/urandom of="$WORK/source.raw" bs=1M seek=3 count=9 conv=notrunc status=none
+	dd if=/dev/urandom of="$WORK/source.raw" bs=4k seek=7777 count=900 conv=notrunc status=none
+	qemu-img convert -f raw -O qcow2 "$WORK/source.raw" "$WORK/source.qcow2" || fail "qemu-img"
+	random_file "$WORK/target.img" 48M # so that zeros have to be written
+	mkloop 48M
+	ini "$WORK/fuseband.ini" <<-END
+		[image]
+		path = $WORK/target.img
+		[device]
+		path = $LOOP
+	END
+	start_fuseband "$WORK/fuseband.ini"
+	for file in image device; do
+		promise "qemu-img convert to an $file" qemu-img convert -n -f qcow2 -O raw -T none -t none \
+			"$WORK/source.qcow2" "$MNT/$file"
+		promise "qemu-img compare with an $file" \
+			qemu-img compare -T none -f qcow2 -F raw "$WORK/source.qcow2" "$MNT/$file"
+	done
+	stop_fuseband
+	promise "the image is the source" cmp "$WORK/source.raw" "$WORK/target.img"
+	rm -f "$WORK"/source.* "$WORK/target.img"
+}
+
+filesystem() {
+	local i pids=()
+	truncate -s 128M "$WORK/fs.img"
+	ini "$WORK/fuseband.ini" <<<"[fs]${NL}path = $WORK/fs.img"
+	start_fuseband "$WORK/fuseband.ini"
+	promise "mkfs.ext4 through the mount" mkfs.ext4 -q -F "$MNT/fs"
+	mkdir "$WORK/fs"
+	promise "mount -o loop" mount -o loop "$MNT/fs" "$WORK/fs"
+	for i in 1 2 3; do
+		(
+			cd "$WORK/fs" && mkdir $i && set -e
+			for round in 1 2 3; do
+				tar -C "$TESTS" -cf $i/tests.tar .
+				mkdir $i/out.$round
+				tar -C $i/out.$round -xf $i/tests.tar
+				dd if=/dev/urandom of=$i/dd bs=64k count=64 oflag=direct conv=fsync status=none
+				[ $round = 3 ] || rm -r $i/out.$round
+				fstrim .
+			done
+			sync -f .
+		) >"$WORK/out.$i" 2>&1 &
+		pids+=($!)
+	done
+	for i in 1 2 3; do
+		wait "${pids[i - 1]}" || fail "in the filesystem: $(cat "$WORK/out.$i")"
+	done
+	umount "$WORK/fs" || fail "umount"
+	promise "mount it again" mount -o loop "$MNT/fs" "$WORK/fs"
+	for i in 1 2 3; do
+		promise "files of job $i" diff -r "$TESTS" "$WORK/fs/$i/out.3"
+	done
+	umount "$WORK/fs" || fail "umount"
+	promise "e2fsck through the mount" e2fsck -fn "$MNT/fs"
+	stop_fuseband
+	promise "e2fsck of the image" e2fsck -fn "$WORK/fs.img"
+}
+
+NL=$'\n'
+need fio sgdisk mkfs.ext4
+verifying
+ranges
+odd_size
+converting
+filesystem
