@@ -316,8 +316,8 @@ ln -s circle "$WORK/circle"
 ln -s "$A" "$WORK/symlink"
 ln "$A" "$WORK/hardlink"
 : >"$MNT/below"
-one_path "missing" "$WORK/nothing" "No such file"
-one_path "missing device" "/dev/no/such/disk" "No such file"
+one_path "missing" "$WORK/nothing" "does not exist"
+one_path "missing device" "/dev/no/such/disk" "does not exist"
 one_path "directory" "$WORK/directory" "directory"
 one_path "FIFO" "$WORK/fifo" "FIFO|pipe"
 one_path "character device" /dev/null "character device"
@@ -326,7 +326,7 @@ one_path "circle of links" "$WORK/circle" "symbolic links"
 one_path "file as a directory" "$A/x" "Not a directory"
 one_path "below the mount point" "$MNT/below" "mount"
 one_path "the mount point itself" "$MNT" "mount|directory"
-machine "machine: every one of them" ":2: .*No such file" ":4: .*directory" ":6: .*empty" <<EOF
+machine "machine: every one of them" ":2: .*does not exist" ":4: .*directory" ":6: .*empty" <<EOF
 [vm1]
 path = $WORK/nothing
 [vm2]
@@ -401,7 +401,7 @@ path = $A
 [device:b]
 path = $B
 EOF
-machine "machine: a device that is not there" ":4: \\[device:a\\] path: .*No such file" \
+machine "machine: a device that is not there" ":4: \\[device:a\\] path: .*does not exist" \
 	<<<"[vm1]${NL}path = $A${NL}[device:a]${NL}path = /dev/no/such/disk"
 
 # ---- the machine: who else uses it ----

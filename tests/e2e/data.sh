@@ -38,8 +38,7 @@ partition() { # N
 fio_verify() {
 	promise "$1" fio --name=verify --filename="$2" --direct=1 --ioengine="$3" --iodepth=32 \
 		--rw=randwrite --bsrange=4k-1m --blockalign=4k --size="$4" --verify=crc32c \
-		--verify_fatal=1 --verify_backlog=64 --fsync=50 --norandommap --serialize_overlap=1 \
-		--randrepeat=0
+		--verify_fatal=1 --verify_backlog=64 --fsync=50 --randrepeat=0
 }
 
 verifying() {
@@ -183,9 +182,9 @@ converting() {
 	END
 	start_fuseband "$WORK/fuseband.ini"
 	for file in image device; do
-		promise "qemu-img convert to an $file" qemu-img convert -n -f qcow2 -O raw -T none -t none \
+		promise "qemu-img convert to the $file" qemu-img convert -n -f qcow2 -O raw -T none -t none \
 			"$WORK/source.qcow2" "$MNT/$file"
-		promise "qemu-img compare with an $file" \
+		promise "qemu-img compare with the $file" \
 			qemu-img compare -T none -f qcow2 -F raw "$WORK/source.qcow2" "$MNT/$file"
 	done
 	stop_fuseband
@@ -231,7 +230,7 @@ filesystem() {
 }
 
 NL=$'\n'
-need fio sgdisk mkfs.ext4
+need fio sgdisk partx mkfs.ext4
 verifying
 ranges
 odd_size

@@ -1,0 +1,506 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# SIGHUP takes over what the configuration says now, all of it or nothing, and nobody who does I/O
+# notices. While one fio writes and verifies a.img and another one reads and writes b.img, both
+# on a test disk of 4 servers x 2 ms, so 2000 I/O per second:
+#
+#   - weights, groups, owners, policies and windows change, and act at once
+#   - what is wrong changes nothing
+#   - files come and go; who has one open keeps it
+#   - 200 reloads in a row cost neither a request, nor memory, nor a descriptor
+
+. "$(dirname "$0")/../lib.sh"
+need fio cmp
+need_root
+
+# The failed requests that this test provokes, beyond the end of an image that has shrunk.
+ALLOWED_ERRORS='shrink.img: read of 4096 bytes at [0-9]+ failed: Input/output error'
+# What AddressSanitizer keeps of freed memory looks like a leak.
+export ASAN_OPTIONS=${ASAN_OPTIONS:-quarantine_size_mb=1}
+
+reloads=${RELOADS:-200}
+part=$((64 << 20)) # a.img, b.img, and what is added, on the test disk
+log=$WORK/disk.log
+failed=0
+declare -A LOADS=()
+
+# promise TEXT COMMAND...: the command succeeds.
+promise() {
+	local text=$1
+	shift
+	if "$@"; then
+		printf 'ok: %s\n' "$text"
+	else
+		printf 'FAIL: %s\n' "$text" >&2
+		failed=1
+	fi
+}
+
+not() {
+	! "$@"
+}
+
+same() { # WANTED GOT
+	[ "$1" = "$2" ] && return
+	printf '# wanted "%s", got "%s"\n' "$1" "$2"
+	return 1
+}
+
+# ---- the configuration ----
+
+WEIGHT_A=80
+WEIGHT_B=20
+POLICY=weight
+THROTTLE=auto
+LEVEL=info
+KEYS_B=
+
+# config: a.img and b.img, and what is on stdin.
+config() {
+	ini "$WORK/fuseband.ini" <<-END
+		[fuseband]
+		log_level = $LEVEL
+
+		[device:disk]
+		path = $DISK
+		policy = $POLICY
+		io_throttle = $THROTTLE
+
+		[a.img]
+		path = $DISK
+		size = $part
+		weight = $WEIGHT_A
+
+		[b.img]
+		path = $DISK
+		offset = $part
+		size = $part
+		weight = $WEIGHT_B
+		$KEYS_B
+
+		$(cat)
+	END
+}
+
+section() { # NAME KEY=VALUE...
+	printf '[%s]\n' "$1"
+	shift
+	printf '%s\n' "$@"
+}
+
+accepted() {
+	config
+	reload_fuseband
+}
+
+# True if the reload is refused and the log then says why.
+refused_with() { # REGEX
+	local before
+	before=$(wc -l <"$WORK/fuseband.log")
+	config
+	! reload_fuseband || return 1
+	tail -n +$((before + 1)) "$WORK/fuseband.log" >"$WORK/said"
+	grep -qE -- "$1" "$WORK/said" && return
+	sed 's/^/# said: /' "$WORK/said"
+	return 1
+}
+
+# ---- what can be seen ----
+
+# What the log says after SIGUSR1.
+status() {
+	local before
+	before=$(wc -l <"$WORK/fuseband.log")
+	kill -USR1 "$FUSEBAND_PID"
+	wait_for 5 grows_beyond "$before"
+	sleep 0.2
+	tail -n +$((before + 1)) "$WORK/fuseband.log"
+}
+
+grows_beyond() { # LINES
+	[ "$(wc -l <"$WORK/fuseband.log")" -gt "$1" ]
+}
+
+generation() {
+	status | sed -n 's/.*generation \([0-9]*\) of the configuration.*/\1/p'
+}
+
+listed() { # NAMES
+	same "$1" "$(ls "$MNT" | xargs)"
+}
+
+# The share of a.img in what the disk did in so many seconds from now, and how many I/O per second.
+measure() { # SECONDS
+	local from to served
+	ctl log-reset
+	from=$(log_now)
+	sleep "$1"
+	to=$(log_now)
+	read -ra served < <(served "$log" "$from" "$to" "$part")
+	SHARE=$(ratio "${served[@]}")
+	PER_SECOND=$(per_second $((served[0] + served[1])) "$from" "$to")
+}
+
+shares_hold() { # WANTED SECONDS
+	measure "$2"
+	note "share of a.img: $SHARE, wanted $1, $PER_SECOND IO/s"
+	within "$SHARE" "$1" 3
+}
+
+# ---- load ----
+
+start_load() { # NAME ARGS
+	local name=$1
+	shift
+	fio --name="$name" --ioengine=libaio --direct=1 --time_based --runtime=3600 \
+		--randrepeat=0 --group_reporting --output-format=json --output="$WORK/$name.json" "$@" \
+		2>"$WORK/$name.err" &
+	LOADS[$name]=$!
+}
+
+is_running() { # NAME
+	kill -0 "${LOADS[$1]}" 2>/dev/null
+}
+
+# True if it ran until now and no request of it failed.
+stop_load() { # NAME
+	local pid=${LOADS[$1]}
+	kill -INT "$pid" 2>/dev/null || return 1
+	wait_pid 60 "$pid"
+	[ $? != 124 ] || return 1
+	grep -q '"error" : 0' "$WORK/$1.json" && ! grep -qE '"error" : [1-9]' "$WORK/$1.json" &&
+		[ ! -s "$WORK/$1.err" ] && return
+	sed 's/^/# /' "$WORK/$1.err" | head -n 5
+	return 1
+}
+
+# Four writers that read back what they wrote; enough of them that a.img always has something queued.
+verify_load() {
+	start_load verify --filename="$MNT/a.img" --size=$((part / 4)) --numjobs=4 \
+		--offset_increment=$((part / 4)) --iodepth=32 --rw=randwrite --bs=4k --verify=crc32c \
+		--verify_backlog=64 --verify_fatal=1
+}
+
+other_load() { # BLOCK_SIZE
+	start_load other --filename="$MNT/b.img" --size=$part --numjobs=2 --iodepth=32 --rw=randrw \
+		--norandommap --bs="$1"
+}
+
+# ---- other users of an image ----
+
+# True if another daemon can have PATH now.
+claimable() { # PATH
+	local conf=$WORK/other.ini
+	mkdir -p "$WORK/other"
+	section other.img "path = $1" | ini "$conf"
+	timeout 30 "$FUSEBAND" -c "$conf" -p "$WORK/other.pid" "$WORK/other" 2>"$WORK/other.err" ||
+		return 1
+	kill -TERM "$(cat "$WORK/other.pid")"
+	wait_for 10 not test -e "$WORK/other.pid"
+}
+
+# ---- the tests ----
+
+test_weights() {
+	sleep 1
+	promise "80:20 holds" shares_hold 80 2
+	WEIGHT_A=20 WEIGHT_B=80
+	promise "other weights are accepted" accepted </dev/null
+	sleep 1
+	promise "20:80 holds from 1 s after the signal" shares_hold 20 3
+	WEIGHT_A=80 WEIGHT_B=20
+	accepted </dev/null
+	sleep 1
+	promise "and 80:20 again" shares_hold 80 3
+}
+
+test_broken() {
+	local before
+	before=$(generation)
+	WEIGHT_A=abc WEIGHT_B=50
+	promise "a broken file is refused, with file and line" refused_with \
+		'fuseband.ini:[0-9]+: \[a.img\] weight: "abc" is not a number from 1 to 10000' </dev/null
+	promise "of a file that is not there, too" refused_with \
+		'fuseband.ini:[0-9]+: \[gone.img\] path: "[^"]*" ' \
+		< <(section gone.img "path = $WORK/gone.img")
+	promise "and every error of it is told" grep -q 'colour: unknown key' \
+		<(refused_with . < <(section c.img "colour = red"); cat "$WORK/said")
+	mv "$WORK/fuseband.ini" "$WORK/moved.ini"
+	promise "a file that cannot be read is refused" not reload_fuseband
+	mv "$WORK/moved.ini" "$WORK/fuseband.ini"
+	promise "a broken file changes no generation" same "$before" "$(generation)"
+	promise "and no share" shares_hold 80 2
+	WEIGHT_A=80 WEIGHT_B=20
+	promise "the next good one is accepted" accepted </dev/null
+}
+
+test_files() {
+	head -c 4M /dev/urandom >"$WORK/random"
+	cp "$WORK/random" "$WORK/e.img"
+	cp "$WORK/random" "$WORK/f.img"
+	head -c 1M /dev/urandom >"$WORK/fresh"
+	truncate -s 8M "$WORK/loop.img"
+	mkloop 0 "$WORK/loop.img"
+	files() {
+		section group:g "weight = 10"
+		section c.img "path = $DISK" "offset = $((2 * part))" "parent = g"
+		section e.img "path = $WORK/e.img"
+		section loop.img "path = $LOOP"
+	}
+	promise "files are added" accepted < <(files)
+	promise "and listed" listed "a.img b.img c.img e.img loop.img"
+	dd if="$WORK/fresh" of="$MNT/c.img" bs=128k oflag=direct conv=notrunc status=none
+	promise "a new file of the same disk is written" cmp -n $((1 << 20)) -i $((2 * part)):0 \
+		"$DISK" "$WORK/fresh"
+	promise "a new file of another disk is read" cmp "$MNT/e.img" "$WORK/random"
+
+	exec 5<>"$MNT/c.img" 6<>"$MNT/e.img" 7<>"$MNT/loop.img"
+	promise "files that are open are removed" accepted </dev/null
+	promise "and no longer listed" listed "a.img b.img"
+	promise "nor found" not stat "$MNT/e.img" 2>/dev/null
+	dd if="$WORK/fresh" bs=128k oflag=direct status=none >&6
+	promise "writes to a removed file land" cmp -n $((1 << 20)) "$WORK/e.img" "$WORK/fresh"
+	dd bs=128k count=8 of="$WORK/got" status=none <&6
+	promise "reads of it bring what is there" cmp -n $((1 << 20)) -i 0:$((1 << 20)) \
+		"$WORK/got" "$WORK/random"
+	dd if="$WORK/fresh" bs=4k oflag=direct status=none seek=512 conv=notrunc >&5
+	promise "on a disk that others use, too" cmp -n $((1 << 20)) \
+		-i $((2 * part + (2 << 20))):0 "$DISK" "$WORK/fresh"
+	promise "the status shows it" grep -q 'e.img.*removed, open' <(status)
+	promise "its image stays claimed" not claimable "$WORK/e.img"
+	promise "its block device, too" not claimable "$LOOP"
+	promise "its bytes cannot be had under another name" refused_with \
+		'\[c2.img\] offset: "[0-9]*" overlaps c.img, which was removed but is still open' \
+		< <(section c2.img "path = $DISK" "offset = $((2 * part))")
+
+	promise "its name comes back with another path" accepted \
+		< <(section e.img "path = $WORK/f.img")
+	exec 8<>"$MNT/e.img"
+	printf 'new' >&8
+	printf 'old' >&6
+	promise "the new one serves the new path" same new "$(head -c 3 "$WORK/f.img")"
+	promise "the old one the old path" same old \
+		"$(dd if="$WORK/e.img" bs=1 skip=$((2 << 20)) count=3 status=none)"
+	exec 6>&- 7>&-
+	promise "closed, an image is free for others" wait_for 5 claimable "$WORK/e.img"
+	promise "a block device, too" wait_for 5 claimable "$LOOP"
+	promise "but not the one that took its name" not claimable "$WORK/f.img"
+	exec 5>&-
+	promise "the bytes of a removed file are free when it is closed" \
+		wait_for 5 accepted < <(section c2.img "path = $DISK" "offset = $((2 * part))")
+	exec 8>&-
+	accepted </dev/null
+}
+
+test_changes() {
+	cp "$WORK/random" "$WORK/e.img"
+	cp "$WORK/fresh" "$WORK/f.img"
+	promise "a file to be changed is there" accepted < <(section e.img "path = $WORK/e.img")
+	exec 6<>"$MNT/e.img"
+	KEYS_B="mode = 0600"
+	promise "another path of an open file is refused" refused_with \
+		'\[e.img\] path: ".*f.img" is open' < <(section e.img "path = $WORK/f.img")
+	promise "another offset, too" refused_with '\[e.img\] offset: "4096" is open' \
+		< <(section e.img "path = $WORK/e.img" "offset = 4096")
+	promise "another size, too" refused_with '\[e.img\] size: "8192" is open' \
+		< <(section e.img "path = $WORK/e.img" "size = 8192")
+	promise "then nothing else of the file is taken over" same 660 "$(stat -c %a "$MNT/b.img")"
+	exec 6>&-
+	KEYS_B=
+	promise "another path of a closed file is accepted" accepted \
+		< <(section e.img "path = $WORK/f.img")
+	promise "and seen" cmp "$MNT/e.img" "$WORK/fresh"
+	promise "another range, too" accepted \
+		< <(section e.img "path = $WORK/e.img" "offset = 8192" "size = 1M")
+	promise "and seen" cmp -n $((1 << 20)) -i 0:8192 "$MNT/e.img" "$WORK/random"
+	promise "with its size" same $((1 << 20)) "$(stat -c %s "$MNT/e.img")"
+	accepted </dev/null
+}
+
+test_sizes() {
+	truncate -s 1M "$WORK/grow.img"
+	truncate -s 2M "$WORK/shrink.img"
+	rm -f "$WORK/optional.img"
+	sizes() {
+		section grow.img "path = $WORK/grow.img"
+		section shrink.img "path = $WORK/shrink.img"
+		section optional.img "path = $WORK/optional.img" "optional = yes"
+	}
+	promise "an optional file may be missing" accepted < <(sizes)
+	promise "it is listed" listed "a.img b.img grow.img optional.img shrink.img"
+	promise "and opens with ENXIO" grep -q 'No such device or address' \
+		<(LC_ALL=C cat "$MNT/optional.img" 2>&1)
+	exec 6<>"$MNT/grow.img" 7<>"$MNT/shrink.img"
+	truncate -s 3M "$WORK/grow.img"
+	truncate -s 1M "$WORK/shrink.img"
+	truncate -s 1M "$WORK/optional.img"
+	promise "images grow, shrink and appear" accepted < <(sizes)
+	promise "what has grown is seen, although it is open" same $((3 << 20)) \
+		"$(stat -c %s "$MNT/grow.img")"
+	dd if="$WORK/fresh" bs=128k seek=16 oflag=direct status=none conv=notrunc >&6
+	promise "and can be written" cmp -n $((1 << 20)) -i $((2 << 20)):0 "$WORK/grow.img" \
+		"$WORK/fresh"
+	promise "an open image that has shrunk is logged" grep -q 'shrink.img.* has shrunk' \
+		"$WORK/fuseband.log"
+	promise "what it still has is read" dd bs=4k count=1 iflag=direct of=/dev/null status=none <&7
+	promise "what it lost is EIO" grep -q 'Input/output error' \
+		<(LC_ALL=C dd bs=4k skip=300 count=1 iflag=direct of=/dev/null status=none 2>&1 <&7)
+	promise "and does not make it grow" same $((1 << 20)) "$(stat -c %s "$WORK/shrink.img")"
+	promise "an optional file that appeared is read" cmp "$MNT/optional.img" "$WORK/optional.img"
+	exec 6>&- 7>&-
+	rm "$WORK/optional.img"
+	promise "it may go again" accepted < <(sizes)
+	promise "and opens with ENXIO then" not cat "$MNT/optional.img" 2>/dev/null
+	accepted </dev/null
+}
+
+policy_holds() { # POLICY THROTTLE WANTED
+	POLICY=$1 THROTTLE=$2
+	accepted </dev/null || return 1
+	sleep 1
+	shares_hold "$3" 2
+}
+
+window_is() { # SLICES
+	sleep 0.5
+	ctl reset
+	sleep 1
+	same "$1" "$(ctl_value max_in_flight)"
+}
+
+test_keys() {
+	KEYS_B=$'mode = 0640\nuid = 12\ngid = 34'
+	promise "mode, uid and gid of an open file change" accepted </dev/null
+	promise "and are seen" same "640 12 34" "$(stat -c '%a %u %g' "$MNT/b.img")"
+	KEYS_B=
+	accepted </dev/null
+	promise "and go back" same "660 0 0" "$(stat -c '%a %u %g' "$MNT/b.img")"
+
+	promise "the other load goes well until here" stop_load other
+	other_load 16k
+	WEIGHT_A=50 WEIGHT_B=50
+	promise "equal weights, 4K against 16K: policy = weight counts requests" \
+		policy_holds weight auto 50
+	promise "policy = weight-iosize counts sectors" policy_holds weight-iosize auto 80
+	POLICY=weight WEIGHT_A=80 WEIGHT_B=20
+	accepted </dev/null
+	THROTTLE=1
+	accepted </dev/null
+	promise "io_throttle = 1 puts one slice in flight" window_is 1
+	promise "and the weights hold" shares_hold 80 2
+	THROTTLE=7
+	accepted </dev/null
+	promise "io_throttle = 7 puts seven" window_is 7
+	THROTTLE=auto
+	accepted </dev/null
+
+	LEVEL=error KEYS_B="mode = 0600"
+	config </dev/null
+	kill -HUP "$FUSEBAND_PID"
+	promise "log_level = error is accepted" wait_for 5 mode_of_b_is 600
+	promise "and keeps the log quiet" not grep -q . <(status)
+	LEVEL=info KEYS_B=
+	promise "until it is info again" accepted </dev/null
+}
+
+mode_of_b_is() { # MODE
+	[ "$(stat -c %a "$MNT/b.img")" = "$1" ]
+}
+
+# Who opens a file while its path changes gets one or the other. (A reload that meets it open is
+# refused; that is not counted here.)
+test_opening() {
+	local i opener
+	promise "a file to be opened is there" accepted < <(section e.img "path = $WORK/e.img")
+	while [ ! -e "$WORK/enough" ]; do
+		head -c 1 "$MNT/e.img" >/dev/null
+	done 2>"$WORK/opener.err" &
+	opener=$!
+	for ((i = 0; i < 60; i++)); do
+		config < <(section e.img "path = $WORK/$([ $((i % 2)) = 0 ] && echo f || echo e).img")
+		reload_fuseband
+	done
+	: >"$WORK/enough"
+	wait $opener
+	note "$(tail -n 120 "$WORK/fuseband.log" | grep -c reloaded) of 60 reloads met it closed"
+	promise "opening a file while its path changes never fails" not grep -m 1 . "$WORK/opener.err"
+	accepted </dev/null
+}
+
+rss_kib() {
+	awk '$1 == "VmRSS:" { print $2 }' "/proc/$FUSEBAND_PID/status"
+}
+
+descriptors() {
+	find "/proc/$FUSEBAND_PID/fd" -mindepth 1 | wc -l
+}
+
+# Configuration I of those that test_many goes through again and again.
+many() { # I
+	if [ $(($1 % 2)) = 0 ]; then
+		WEIGHT_A=80 WEIGHT_B=20 KEYS_B="parent = g"
+		section group:g "parent = h"
+		section group:h "weight = 20"
+	else
+		WEIGHT_A=20 WEIGHT_B=80 KEYS_B="parent = h"
+		section group:h "parent = g"
+		section group:g "weight = 40"
+	fi >"$WORK/many"
+	case $(($1 % 3)) in
+	0) section c.img "path = $DISK" "offset = $((2 * part))" ;;
+	1) section e.img "path = $WORK/e.img" ;;
+	2) section e.img "path = $WORK/f.img" "parent = g" ;;
+	esac >>"$WORK/many"
+	config <"$WORK/many"
+}
+
+test_many() {
+	local i before refused=0 rss0=0 rss fds0=0 fds start=$SECONDS
+	promise "the loads go well until here" is_running verify
+	before=$(reload_lines)
+	for ((i = 0; i < reloads; i++)); do
+		many $i
+		reload_fuseband || refused=$((refused + 1))
+		if [ $i = 20 ]; then
+			rss0=$(rss_kib)
+			fds0=$(descriptors)
+		fi
+	done
+	i=$((reloads - 1))
+	while [ $((i++ % 6)) != $((20 % 6)) ]; do
+		many $i
+		reload_fuseband || refused=$((refused + 1))
+		rss=$(rss_kib)
+		fds=$(descriptors)
+	done
+	note "$reloads reloads in $((SECONDS - start)) s; VmRSS $rss0 -> $rss KiB, descriptors $fds0 -> $fds"
+	promise "$reloads reloads in a row: none is refused" same 0 $refused
+	promise "each is logged" holds "$(reload_lines) - $before >= $reloads"
+	promise "memory stays within 5 %" within "$rss" "$rss0" "$(calc "0.05 * $rss0")"
+	promise "and so do descriptors, exactly" same "$fds0" "$fds"
+	WEIGHT_A=80 WEIGHT_B=20 KEYS_B=
+	accepted </dev/null
+	sleep 1
+	promise "weights hold afterwards" shares_hold 80 2
+}
+
+start_testdisk -s 4 -t 2000 -b $((4 * part)) -l "$log"
+config </dev/null
+start_fuseband "$WORK/fuseband.ini"
+verify_load
+other_load 4k
+
+test_weights
+test_broken
+test_files
+test_changes
+test_sizes
+test_keys
+test_opening
+test_many
+
+promise "no request of the verified load failed" stop_load verify
+promise "none of the other load" stop_load other
+stop_fuseband
+exit $failed
