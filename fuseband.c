@@ -12,6 +12,7 @@
 #include "front.h"
 #include "log.h"
 #include "mount.h"
+#include "mountinfo.h"
 #include "plan.h"
 #include "status.h"
 #include "worker.h"
@@ -98,11 +99,13 @@ static int usage_error(const char *what, const char *which)
 
 /* ---- arguments ---- */
 
-/* fstab's own options mean nothing to FUSE. */
+/* fstab's own options mean nothing to FUSE, nor do those about times, which libfuse refuses. */
 static bool option_is_for_fstab(const char *option)
 {
-	static const char *const names[] = {"defaults", "auto",	  "noauto", "nofail", "_netdev",
-					    "user",	"nouser", "users",  "owner",  "group"};
+	static const char *const names[] = {
+		"defaults", "auto",	   "noauto",	 "nofail",	"_netdev",     "user",
+		"nouser",   "users",	   "owner",	 "group",	"relatime",    "norelatime",
+		"diratime", "nodiratime", "strictatime", "nostrictatime", "lazytime", "nolazytime"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (!strcmp(option, names[i]))
@@ -144,6 +147,7 @@ static int parse_arguments(int argc, char **argv, struct options *options)
 		{"help-config", no_argument, NULL, OPT_HELP_CONFIG},
 		{0},
 	};
+	char letter[] = "-?";
 	int option, n;
 
 	opterr = 0;
@@ -179,7 +183,10 @@ static int parse_arguments(int argc, char **argv, struct options *options)
 			conf_help(stdout);
 			return -1;
 		default:
-			return usage_error("unknown option or missing argument: ", argv[optind - 1]);
+			letter[1] = (char)optopt;
+			return usage_error("unknown option or missing argument: ",
+					   optopt > 0 && optopt < OPT_CHECK ? letter
+									    : argv[optind - 1]);
 		}
 	}
 	n = argc - optind;
@@ -322,6 +329,21 @@ static void raise_limits(void)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* Of two on one directory, the first one to end would unmount the other. */
+static bool is_taken(const char *mountpoint)
+{
+	struct mountinfo mounts;
+	bool taken = false;
+
+	if (mountinfo_read(&mounts))
+		return false;
+	for (size_t i = 0; i < mounts.n; i++)
+		taken = taken || (!strcmp(mounts.list[i].point, mountpoint) &&
+				  !strcmp(mounts.list[i].type, "fuse.fuseband"));
+	mountinfo_free(&mounts);
+	return taken;
+}
+
 static int find_mountpoint(struct daemon *d)
 {
 	const char *path = d->options.mountpoint;
@@ -339,6 +361,10 @@ static int find_mountpoint(struct daemon *d)
 	}
 	if (!S_ISDIR(st.st_mode)) {
 		fprintf(stderr, "fuseband: %s: the mount point is not a directory\n", path);
+		return EXIT_USAGE;
+	}
+	if (is_taken(d->mountpoint)) {
+		fprintf(stderr, "fuseband: %s: is the mount point of another fuseband\n", path);
 		return EXIT_USAGE;
 	}
 	return 0;
@@ -391,6 +417,26 @@ static int block_signals(struct daemon *d)
 	return d->signal_fd < 0 ? -errno : 0;
 }
 
+/*
+ * Where the configuration is read again: absolute, but not without links, which may lead to another
+ * file by then. Except those of the kernel: /dev/stdin is something else in the background. NULL: a
+ * pipe.
+ */
+static char *path_for_reloads(const char *config)
+{
+	char *real = realpath(config, NULL), *dir = NULL, *path = NULL;
+
+	if (!real || !strncmp(config, "/dev/", 5) || !strncmp(config, "/proc/", 6))
+		return real;
+	if (config[0] != '/' && !(dir = getcwd(NULL, 0)))
+		return real;
+	if (asprintf(&path, "%s%s%s", dir ? dir : "", dir ? "/" : "", config) < 0)
+		path = NULL;
+	free(dir);
+	free(real);
+	return path;
+}
+
 static unsigned worker_count(const struct conf *conf)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -415,7 +461,7 @@ static int start(struct daemon *d)
 		status = EXIT_USAGE;
 		goto out;
 	}
-	d->options.config_path = realpath(d->options.config, NULL); /* NULL: a pipe */
+	d->options.config_path = path_for_reloads(d->options.config);
 	set_log_level(d, plan->conf);
 	d->workers_configured = plan->conf->main.workers;
 	d->mount = mount_new();
@@ -647,6 +693,7 @@ int main(int argc, char **argv)
 		}
 		if (child) {
 			close(ends[1]);
+			free(d.options.mount_options);
 			return wait_until_ready(ends[0], child);
 		}
 		close(ends[0]);

@@ -11,14 +11,15 @@
  *          per time. A window beyond the knee does not change it.
  *   base   the mean latency when little is in flight: at the start, and in a short probe at
  *          half the knee every few seconds. A window up to the knee does not change it.
- *   limit  1.5 x rate x base + one slice of the mean cost.
+ *   limit  with knee = rate x base in slices of the mean cost: 1.25 x (knee + sqrt(knee)). The
+ *          root is what keeps c servers busy that are not asked at even intervals.
  *
  * Example: 4 servers of 1 ms each, slices priced 50 us. With 1 in flight: base 1 ms, rate
  * 0.05; doubling the window doubles the rate until 4 are in flight, rate 0.2, and then no more:
- * rate x base = 200 us of cost = 4 slices, limit 7 slices.
+ * rate x base = 200 us of cost = 4 slices, limit 1.25 x (4 + 2) = 7 slices.
  *
  * Why means: by Little's law rate x mean latency is what is in flight, so as long as the window is
- * too small the formula makes it 1.5 times as large, whatever the spread of single latencies. The
+ * too small the formula makes it at least 1.25 times as large, whatever the spread of single latencies. The
  * least of many medians, which looks more robust, is far below the mean on a disk whose service
  * times vary, and the window spirals down with it. The slowest sixteenth is left out, so that
  * one stall does not count for thousands.
@@ -129,11 +130,25 @@ static void set_limit(struct window *w, uint64_t limit_ns)
 	w->limit_ns = limit_ns;
 }
 
+static uint64_t square_root(uint64_t square)
+{
+	uint64_t root = 0;
+
+	for (uint64_t bit = UINT64_C(1) << 31; bit; bit >>= 1)
+		if ((root + bit) * (root + bit) <= square)
+			root += bit;
+	return root;
+}
+
 /* What the formula says; growing is for intervals in which the window was the limit. */
 static void follow(struct window *w, bool may_grow)
 {
-	uint64_t limit = knee_ns(w) + knee_ns(w) / 2 + w->mean_cost_ns;
+	uint64_t knee = knee_ns(w), limit, slices_x4;
 
+	/* 16 x sqrt(slices), to keep the fractions of small ones */
+	slices_x4 = (uint64_t)(((unsigned __int128)knee * 4) / w->mean_cost_ns);
+	limit = knee + knee / 4;
+	limit += (uint64_t)((unsigned __int128)square_root(slices_x4 * 64) * w->mean_cost_ns * 5 / 64);
 	if (may_grow || limit < w->limit_ns)
 		set_limit(w, limit);
 }

@@ -272,7 +272,11 @@ is same r disk check 3000001 100001 8
 ctl clear
 
 topic "a full filesystem"
-is ENOSPC rw,direct full write 0 $((30 * MIB)) 1
+for ((at = 0; at < 7 * MIB; at += MIB)); do
+	[ "$("$HELPERS/fileop" rw,direct "$MNT/full" write $at $MIB 1)" = $MIB ] || break
+done
+is ENOSPC rw,direct full write $((9 * MIB)) $MIB 1
+is ENOSPC rw full write $((9 * MIB + 7)) $MIB 1
 is 0 rw full punch 0 $((32 * MIB))
 is $MIB rw,direct full write $((8 * MIB)) $MIB 2
 is same r full check $((8 * MIB)) $MIB 2
@@ -295,5 +299,14 @@ is 8192 r later size
 is 4096 rw later write 4096 4096 1
 is same r later check 4096 4096 1
 
-topic
+topic "a backing that shrank, after a reload"
+is same r,direct shrink check 0 $MIB 5
+is EIO r,direct shrink read $((3 * MIB)) 4096
+is EIO rw,direct shrink write $((3 * MIB)) 4096 5
+is EIO rw shrink write $((3 * MIB + 1)) 5 5
+is EIO rw,direct shrink write $((2 * MIB - 4096)) 8192 5
+is $((4 * MIB)) r shrink size
+[ "$(stat -c %s "$WORK/shrink.img")" = $((2 * MIB)) ] || fail "$TOPIC: the image has grown"
+
+topic ""
 stop_fuseband

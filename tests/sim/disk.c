@@ -35,8 +35,7 @@ struct sim_disk sim_disk_channels(unsigned channels, uint64_t service_ns)
 
 struct sim_disk sim_disk_exponential(unsigned channels, uint64_t mean_ns)
 {
-	return (struct sim_disk){
-		.channels = channels, .service_ns = mean_ns, .exponential = true};
+	return (struct sim_disk){.channels = channels, .service_ns = mean_ns, .exponential = true};
 }
 
 struct sim_disk sim_disk_capped(uint64_t iops, uint64_t latency_ns, uint64_t burst)

@@ -2,19 +2,19 @@
 /*
  * ioband.c - the rule of dm-ioband (2008), as a negative control.
  *
- * Time goes in epochs. At the start of one, every group gets tokens in proportion to its weight, out of
- * a pool of TOKEN_POOL; a request takes one (policy weight) or one per sector. A group without
- * tokens waits for the next epoch. That starts
+ * Time goes in epochs. At the start of one, every group gets tokens in proportion to its weight,
+ * out of a pool of TOKEN_POOL; a request takes one (policy weight) or one per sector. A group
+ * without tokens waits for the next epoch. That starts
  *
  *   - when no group has tokens left, or
  *   - when only groups without tokens have something queued, and fewer than io_throttle requests
  *     (default 4) are in flight: the others do not seem to want the disk.
  *
- * The second rule is the mistake. What is in flight says how deep the clients' queues are, not whether
- * they want the disk: with few requests outstanding in all, an exhausted group is refilled at
- * once, always, and the weights have no effect. With two clients that never have more than 4 each,
- * holding the light one back leaves only the heavy one's 4 in flight; the first
- * completion makes 3, and the light one is refilled before the heavy one can ask again.
+ * The second rule is the mistake. What is in flight says how deep the clients' queues are, not
+ * whether they want the disk: with few requests outstanding in all, an exhausted group is refilled
+ * at once, always, and the weights have no effect. With two clients that never have more than 4
+ * each, holding the light one back leaves only the heavy one's 4 in flight; the first completion
+ * makes 3, and the light one is refilled before the heavy one can ask again.
  *
  *   wanted 80:20, serial disk      depth 1-4 each        50:50
  *                                  depth 6 each          80:20
@@ -88,14 +88,14 @@ static bool ioband_next(void *sched, uint64_t now_ns, struct fbs_slice *ret_slic
 }
 
 const struct sim_sched_ops sim_ioband = {
-	.name = "dm-ioband",
-	.create = ioband_create,
-	.destroy = flat_destroy,
-	.add_leaf = flat_add_leaf,
-	.set_weight = flat_set_weight,
-	.push = flat_push,
-	.next = ioband_next,
-	.done = flat_done,
-	.tokens = flat_tokens,
-	.limit = flat_limit,
+    .name = "dm-ioband",
+    .create = ioband_create,
+    .destroy = flat_destroy,
+    .add_leaf = flat_add_leaf,
+    .set_weight = flat_set_weight,
+    .push = flat_push,
+    .next = ioband_next,
+    .done = flat_done,
+    .tokens = flat_tokens,
+    .limit = flat_limit,
 };

@@ -178,7 +178,7 @@ static void submit(struct sim *sim, struct disk_job *job)
 static void count_in_flight(struct sim *sim, struct client *client, int change)
 {
 	client->in_flight_ns +=
-		(double)client->in_flight * (double)(sim->now_ns - client->in_flight_since_ns);
+	    (double)client->in_flight * (double)(sim->now_ns - client->in_flight_since_ns);
 	client->in_flight_since_ns = sim->now_ns;
 	client->in_flight = (unsigned)((int)client->in_flight + change);
 	sim->in_flight = (unsigned)((int)sim->in_flight + change);
@@ -366,14 +366,14 @@ static void sample(struct sim *sim)
 {
 	if (sim->nsamples == sim->sample_capacity) {
 		sim->sample_capacity = sim->sample_capacity ? 2 * sim->sample_capacity : 256;
-		sim->samples = need(realloc(sim->samples,
-					    sim->sample_capacity * sizeof(*sim->samples)));
+		sim->samples =
+		    need(realloc(sim->samples, sim->sample_capacity * sizeof(*sim->samples)));
 	}
 	sim->samples[sim->nsamples++] = (struct sim_sample){
-		.at_ns = sim->now_ns,
-		.limit = sim->params.ops->limit(sim->sched),
-		.in_flight = sim->in_flight,
-		.ios = sim->all_ios,
+	    .at_ns = sim->now_ns,
+	    .limit = sim->params.ops->limit(sim->sched),
+	    .in_flight = sim->in_flight,
+	    .ios = sim->all_ios,
 	};
 	schedule(sim, sim->now_ns + sim->params.sample_ns, EVENT_SAMPLE, NULL, NULL);
 }
@@ -501,8 +501,7 @@ int sim_add_client(struct sim *sim, void *parent, const struct sim_client *param
 	client->rng.state = sim_rng_next(&sim->rng);
 	client->slots = need(calloc(p->depth, sizeof(*client->slots)));
 	client->in_flight_since_ns = sim->now_ns;
-	sim->clients = need(
-		realloc(sim->clients, (sim->nclients + 1) * sizeof(struct client *)));
+	sim->clients = need(realloc(sim->clients, (sim->nclients + 1) * sizeof(struct client *)));
 	sim->clients[sim->nclients] = client;
 	for (unsigned i = 0; i < p->depth; i++) {
 		client->slots[i].client = client;
@@ -544,25 +543,25 @@ void sim_result(const struct sim *sim, int index, struct sim_result *ret_result)
 {
 	const struct client *client = sim->clients[index];
 	double elapsed_ns = (double)(sim->now_ns - sim->reset_ns);
-	double in_flight_ns = client->in_flight_ns +
-			      (double)client->in_flight *
-				      (double)(sim->now_ns - client->in_flight_since_ns);
+	double in_flight_ns =
+	    client->in_flight_ns +
+	    (double)client->in_flight * (double)(sim->now_ns - client->in_flight_since_ns);
 
 	*ret_result = (struct sim_result){
-		.ios = client->ios,
-		.bytes = client->bytes,
-		.flushes = client->flushes,
-		.iops = elapsed_ns > 0 ? (double)client->ios * 1e9 / elapsed_ns : 0,
-		.tokens = tokens_since_reset(sim, client),
-		.in_flight = elapsed_ns > 0 ? in_flight_ns / elapsed_ns : 0,
-		.p50_ns = sim_hist_percentile(&client->latency, 50),
-		.p99_ns = sim_hist_percentile(&client->latency, 99),
-		.disk_p50_ns = sim_hist_percentile(&client->service, 50),
-		.disk_p99_ns = sim_hist_percentile(&client->service, 99),
-		.flush_p99_ns = sim_hist_percentile(&client->flush, 99),
-		.latency = client->latency,
-		.service = client->service,
-		.flush = client->flush,
+	    .ios = client->ios,
+	    .bytes = client->bytes,
+	    .flushes = client->flushes,
+	    .iops = elapsed_ns > 0 ? (double)client->ios * 1e9 / elapsed_ns : 0,
+	    .tokens = tokens_since_reset(sim, client),
+	    .in_flight = elapsed_ns > 0 ? in_flight_ns / elapsed_ns : 0,
+	    .p50_ns = sim_hist_percentile(&client->latency, 50),
+	    .p99_ns = sim_hist_percentile(&client->latency, 99),
+	    .disk_p50_ns = sim_hist_percentile(&client->service, 50),
+	    .disk_p99_ns = sim_hist_percentile(&client->service, 99),
+	    .flush_p99_ns = sim_hist_percentile(&client->flush, 99),
+	    .latency = client->latency,
+	    .service = client->service,
+	    .flush = client->flush,
 	};
 }
 

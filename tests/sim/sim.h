@@ -34,8 +34,8 @@ struct sim_rng {
 	uint64_t state;
 };
 
-uint64_t sim_rng_next(struct sim_rng *rng);			/* 64 uniform bits */
-uint64_t sim_rng_below(struct sim_rng *rng, uint64_t n);	/* 0..n-1, n > 0 */
+uint64_t sim_rng_next(struct sim_rng *rng);			  /* 64 uniform bits */
+uint64_t sim_rng_below(struct sim_rng *rng, uint64_t n);	  /* 0..n-1, n > 0 */
 uint64_t sim_rng_exponential(struct sim_rng *rng, uint64_t mean); /* rounded down */
 
 /* ---- a histogram: exact below 64, then 32 buckets per factor of two (3 % wide) ---- */
@@ -81,8 +81,8 @@ struct sim_disk {
 	uint64_t change_at_ns;				    /* 0: never */
 	unsigned changed_pct;				    /* of the time it took before */
 
-	uint64_t flush_ns;	      /* a flush takes one server for this long */
-	uint64_t flush_per_mib_ns;    /* and this much per MiB written since the last */
+	uint64_t flush_ns;	   /* a flush takes one server for this long */
+	uint64_t flush_per_mib_ns; /* and this much per MiB written since the last */
 };
 
 /* Ready-made models, to be changed further at will. */
@@ -103,8 +103,8 @@ struct sim_sched_params {
 /*
  * The requests and slices of sched.h serve all of them: a scheduler reads op, pos_bytes and
  * end_bytes of a request and may use prev, next, leaf and pushed_ns as it likes; it fills in every
- * field of a slice. Nodes are void pointers of the scheduler's own. Operations that a scheduler lacks are NULL:
- * add_group (flat), set_weight, the flushes (they go straight to the disk), check.
+ * field of a slice. Nodes are void pointers of the scheduler's own. Operations that a scheduler
+ * lacks are NULL: add_group (flat), set_weight, the flushes (they go straight to the disk), check.
  */
 struct sim_sched_ops {
 	const char *name;
@@ -120,7 +120,7 @@ struct sim_sched_ops {
 	void (*flush_start)(void *sched, void *leaf, uint64_t now_ns, struct fbs_flush *ret_flush);
 	void (*flush_done)(void *sched, const struct fbs_flush *flush, uint64_t now_ns);
 	uint64_t (*tokens)(void *sched, void *leaf); /* charged so far, x FBS_TOKEN_ONE; wraps */
-	unsigned (*limit)(void *sched);		   /* slices that the window admits */
+	unsigned (*limit)(void *sched);		     /* slices that the window admits */
 	void (*check)(void *sched);
 };
 
@@ -136,9 +136,9 @@ struct sim_client {
 	unsigned weight;
 	unsigned depth;
 	uint64_t think_ns;
-	uint64_t min_bytes, max_bytes; /* uniform in 4 KiB steps; 0: 4096, 0: min_bytes */
-	unsigned write_pct;	       /* 0..100 of the requests */
-	bool sequential;	       /* else anywhere in the range, 4 KiB aligned */
+	uint64_t min_bytes, max_bytes;	   /* uniform in 4 KiB steps; 0: 4096, 0: min_bytes */
+	unsigned write_pct;		   /* 0..100 of the requests */
+	bool sequential;		   /* else anywhere in the range, 4 KiB aligned */
 	uint64_t start_bytes, range_bytes; /* range 0: the whole disk */
 	uint64_t on_ns, off_ns;		   /* alternating from from_ns on; off 0: always on */
 	uint64_t from_ns, until_ns;	   /* until 0: for ever */
@@ -149,8 +149,8 @@ struct sim_client {
 struct sim_result {
 	uint64_t ios, bytes, flushes;
 	double iops, tokens;
-	double in_flight;		 /* slices at the disk, mean over time */
-	uint64_t p50_ns, p99_ns;	 /* push to answer */
+	double in_flight;		   /* slices at the disk, mean over time */
+	uint64_t p50_ns, p99_ns;	   /* push to answer */
 	uint64_t disk_p50_ns, disk_p99_ns; /* slice issued to slice back */
 	uint64_t flush_p99_ns;
 	struct sim_hist latency, service, flush;

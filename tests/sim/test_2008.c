@@ -25,7 +25,7 @@
 struct disk_case {
 	const char *name;
 	struct sim_disk disk;
-	uint64_t iops;	      /* what it can do */
+	uint64_t iops;	     /* what it can do */
 	uint64_t measure_ns; /* long enough for 0.1 points */
 };
 
@@ -42,9 +42,9 @@ static struct disk_case disk_servers(void)
 }
 
 static const char *const policy_names[] = {
-	[FBS_POLICY_COST] = "cost",
-	[FBS_POLICY_WEIGHT] = "weight",
-	[FBS_POLICY_IOSIZE] = "weight-iosize",
+    [FBS_POLICY_COST] = "cost",
+    [FBS_POLICY_WEIGHT] = "weight",
+    [FBS_POLICY_IOSIZE] = "weight-iosize",
 };
 
 static struct sim_params params_for(const struct disk_case *disk, const struct sim_sched_ops *ops,
@@ -53,14 +53,16 @@ static struct sim_params params_for(const struct disk_case *disk, const struct s
 	struct sim_params params = {.ops = ops, .disk = disk->disk, .seed = 2008};
 
 	params.sched.fbs = (struct fbs_params){.policy = policy, .io_throttle = io_throttle};
-	params.sched.fbs.capability = (struct fbs_capability){
-		.read_iops = disk->iops, .write_iops = disk->iops,
-		.read_bps = disk->iops * 65536, .write_bps = disk->iops * 65536};
+	params.sched.fbs.capability = (struct fbs_capability){.read_iops = disk->iops,
+							      .write_iops = disk->iops,
+							      .read_bps = disk->iops * 65536,
+							      .write_bps = disk->iops * 65536};
 	return params;
 }
 
 struct outcome {
 	double share_pct; /* of the first client, in tokens */
+	double ios_pct;	  /* the same in requests answered */
 	double iops;	  /* of both */
 	double p99_ms[2];
 };
@@ -80,9 +82,10 @@ static struct outcome run_two(const struct sim_params *params, const struct sim_
 	sim_result(sim, a, &result[0]);
 	sim_result(sim, b, &result[1]);
 	outcome = (struct outcome){
-		.share_pct = sim_share_pct(sim, a),
-		.iops = result[0].iops + result[1].iops,
-		.p99_ms = {(double)result[0].p99_ns / 1e6, (double)result[1].p99_ns / 1e6},
+	    .share_pct = sim_share_pct(sim, a),
+	    .ios_pct = 100 * result[0].iops / (result[0].iops + result[1].iops),
+	    .iops = result[0].iops + result[1].iops,
+	    .p99_ms = {(double)result[0].p99_ns / 1e6, (double)result[1].p99_ns / 1e6},
 	};
 	sim_destroy(sim);
 	return outcome;
@@ -110,15 +113,17 @@ static void check_ratios(const struct disk_case *disk)
 			struct sim_client a = client_of(wanted[w], 128);
 			struct sim_client b = client_of(100 - wanted[w], 128);
 
-			printf("  %-14s %2u:%-2u ", policy_names[policy], wanted[w], 100 - wanted[w]);
+			printf("  %-14s %2u:%-2u ", policy_names[policy], wanted[w],
+			       100 - wanted[w]);
 			for (size_t t = 0; t < COUNT(throttles); t++) {
 				struct sim_params params = params_for(
-					disk, &sim_fbs, (enum fbs_policy)policy, throttles[t]);
+				    disk, &sim_fbs, (enum fbs_policy)policy, throttles[t]);
 				struct outcome got = run_two(&params, &a, &b, disk->measure_ns);
 
 				printf("  %6.2f (%4.0f/s)", got.share_pct, got.iops);
 				fflush(stdout);
 				assert_true(fabs(got.share_pct - wanted[w]) <= POINTS);
+				assert_true(fabs(got.ios_pct - wanted[w]) <= POINTS);
 			}
 			printf("\n");
 		}
@@ -141,6 +146,59 @@ static void test_ratios_servers(void **state)
 	check_ratios(&disk);
 }
 
+/*
+ * Disks on which the window must first be found, and be found to be less than what the clients
+ * have: while everything they have is at the disk, weights mean nothing.
+ */
+static void test_ratios_auto(void **state)
+{
+	static const struct {
+		const char *name;
+		unsigned depth;
+		double points;
+		uint64_t iops, warm_ns, measure_ns;
+	} cases[] = {
+	    {"16 x 1 ms", 32, 1.0, 16000, 2 * SIM_SEC, 2 * SIM_SEC},
+	    {"16 x 1 ms", 128, POINTS, 16000, SIM_SEC, 2 * SIM_SEC},
+	    {"32 x 2 ms", 128, POINTS, 16000, SIM_SEC, 2 * SIM_SEC},
+	    {"exponential 32 x 2 ms", 128, POINTS, 16000, SIM_SEC, 2 * SIM_SEC},
+	    {"64 x 0.1 ms", 256, POINTS, 640000, SIM_SEC / 10, SIM_SEC / 10},
+	    {"RAM", 32, POINTS, 500000, SIM_SEC / 10, SIM_SEC / 10},
+	    {"capped 20000/s", 128, POINTS, 20000, SIM_SEC, 2 * SIM_SEC},
+	    {"capped 3000/s, burst", 128, POINTS, 3000, 3 * SIM_SEC, 5 * SIM_SEC},
+	};
+	const struct sim_disk disks[COUNT(cases)] = {
+	    sim_disk_channels(16, SIM_MS),	sim_disk_channels(16, SIM_MS),
+	    sim_disk_channels(32, 2 * SIM_MS),	sim_disk_exponential(32, 2 * SIM_MS),
+	    sim_disk_channels(64, SIM_MS / 10), sim_disk_ram(),
+	    sim_disk_capped(20000, SIM_MS, 1),	sim_disk_capped(3000, SIM_MS / 2, 3000),
+	};
+
+	(void)state;
+	printf("\nio_throttle=auto, wanted 80:20\n");
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct disk_case disk = {cases[i].name, disks[i], cases[i].iops, 0};
+		struct sim_params params = params_for(&disk, &sim_fbs, FBS_POLICY_COST, 0);
+		struct sim *sim = sim_create(&params);
+		struct sim_client a = client_of(80, cases[i].depth),
+				  b = client_of(20, cases[i].depth);
+		int id = sim_add_client(sim, NULL, &a);
+		double iops;
+
+		sim_add_client(sim, NULL, &b);
+		sim_run(sim, cases[i].warm_ns);
+		sim_reset(sim);
+		sim_run(sim, cases[i].warm_ns + cases[i].measure_ns);
+		iops = (double)sim_total_ios(sim) * 1e9 / (double)cases[i].measure_ns;
+		printf("  %-22s %3u + %-3u %6.2f  limit %3u  %.0f IO/s\n", cases[i].name,
+		       cases[i].depth, cases[i].depth, sim_share_pct(sim, id),
+		       params.ops->limit(sim_sched(sim)), iops);
+		assert_true(fabs(sim_share_pct(sim, id) - 80) <= cases[i].points);
+		assert_true(iops >= 0.98 * (double)cases[i].iops);
+		sim_destroy(sim);
+	}
+}
+
 /* Sizes differ: the ratio holds in tokens, which is what each policy is about. */
 static void test_ratios_sizes(void **state)
 {
@@ -155,7 +213,7 @@ static void test_ratios_sizes(void **state)
 	for (int policy = FBS_POLICY_COST; policy <= FBS_POLICY_IOSIZE; policy++) {
 		for (unsigned throttle = 0; throttle <= 8; throttle += 8) {
 			struct sim_params params =
-				params_for(&disk, &sim_fbs, (enum fbs_policy)policy, throttle);
+			    params_for(&disk, &sim_fbs, (enum fbs_policy)policy, throttle);
 			struct outcome got = run_two(&params, &a, &b, 20 * SIM_SEC);
 
 			printf("  %-14s io_throttle=%u  %.2f\n", policy_names[policy], throttle,
@@ -192,7 +250,7 @@ static double our_share(unsigned weight, unsigned depth_a, unsigned depth_b, uns
  */
 static void test_ioband_fails(void **state)
 {
-	static const unsigned depths[][2] = {{1, 1}, {2, 2}, {3, 3}, {4, 4},	  {5, 5},
+	static const unsigned depths[][2] = {{1, 1}, {2, 2}, {3, 3},   {4, 4},	   {5, 5},
 					     {6, 6}, {8, 8}, {32, 32}, {128, 128}, {1, 128}};
 
 	(void)state;
@@ -227,7 +285,7 @@ static void test_one_sided(void **state)
 	for (size_t d = 0; d < COUNT(disks); d++) {
 		for (unsigned throttle = 0; throttle <= 4; throttle += 4) {
 			struct sim_params params =
-				params_for(&disks[d], &sim_fbs, FBS_POLICY_COST, throttle);
+			    params_for(&disks[d], &sim_fbs, FBS_POLICY_COST, throttle);
 			struct sim_client busy = client_of(1, 128), idle = client_of(10000, 1);
 			struct outcome got;
 
@@ -290,11 +348,11 @@ static void test_tree(void **state)
 	printf("\na 60 { a1 1, a2 3 }, b 40; share of a1, a2, b; then without a2\n");
 	for (int policy = FBS_POLICY_COST; policy <= FBS_POLICY_IOSIZE; policy++) {
 		struct disk_case disk = disk_servers();
-		struct sim_params params =
-			params_for(&disk, &sim_fbs, (enum fbs_policy)policy, 0);
+		struct sim_params params = params_for(&disk, &sim_fbs, (enum fbs_policy)policy, 0);
 		struct sim *sim = sim_create(&params);
 		void *group = sim_add_group(sim, NULL, 60);
-		struct sim_client a1 = client_of(1, 64), a2 = client_of(3, 64), b = client_of(40, 64);
+		struct sim_client a1 = client_of(1, 64), a2 = client_of(3, 64),
+				  b = client_of(40, 64);
 		int ids[3];
 
 		a2.until_ns = 6 * SIM_SEC;
@@ -331,13 +389,19 @@ static void test_replay(void **state)
 
 	(void)state;
 	for (int i = 0; i < 2; i++) {
-		struct sim_params params = {
-			.ops = &sim_fbs, .disk = sim_disk_seek(SIM_MS, 8 * SIM_MS, SIM_NEAREST),
-			.seed = 7, .check = true};
+		struct sim_params params = {.ops = &sim_fbs,
+					    .disk = sim_disk_seek(SIM_MS, 8 * SIM_MS, SIM_NEAREST),
+					    .seed = 7,
+					    .check = true};
 		struct sim *sim;
-		struct sim_client client = {.weight = 1, .depth = 8, .think_ns = 3 * SIM_MS,
-					    .max_bytes = 65536, .write_pct = 30, .fsync_every = 10,
-					    .on_ns = SIM_SEC, .off_ns = SIM_SEC / 2};
+		struct sim_client client = {.weight = 1,
+					    .depth = 8,
+					    .think_ns = 3 * SIM_MS,
+					    .max_bytes = 65536,
+					    .write_pct = 30,
+					    .fsync_every = 10,
+					    .on_ns = SIM_SEC,
+					    .off_ns = SIM_SEC / 2};
 		int id;
 
 		params.disk.flush_ns = 5 * SIM_MS;
@@ -381,10 +445,11 @@ static void test_models(void **state)
 	assert_true(fabs(fifo_iops(sim_disk_exponential(4, SIM_MS), 64, 0, 20 * SIM_SEC) - 4000) <=
 		    80);
 	/* a cap of 1000 with 1 ms: 1 request 500/s (saving up nothing), 4 are enough for the cap */
-	assert_true(fabs(fifo_iops(sim_disk_capped(1000, SIM_MS, 1), 4, SIM_SEC, 3 * SIM_SEC) -
-			 1000) <= 1);
+	assert_true(
+	    fabs(fifo_iops(sim_disk_capped(1000, SIM_MS, 1), 4, SIM_SEC, 3 * SIM_SEC) - 1000) <= 1);
 	/* 100 saved up: 1100 in the first second */
-	assert_true(fabs(fifo_iops(sim_disk_capped(1000, SIM_MS, 100), 64, 0, SIM_SEC) - 1100) <= 5);
+	assert_true(fabs(fifo_iops(sim_disk_capped(1000, SIM_MS, 100), 64, 0, SIM_SEC) - 1100) <=
+		    5);
 
 	stalls.stall_at_ns = SIM_SEC / 4;
 	stalls.stall_for_ns = SIM_SEC / 2;
@@ -398,7 +463,7 @@ static void test_models(void **state)
 
 	fifo_order = fifo_iops(sim_disk_seek(SIM_MS, 9 * SIM_MS, SIM_FIFO), 32, 0, 20 * SIM_SEC);
 	nearest_order =
-		fifo_iops(sim_disk_seek(SIM_MS, 9 * SIM_MS, SIM_NEAREST), 32, 0, 20 * SIM_SEC);
+	    fifo_iops(sim_disk_seek(SIM_MS, 9 * SIM_MS, SIM_NEAREST), 32, 0, 20 * SIM_SEC);
 	printf("\nspindle of 1..9 ms, 32 queued: %.0f IO/s in order, %.0f nearest first\n",
 	       fifo_order, nearest_order);
 	assert_true(nearest_order > 1.3 * fifo_order);
@@ -429,11 +494,12 @@ static void test_histogram(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_histogram),      cmocka_unit_test(test_models),
-		cmocka_unit_test(test_replay),	       cmocka_unit_test(test_ratios_serial),
-		cmocka_unit_test(test_ratios_servers), cmocka_unit_test(test_ratios_sizes),
-		cmocka_unit_test(test_ioband_fails),   cmocka_unit_test(test_one_sided),
-		cmocka_unit_test(test_wake),	       cmocka_unit_test(test_tree),
+	    cmocka_unit_test(test_histogram),	   cmocka_unit_test(test_models),
+	    cmocka_unit_test(test_replay),	   cmocka_unit_test(test_ratios_serial),
+	    cmocka_unit_test(test_ratios_servers), cmocka_unit_test(test_ratios_auto),
+	    cmocka_unit_test(test_ratios_sizes),   cmocka_unit_test(test_ioband_fails),
+	    cmocka_unit_test(test_one_sided),	   cmocka_unit_test(test_wake),
+	    cmocka_unit_test(test_tree),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

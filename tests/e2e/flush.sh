@@ -1,0 +1,180 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# What a flush promises, read from the test disk's log: whatever was answered before it came
+# is flushed at the disk before it is answered. And so for writes with O_DSYNC.
+
+. "$(dirname "$0")/../lib.sh"
+HELPERS=${HELPERS:-$TESTS/../build/helpers}
+need_root
+ALLOWED_ERRORS='fuseband: [a-z0-9]+: (write|flush) of .* failed|errors were not logged'
+log=$WORK/disk.log
+
+# syncers WANTED [-d] FILE THREADS ROUNDS LENGTH
+syncers() {
+	local wanted=$1 got
+	shift
+	got=$(timeout 60 "$HELPERS/syncers" "$@" 2>&1)
+	[ "$got" = "$wanted" ] || fail "syncers $*: $got, should be: $wanted"
+}
+
+# The log of syncers with that length and number of rounds: each round is written as a whole, and
+# then a flush received after the last of its slices was done is done, before the same thread's
+# next round arrives at the disk. Slices with the dsync flag need none; one that is not all of its
+# round does not make the others stable.
+stable() { # TEXT THREADS ROUNDS LENGTH
+	awk -v threads="$2" -v rounds="$3" -v length_="$4" '
+		function bad(text) {
+			print "line " NR ": " text
+			failed = 1
+			exit 1
+		}
+		# is round r of thread t stable now?
+		function check(t, r) {
+			if (written[t, r] != length_)
+				bad("thread " t " goes on after " written[t, r] + 0 " bytes of round " r)
+			if (!whole_dsync[t, r] && !(flushed > last_done[t, r]))
+				bad("round " r " of thread " t ", complete in line " last_done[t, r] \
+					", is not flushed")
+		}
+		{ at = NR }
+		$3 == "F" && $4 == "recv" { flush_recv[$1] = at }
+		# all that was done before this flush was received is stable from now on
+		$3 == "F" && $4 == "done" && $8 == 0 && flush_recv[$1] > flushed {
+			flushed = flush_recv[$1]
+		}
+		$3 == "W" && substr($9, 1, 2) == "77" {
+			t = int($5 / length_)
+			r = substr($9, 5, 4)
+			if ($4 == "recv" && (t in now) && now[t] != r)
+				check(t, now[t])
+			now[t] = r
+			if ($4 == "done") {
+				written[t, r] += $8
+				last_done[t, r] = at
+				if ($7 == "dsync" && $6 == length_)
+					whole_dsync[t, r] = 1
+				n_dsync += $7 == "dsync"
+			}
+		}
+		$3 == "F" && $4 == "done" { flushes++ }
+		END {
+			if (failed)
+				exit 1
+			for (t = 0; t < threads; t++) {
+				if (now[t] != sprintf("%04x", rounds))
+					bad("thread " t " ends with round " now[t])
+				check(t, now[t])
+			}
+			printf "%d flushes, %d dsync writes\n", flushes, n_dsync
+		}' "$log" >"$WORK/out" || fail "$1: $(cat "$WORK/out")"
+	printf 'ok: %s (%s)\n' "$1" "$(cat "$WORK/out")"
+}
+
+config() { # IO_THROTTLE
+	ini "$WORK/fuseband.ini" <<-END
+		[a]
+		path = $DISK
+		size = 32M
+		device = testdisk
+		[b]
+		path = $DISK
+		offset = 32M
+		device = testdisk
+		[device:testdisk]
+		io_throttle = $1
+	END
+}
+
+flushes() { # recv|done
+	grep -c " F $1 " "$log"
+}
+
+more_flushes() { # recv|done THAN
+	[ "$(flushes "$1")" -gt "$2" ]
+}
+
+writes_done() { # NUMBER
+	[ "$(grep -c ' W done ' "$log")" -ge "$1" ]
+}
+
+start_testdisk -s 4 -t 300 -b 64M -l "$log"
+for throttle in auto 1 16; do
+	config $throttle
+	start_fuseband "$WORK/fuseband.ini"
+	ctl log-reset
+	syncers "0 failed" "$MNT/a" 16 15 4096
+	stable "fsync, io_throttle $throttle" 16 15 4096
+	ctl log-reset
+	syncers "0 failed" "$MNT/a" 4 4 1M
+	stable "fsync after 1 MiB, io_throttle $throttle" 4 4 1048576
+	ctl log-reset
+	syncers "0 failed" -d "$MNT/a" 16 15 4096
+	stable "O_DSYNC of 4 KiB, io_throttle $throttle" 16 15 4096
+	[ "$(flushes recv)" = 0 ] || fail "a flush beside the flag"
+	ctl log-reset
+	syncers "0 failed" -d "$MNT/a" 1 5 1M
+	stable "O_DSYNC of 1 MiB, io_throttle $throttle" 1 5 1048576
+	[ "$(flushes recv)" = 5 ] || fail "not one flush for each: $(flushes recv) for 5"
+	ctl log-reset
+	syncers "0 failed" -d "$MNT/a" 8 4 1M
+	stable "O_DSYNC of 1 MiB, eight threads, io_throttle $throttle" 8 4 1048576
+	stop_fuseband
+done
+
+config 64
+start_fuseband "$WORK/fuseband.ini"
+
+# The kernel lets one fsync() of a file through at a time, but any number of writes. The first one
+# to be complete starts a flush, which hangs; the others have to wait for the next, a single one.
+ctl log-reset hang-fsync\ on
+timeout 60 "$HELPERS/syncers" -d "$MNT/a" 16 1 256K >"$WORK/joined" 2>&1 &
+pid=$!
+wait_for 10 writes_done 32 || fail "the writes do not arrive"
+wait_for 10 more_flushes recv 0 || fail "no flush arrives"
+sleep 0.3
+[ "$(flushes recv)" = 1 ] || fail "a second flush while one is on its way"
+[ "$(grep -c ' W done ' "$log")" = 32 ] || fail "more writes than asked for"
+timeout 5 "$HELPERS/fileop" r,direct "$MNT/a" read 0 4096 >/dev/null || fail "reads wait for a flush"
+timeout 5 "$HELPERS/fileop" rw,direct "$MNT/b" write 0 4096 1 >/dev/null || fail "b waits for a flush of a"
+kill -0 $pid || fail "the writes are answered before the flush: $(cat "$WORK/joined")"
+ctl hang-fsync\ off
+wait_for 10 more_flushes done 1 || fail "no second flush"
+wait $pid
+[ "$(cat "$WORK/joined")" = "0 failed" ] || fail "joined: $(cat "$WORK/joined")"
+[ "$(flushes recv)" = 2 ] || fail "$(flushes recv) flushes for 16 writes that came during one"
+stable "those that come during a flush are served by one later flush" 16 1 262144
+
+# A flush of one file does not wait for that of another, although they are the same disk's.
+ctl log-reset hang-fsync\ on
+timeout 60 "$HELPERS/fileop" rw "$MNT/a" fsync >"$WORK/fsync.a" &
+pid_a=$!
+wait_for 10 more_flushes recv 0 || fail "no flush arrives"
+timeout 60 "$HELPERS/fileop" rw "$MNT/b" fsync >"$WORK/fsync.b" &
+pid_b=$!
+wait_for 10 more_flushes recv 1 || fail "b's flush waits for a's"
+ctl hang-fsync\ off
+wait $pid_a $pid_b
+[ "$(cat "$WORK/fsync.a" "$WORK/fsync.b")" = "0${NL:=$'\n'}0" ] || fail "fsync of a and b"
+echo "ok: files do not wait for each other's flushes"
+stop_fuseband
+
+# Errors: of a disk that goes away under its user. Its end answers what is left with EIO.
+start_testdisk -s 4 -t 300 -b 8M -l "$WORK/second.log"
+ini "$WORK/fuseband.ini" <<<"[a]${NL}path = $DISK"
+start_fuseband "$WORK/fuseband.ini"
+ctl hang-fsync\ on
+log=$WORK/second.log
+timeout 60 "$HELPERS/fileop" rw "$MNT/a" fsync >"$WORK/fsync.a" &
+pid_a=$!
+wait_for 10 more_flushes recv 0 || fail "no flush arrives"
+timeout 60 "$HELPERS/syncers" -d "$MNT/a" 1 1 256K >"$WORK/joined" 2>&1 &
+pid_b=$!
+sleep 0.2
+kill "$TESTDISK_PID"
+wait $pid_a
+[ "$(cat "$WORK/fsync.a")" = EIO ] || fail "an fsync that failed gives $(cat "$WORK/fsync.a")"
+wait $pid_b
+grep -q "1 failed" "$WORK/joined" || fail "a write that was not flushed: $(cat "$WORK/joined")"
+echo "ok: the error of a flush reaches who asked for it"
+stop_fuseband
