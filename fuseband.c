@@ -671,10 +671,25 @@ static void run(struct daemon *d)
 	}
 }
 
+/* Or the next file opened would be stderr, and log lines would go into an image. */
+static void open_standard_descriptors(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	struct daemon d = {.signal_fd = -1, .pidfile_fd = -1, .ready_fd = -1};
-	int status = parse_arguments(argc, argv, &d.options);
+	int status;
+
+	open_standard_descriptors();
+	status = parse_arguments(argc, argv, &d.options);
 
 	if (status)
 		return status < 0 ? 0 : status;

@@ -144,6 +144,7 @@ struct fbs {
 	struct window window;
 	uint64_t order;
 	unsigned queued, in_flight;
+	unsigned present; /* leaves with anything queued or in flight */
 	uint64_t tokens;
 	uint64_t dirty_bytes;
 	uint64_t discard_bytes;
@@ -524,15 +525,14 @@ struct fbs_node *fbs_add_leaf(struct fbs *fbs, struct fbs_node *parent, unsigned
 void fbs_set_weight(struct fbs *fbs, struct fbs_node *node, unsigned weight)
 {
 	uint64_t vtime = node->parent->vtime;
-	int64_t ahead;
+	unsigned __int128 ahead;
 
 	assert(weight >= 1 && weight <= FBS_WEIGHT_MAX);
 	if (weight == node->weight)
 		return;
 	catch_up(node);
 	node->epoch = node->parent->vepoch;
-	ahead = (int64_t)(node->tag - vtime);
-	ahead = (int64_t)((__int128)ahead * node->weight / weight);
+	ahead = (unsigned __int128)(node->tag - vtime) * node->weight / weight;
 	if (ahead > AHEAD_MAX)
 		ahead = AHEAD_MAX;
 	node->tag = vtime + (uint64_t)ahead;
@@ -579,6 +579,7 @@ void fbs_drop(struct fbs *fbs, struct fbs_node *node)
 void fbs_push(struct fbs *fbs, struct fbs_node *leaf, struct fbs_req *req, uint64_t now_ns)
 {
 	assert(leaf->is_leaf && req->pos_bytes < req->end_bytes);
+	fbs->present += !leaf->queued && !leaf->in_flight;
 	req->leaf = leaf;
 	req->pushed_ns = now_ns;
 	req->next = NULL;
@@ -615,6 +616,7 @@ void fbs_cancel(struct fbs *fbs, struct fbs_req *req)
 	struct fbs_node *leaf = req->leaf;
 
 	unlink_req(fbs, req);
+	fbs->present -= !leaf->queued && !leaf->in_flight;
 	for (struct fbs_node *node = leaf; node->parent && !has_work(node); node = node->parent)
 		if (node->pos != INACTIVE)
 			heap_remove(node);
@@ -631,6 +633,17 @@ static uint64_t slice_bytes(const struct fbs *fbs, const struct fbs_req *req)
 	return bytes < left ? bytes : left;
 }
 
+/* Is there room for a slice of this cost? */
+static bool admits(struct fbs *fbs, uint64_t cost_ns)
+{
+	struct window *w = &fbs->window;
+
+	if (fbs->io_throttle)
+		return fbs->in_flight < fbs->io_throttle;
+	return window_admit(w, cost_ns) ||
+	       w->in_flight_ns + cost_ns <= window_least_ns(w, fbs->present > 1);
+}
+
 bool fbs_next(struct fbs *fbs, uint64_t now_ns, struct fbs_slice *ret_slice)
 {
 	struct fbs_node *leaf = fbs->root;
@@ -644,8 +657,7 @@ bool fbs_next(struct fbs *fbs, uint64_t now_ns, struct fbs_slice *ret_slice)
 	req = leaf->head;
 	bytes = slice_bytes(fbs, req);
 	cost_ns = cost_of(fbs, req->op, bytes);
-	if (fbs->io_throttle ? fbs->in_flight >= fbs->io_throttle
-			     : !window_admit(&fbs->window, cost_ns))
+	if (!admits(fbs, cost_ns))
 		return false;
 
 	*ret_slice = (struct fbs_slice){
@@ -696,6 +708,7 @@ void fbs_done(struct fbs *fbs, const struct fbs_slice *slice, uint64_t now_ns)
 	earned(fbs, tokens_of(fbs, slice->op, slice->len_bytes, slice->cost_ns), now_ns);
 	leaf->in_flight--;
 	fbs->in_flight--;
+	fbs->present -= !leaf->queued && !leaf->in_flight;
 	window_done(&fbs->window, slice->cost_ns, now_ns - slice->issued_ns, now_ns);
 	if (slice->op == FBS_WRITE) {
 		leaf->dirty_bytes += slice->len_bytes;
@@ -768,7 +781,10 @@ void fbs_leaf_stats(const struct fbs *fbs, const struct fbs_node *leaf,
 void fbs_stats(const struct fbs *fbs, struct fbs_stats *ret_stats)
 {
 	const struct window *w = &fbs->window;
-	uint64_t limit = w->mean_cost_ns ? w->limit_ns / w->mean_cost_ns : 1;
+	uint64_t least = window_least_ns(w, fbs->present > 1);
+	uint64_t limit = w->limit_ns > least ? w->limit_ns : least;
+
+	limit = w->mean_cost_ns ? limit / w->mean_cost_ns : 1;
 
 	if (fbs->io_throttle)
 		limit = fbs->io_throttle;
@@ -794,7 +810,7 @@ static void check_inner(const struct fbs_node *node)
 
 void fbs_check(const struct fbs *fbs)
 {
-	unsigned queued = 0, in_flight = 0;
+	unsigned queued = 0, in_flight = 0, present = 0;
 
 	check_inner(fbs->root);
 	for (const struct fbs_node *node = fbs->nodes; node; node = node->next) {
@@ -808,7 +824,9 @@ void fbs_check(const struct fbs *fbs)
 		assert(n == node->queued);
 		queued += node->queued;
 		in_flight += node->in_flight;
+		present += node->queued || node->in_flight;
 	}
+	assert(present == fbs->present);
 	assert(queued == fbs->queued && in_flight == fbs->in_flight);
 	assert(in_flight == fbs->window.in_flight);
 }

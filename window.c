@@ -24,6 +24,10 @@
  * times vary, and the window spirals down with it. The slowest sixteenth is left out, so that
  * one stall does not count for thousands.
  *
+ * Where a request takes less than our own threads need to wake up, the latency seen grows with what we
+ * have in flight, and the knee is ours rather than the disk's. So a fast disk is given up to
+ * a millisecond of work in any case (window_least_ns).
+ *
  * An interval has enough completions for a mean and is long against a latency, so that a burst
  * more or less in it does not matter.
  *
@@ -55,6 +59,11 @@
 #define INTERVAL_CRAWL_NS UINT64_C(500000000)
 #define PROBE_EVERY_NS UINT64_C(5000000000) /* two short intervals in 5 s: below 0.5 % of throughput */
 #define PROBE_AGAIN_NS UINT64_C(500000000)  /* at most this often when the limit sinks */
+/* See window_least_ns(). No more slices than these, so that weights hold on a disk as fast as RAM. */
+#define LEAST_ALONE_NS UINT64_C(1000000)
+#define LEAST_SHARED_NS UINT64_C(500000)
+#define LEAST_ALONE_SLICES 64U
+#define LEAST_SHARED_SLICES 16U
 #define RATE_SHIFT 20			    /* a rate of 1.0 (cost per time) */
 #define LATENCY_MAX_NS (UINT64_C(3600) * 1000000000) /* clamp before multiplying */
 #define LIMIT_MAX_NS (UINT64_C(1) << 42)
@@ -275,6 +284,17 @@ bool window_admit(struct window *w, uint64_t cost_ns)
 		return true;
 	w->full = true;
 	return false;
+}
+
+uint64_t window_least_ns(const struct window *w, bool shared)
+{
+	uint64_t most = w->mean_cost_ns * (shared ? LEAST_SHARED_SLICES : LEAST_ALONE_SLICES);
+	unsigned __int128 least = best_rate(w);
+
+	if (w->phase != WINDOW_STEADY)
+		return 0;
+	least = least * (shared ? LEAST_SHARED_NS : LEAST_ALONE_NS) >> RATE_SHIFT;
+	return least < most ? (uint64_t)least : most;
 }
 
 void window_issued(struct window *w, uint64_t cost_ns, uint64_t now_ns)

@@ -42,6 +42,12 @@ struct window {
 void window_init(struct window *window);
 /* May a slice of this cost go? One may always go to an empty disk. Notes a refusal. */
 bool window_admit(struct window *window, uint64_t cost_ns);
+/*
+ * Cost that may be in flight in any case, because on a fast disk the time between one of our
+ * wake-ups and the next is long against a request: 1 ms of work for a single user, of which there is
+ * nobody to be unfair to, half of that for several.
+ */
+uint64_t window_least_ns(const struct window *window, bool shared);
 void window_issued(struct window *window, uint64_t cost_ns, uint64_t now_ns);
 void window_done(struct window *window, uint64_t cost_ns, uint64_t latency_ns, uint64_t now_ns);
 

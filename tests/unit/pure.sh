@@ -51,4 +51,4 @@ if [ -n "$bad" ]; then
 	echo "$0: not pure:$bad" >&2
 	exit 1
 fi
-echo "pure:" $wanted
+echo "pure: $(echo "$wanted" | tr '\n' ' ')"

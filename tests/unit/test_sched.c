@@ -104,7 +104,7 @@ static void test_configure_policy(void **state)
 	push_n('a', 30);
 	repeat('a', 10);
 	push_n('b', 30);
-	order("babab"); /* a 11, b 12, V 11 */
+	order("baba"); /* a 12, b 11: b has a token to go before a, 32 requests by size */
 	rig.params.policy = FBS_POLICY_IOSIZE;
 	fbs_configure(rig.fbs, &rig.params);
 	fbs_check(rig.fbs);

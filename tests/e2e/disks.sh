@@ -1,0 +1,259 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# Files that lie on one physical disk share it by their weights without being told to; files that
+# do not, do not disturb each other. On this kernel's own block layer: partitions of a loop device,
+# images on one file system, and two test disks.
+
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/../lib.sh"
+need fio sgdisk losetup
+need_root
+
+failed=0
+conf=$WORK/fuseband.ini
+declare -A LOADS=()
+
+# promise TEXT COMMAND...: the command succeeds.
+promise() {
+	local text=$1
+	shift
+	if "$@"; then
+		printf 'ok: %s\n' "$text"
+	else
+		printf 'FAIL: %s\n' "$text" >&2
+		failed=1
+	fi
+}
+
+section() { # NAME KEY=VALUE...
+	printf '[%s]\n' "$1"
+	shift
+	printf '%s\n' "$@"
+}
+
+# ---- what --check says ----
+
+# The DISK column of each NAME.
+disk_of() { # NAMES
+	local name
+	for name; do
+		awk -v name="$name" '$1 == name && !seen++ { print $5 }' "$WORK/check"
+	done | xargs
+}
+
+check() {
+	timeout 20 "$FUSEBAND" --check -c "$conf" >"$WORK/check" 2>&1
+}
+
+same() { # WANTED GOT
+	[ "$1" = "$2" ] && return
+	printf '# wanted "%s", got "%s"\n' "$1" "$2"
+	return 1
+}
+
+# The two are on one disk, alone, and get 80 % and 20 % of it.
+share_one_tree() { # A B
+	local disks
+	disks=$(disk_of "$1" "$2")
+	[ -n "$disks" ] && [ "${disks% *}" = "${disks#* }" ] &&
+		[ "$(grep -c 'OF SIBLINGS' "$WORK/check")" = 1 ] &&
+		grep -qE "^ +$1 +80 +80.0 % +80.0 %" "$WORK/check" &&
+		grep -qE "^ +$2 +20 +20.0 % +20.0 %" "$WORK/check" && return
+	sed 's/^/# /' "$WORK/check"
+	return 1
+}
+
+# ---- load ----
+
+start_load() { # FILE ARGS
+	local name=$1
+	shift
+	fio --name=load --filename="$MNT/$name" --ioengine=libaio --iodepth=64 --direct=1 \
+		--rw=randrw --bs=4k --size=32m --norandommap --randrepeat=0 --time_based \
+		--runtime=3600 --output="$WORK/$name.out" "$@" 2>"$WORK/$name.err" &
+	LOADS[$name]=$!
+}
+
+stop_loads() {
+	local name
+	for name in "${!LOADS[@]}"; do
+		kill -INT "${LOADS[$name]}" || fail "the load of $name ended early"
+		wait_pid 30 "${LOADS[$name]}"
+		[ ! -s "$WORK/$name.err" ] || fail "the load of $name: $(head -n 3 "$WORK/$name.err")"
+	done
+	LOADS=()
+}
+
+# Reads and writes of each NAME since the start, as the daemon's status says at one moment.
+counters() { # NAMES
+	local before name
+	before=$(grep -c 'generation .* of the configuration' "$WORK/fuseband.log")
+	kill -USR1 "$FUSEBAND_PID"
+	wait_for 5 another_status "$before"
+	sleep 0.2
+	for name; do
+		awk -v name="$name" '$2 == name { for (i = 3; i <= NF; i++) {
+			if ($i ~ /^reads/) n = $(i - 1)
+			if ($i ~ /^writes/) n += $(i - 1)
+		} } END { print n + 0 }' "$WORK/fuseband.log"
+	done
+}
+
+another_status() { # THAN
+	[ "$(grep -c 'generation .* of the configuration' "$WORK/fuseband.log")" -gt "$1" ]
+}
+
+# Both are loaded; the share of the first in what both did in 3 seconds.
+shares_hold() { # A B
+	local before after share
+	start_load "$1"
+	start_load "$2"
+	sleep 1.5
+	mapfile -t before < <(counters "$1" "$2")
+	sleep 3
+	mapfile -t after < <(counters "$1" "$2")
+	stop_loads
+	share=$(ratio $((after[0] - before[0])) $((after[1] - before[1])))
+	note "$1 got $share % of $(((after[0] - before[0] + after[1] - before[1]) / 3)) IO/s, wanted 80"
+	within "$share" 80 2
+}
+
+# ---- one disk ----
+
+# Sets PART to the node of partition N of the loop device in $LOOP. Kernels without a parser for
+# the table are told, systems without udev get a node.
+partition() { # N
+	local name=${LOOP#/dev/}p$1 dev
+	[ -e "/sys/class/block/$name" ] || partx -a "$LOOP" 2>/dev/null
+	dev=$(cat "/sys/class/block/$name/dev") || fail "the kernel does not see $name"
+	wait_for 3 test -b "/dev/$name"
+	PART=/dev/$name
+	[ -b "$PART" ] && return
+	PART=$WORK/$name
+	mknod "$PART" b "${dev%:*}" "${dev#*:}" || fail "no node for $name"
+}
+
+test_partitions() {
+	local one two
+	truncate -s 100M "$WORK/disk.img"
+	sgdisk -n 1:2048:+32M -n 2:0:+32M "$WORK/disk.img" >/dev/null || fail "sgdisk"
+	LOOP=$(losetup -P -f --show "$WORK/disk.img") || skip "no loop device to be had"
+	LOOPS+=("$LOOP")
+	losetup --direct-io=on "$LOOP" 2>/dev/null
+	partition 1
+	one=$PART
+	partition 2
+	two=$PART
+	{
+		section p1 "path = $one" "weight = 80"
+		section p2 "path = $two" "weight = 20"
+	} | ini "$conf"
+	check
+	promise "two partitions of a disk: --check puts them below one scheduler" share_one_tree p1 p2
+	promise "and says how it came there" grep -qE \
+		"^[^ ].*: $one is a partition of ${LOOP#/dev/}, a loop device on $WORK/disk.img, which lies on" \
+		"$WORK/check"
+	{
+		section device:loop "path = $LOOP" "io_throttle = 1"
+		section p1 "path = $one" "weight = 80"
+		section p2 "path = $two" "weight = 20"
+	} | ini "$conf"
+	check
+	promise "a device section with the disk's path is theirs, without a key in the files" \
+		same "loop loop" "$(disk_of p1 p2)"
+	start_fuseband "$conf"
+	promise "and the weights hold, one slice at a time" shares_hold p1 p2
+	stop_fuseband
+	{
+		section device:one "path = $LOOP"
+		section device:two "path = $one"
+		section p1 "path = $one"
+	} | ini "$conf"
+	promise "two device sections for one disk are refused" not check
+	promise "with the reason" grep -q 'two schedulers for one disk' "$WORK/check"
+}
+
+not() {
+	! "$@"
+}
+
+test_images() {
+	truncate -s 32M "$WORK/a.img" "$WORK/b.img"
+	images() {
+		section a.img "path = $WORK/a.img" "weight = 80"
+		section b.img "path = $WORK/b.img" "weight = 20"
+	}
+	images | ini "$conf"
+	check
+	promise "two images on a file system: --check puts them below one scheduler" \
+		share_one_tree a.img b.img
+	{
+		section device:fs "path = $WORK" "io_throttle = 2"
+		images
+	} | ini "$conf"
+	check
+	promise "a device section with a directory's path is theirs" same "fs fs" \
+		"$(disk_of a.img b.img)"
+	start_fuseband "$conf"
+	promise "and the weights hold, two slices at a time" shares_hold a.img b.img
+	stop_fuseband
+}
+
+# ---- two disks ----
+
+# The I/O per second of each LOG's test disk in so many seconds from now.
+rates() { # SECONDS LOGS
+	local from to log n seconds=$1
+	shift
+	from=$(log_now)
+	sleep "$seconds"
+	to=$(log_now)
+	for log; do
+		read -r n _ < <(served "$log" "$from" "$to" $((1 << 40)))
+		per_second "$n" "$from" "$to"
+	done
+}
+
+test_two_disks() {
+	local one two solo_one solo_two both hung
+	start_testdisk -s 4 -t 2000 -b 32M -l "$WORK/one.log"
+	one=$DISK
+	start_testdisk -s 4 -t 2000 -b 32M -l "$WORK/two.log"
+	two=$DISK
+	{
+		section one.img "path = $one" "weight = 1"
+		section two.img "path = $two" "weight = 1000"
+	} | ini "$conf"
+	check
+	promise "files on two file systems: --check makes two schedulers" \
+		same 2 "$(grep -c 'OF SIBLINGS' "$WORK/check")"
+	start_fuseband "$conf"
+	start_load one.img
+	sleep 1
+	solo_one=$(rates 3 "$WORK/one.log")
+	stop_loads
+	start_load two.img
+	sleep 1
+	solo_two=$(rates 3 "$WORK/two.log")
+	start_load one.img
+	sleep 1
+	mapfile -t both < <(rates 3 "$WORK/one.log" "$WORK/two.log")
+	note "IO/s alone $solo_one and $solo_two, both at once ${both[0]} and ${both[1]}"
+	promise "the one gets at least 97 % of what it got alone" \
+		holds "${both[0]} >= 0.97 * $solo_one"
+	promise "so does the other" holds "${both[1]} >= 0.97 * $solo_two"
+	ctl 'hang on'
+	sleep 0.3
+	hung=$(rates 3 "$WORK/one.log")
+	ctl 'hang off'
+	note "IO/s while the other disk hangs: $hung"
+	promise "also while the other one hangs" holds "$hung >= 0.97 * $solo_one"
+	stop_loads
+	stop_fuseband
+}
+
+test_partitions
+test_images
+test_two_disks
+exit $failed
