@@ -154,8 +154,8 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		.open_flags = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES | FOPEN_NOFLUSH,
 	};
 
-	if (!file || file->removed) {
-		fuse_reply_err(req, ENOENT);
+	if (!file || file->removed) { /* by a reload since the lookup: the kernel looks again */
+		fuse_reply_err(req, ESTALE);
 		return;
 	}
 	if (!file->backing) {

@@ -292,11 +292,14 @@ static void reload(struct daemon *d)
 		r = load(d->options.config_path, d->mountpoint, running, n_running, PLAN_RUN, &errors,
 			 &notes, &plan);
 	if (!r) {
-		crew_park(d->crew);
-		r = mount_apply(d->mount, plan, &errors);
-		if (!r)
-			d->crew->memory_bytes = memory_cap(plan->conf);
-		crew_resume(d->crew);
+		r = -EBUSY;
+		if (crew_park(d->crew)) {
+			r = mount_apply(d->mount, plan, &errors);
+			if (!r)
+				d->crew->memory_bytes = memory_cap(plan->conf);
+			crew_resume(d->crew);
+			mount_finish(d->mount);
+		}
 	}
 	print_errors(&errors, true);
 	for (size_t i = 0; i < notes.n; i++)
@@ -467,6 +470,7 @@ static int start(struct daemon *d)
 	d->mount = mount_new();
 	if (!d->mount || mount_apply(d->mount, plan, &errors))
 		goto out;
+	mount_finish(d->mount);
 	r = block_signals(d);
 	if (r) {
 		fprintf(stderr, "fuseband: signalfd: %s\n", strerror(-r));
@@ -557,15 +561,19 @@ static uint64_t monotonic_ns(void)
 	return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
 }
 
-/* Let what was read finish: until it has, STOP_NS have passed, or a second signal. */
-static void drain(struct daemon *d)
+/*
+ * Let what was read finish: until it has, STOP_NS have passed, or a second signal. False: a worker is
+ * stuck in the kernel.
+ */
+static bool drain(struct daemon *d)
 {
 	uint64_t until = monotonic_ns() + STOP_NS;
 	unsigned left;
+	bool parked;
 
 	crew_drain(d->crew);
-	crew_park(d->crew); /* from here on nobody reads */
-	crew_resume(d->crew);
+	if (crew_park(d->crew)) /* from here on nobody reads */
+		crew_resume(d->crew);
 	while ((left = crew_unanswered(d->crew)) && monotonic_ns() < until) {
 		struct pollfd pfd = {.fd = d->signal_fd, .events = POLLIN};
 		struct signalfd_siginfo info;
@@ -575,32 +583,34 @@ static void drain(struct daemon *d)
 		    (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT))
 			break;
 	}
-	crew_park(d->crew);
+	parked = crew_park(d->crew);
+	if (!parked) /* the others end at least, so that nobody issues what is answered here */
+		crew_leave(d->crew);
 	left = crew_unanswered(d->crew);
 	if (left)
 		log_error("%u requests did not finish and are answered with an error", left);
 	crew_abandon(d->crew);
+	return parked;
 }
 
 static int stop(struct daemon *d)
 {
+	bool stuck = false;
 	unsigned left = 0;
 
-	if (d->crew && d->front) {
-		if (!atomic_load(&d->crew->unmounted)) {
-			drain(d);
-			log_open_files(d->mount);
-		}
-		left = crew_unanswered(d->crew);
+	if (d->crew && !atomic_load(&d->crew->unmounted)) {
+		stuck = !drain(d);
+		log_open_files(d->mount);
 	}
 	if (d->front)
 		front_unmount(d->front);
-	crew_destroy(d->crew);
+	if (!stuck)
+		left = crew_destroy(d->crew);
 	if (d->pidfile_path)
 		unlink(d->pidfile_path);
 	if (d->pidfile_fd >= 0)
 		close(d->pidfile_fd);
-	if (left) /* the kernel may still be writing to our memory */
+	if (stuck || left) /* the kernel may still be writing to our memory */
 		_exit(EXIT_COULD_NOT_RUN);
 	front_free(d->front);
 	mount_free(d->mount);
@@ -640,10 +650,10 @@ static void on_event(struct daemon *d)
 	ssize_t r = read(d->crew->event_fd, &n, sizeof(n));
 
 	(void)r;
-	if (atomic_load(&d->mount->garbage)) {
-		crew_park(d->crew);
+	if (atomic_load(&d->mount->garbage) && crew_park(d->crew)) {
 		mount_collect(d->mount);
 		crew_resume(d->crew);
+		mount_finish(d->mount);
 	}
 }
 

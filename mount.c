@@ -196,6 +196,8 @@ static struct file *file_new(const struct conf *conf, const struct plan_file *pl
 	return file;
 }
 
+static void empty_trash(struct mount *mount);
+
 struct mount *mount_new(void)
 {
 	struct mount *mount = calloc(1, sizeof(*mount));
@@ -215,12 +217,14 @@ void mount_free(struct mount *mount)
 		file_free(mount->files[i]);
 	for (size_t i = 0; i < mount->n_orphans; i++)
 		file_free(mount->orphans[i]);
+	empty_trash(mount);
 	for (size_t i = 0; i < mount->n_disks; i++)
 		disk_free(mount->disks[i]);
 	free(mount->files);
 	free(mount->by_name);
 	free(mount->orphans);
 	free(mount->table);
+	free(mount->trash_disks);
 	free(mount->disks);
 	free(mount);
 }
@@ -268,6 +272,7 @@ struct change {
 	struct file **list, **by_name, **orphans, **table;
 	struct disk **all_disks;
 	size_t table_size;
+	bool *group_settled; /* of plan->conf->groups, on the disk that is being settled */
 };
 
 static bool shares_leaf(const struct disk *disk, const struct plan_disk *planned)
@@ -310,6 +315,18 @@ static void match_disks(struct change *c)
 				c->disks[i] = c->mount->disks[j];
 }
 
+static bool is_active(struct file *file)
+{
+	bool active;
+
+	if (!file->disk)
+		return false;
+	pthread_mutex_lock(&file->disk->lock); /* a seek may end meanwhile */
+	active = file->active != 0;
+	pthread_mutex_unlock(&file->disk->lock);
+	return active;
+}
+
 /* A running file that goes on as it is, perhaps with other settings. */
 static int match_files(struct change *c, struct conf_errors *errors)
 {
@@ -325,7 +342,7 @@ static int match_files(struct change *c, struct conf_errors *errors)
 			continue;
 		if (file->backing == pf->backing && file->disk == disk) {
 			c->files[i] = file;
-		} else if (atomic_load(&file->opens) || file->active) {
+		} else if (atomic_load(&file->opens) || is_active(file)) {
 			conf_error_add(errors, &section->where, section->name, NULL, NULL,
 				       "is open and cannot be moved to another disk or backing until "
 				       "it is closed");
@@ -395,6 +412,25 @@ static void set_place(struct disk *disk, struct fbs_node *node, struct fbs_node 
 	fbs_set_weight(disk->fbs, node, weight);
 }
 
+/* Those above it first: moved below one that is still below itself, it would be in a circle. */
+static void settle_group(struct change *c, struct disk *disk, int index)
+{
+	const struct conf *conf = c->plan->conf;
+	const struct conf_group *group = &conf->groups[index];
+
+	if (c->group_settled[index])
+		return;
+	c->group_settled[index] = true;
+	if (group->parent >= 0)
+		settle_group(c, disk, group->parent);
+	for (size_t i = 0; i < disk->n_groups; i++)
+		if (!strcmp(disk->groups[i].name, group->name)) {
+			set_place(disk, disk->groups[i].node, group_node(disk, conf, group->parent),
+				  group->weight, group->name);
+			return;
+		}
+}
+
 /* Groups: those that are used move and weigh as they should, the others go. */
 static void settle_groups(struct change *c, size_t index)
 {
@@ -402,12 +438,9 @@ static void settle_groups(struct change *c, size_t index)
 	struct disk *disk = c->disks[index];
 	size_t kept = 0;
 
+	memset(c->group_settled, 0, conf->n_groups * sizeof(*c->group_settled));
 	for (size_t g = 0; g < conf->n_groups; g++)
-		for (size_t i = 0; i < disk->n_groups; i++)
-			if (!strcmp(disk->groups[i].name, conf->groups[g].name))
-				set_place(disk, disk->groups[i].node,
-					  group_node(disk, conf, conf->groups[g].parent),
-					  conf->groups[g].weight, conf->groups[g].name);
+		settle_group(c, disk, (int)g);
 	for (size_t i = 0; i < disk->n_groups; i++) {
 		bool wanted = false;
 
@@ -494,14 +527,10 @@ static void settle_file(struct change *c, size_t index)
 	file->ignore_discard = section->discard == CONF_DISCARD_IGNORE;
 	if (!file->disk)
 		return;
+	file->present_bytes = pf->size_bytes;
 	if (c->new_file[index]) {
-		int r = backing_fence(file->backing, false);
-
 		file->size_bytes = pf->size_bytes;
-		if (r)
-			log_error("%s: %s is locked by another process (%s): it is served, but whoever "
-				  "holds the lock may still write to it",
-				  file->name, file->path, strerror(-r));
+		file->unfenced = true;
 		return;
 	}
 	settle_size(file, pf->size_bytes);
@@ -581,7 +610,8 @@ int mount_apply(struct mount *mount, const struct plan *plan, struct conf_errors
 	c.new_disk = calloc(plan->n_disks + 1, sizeof(*c.new_disk));
 	c.files = calloc(plan->n_files + 1, sizeof(*c.files));
 	c.new_file = calloc(plan->n_files + 1, sizeof(*c.new_file));
-	if (c.disks && c.new_disk && c.files && c.new_file) {
+	c.group_settled = calloc(plan->conf->n_groups + 1, sizeof(*c.group_settled));
+	if (c.disks && c.new_disk && c.files && c.new_file && c.group_settled) {
 		match_disks(&c);
 		r = match_files(&c, errors);
 		if (!r)
@@ -593,7 +623,7 @@ int mount_apply(struct mount *mount, const struct plan *plan, struct conf_errors
 		undo(&c);
 	} else {
 		switch_over(&c);
-		mount_collect(mount); /* gives up the locks that new files may need */
+		mount_collect(mount);
 		for (size_t i = 0; i < plan->n_disks; i++)
 			settle_disk(&c, i);
 		for (size_t i = 0; i < plan->n_files; i++)
@@ -603,6 +633,7 @@ int mount_apply(struct mount *mount, const struct plan *plan, struct conf_errors
 	free(c.new_disk);
 	free(c.files);
 	free(c.new_file);
+	free(c.group_settled);
 	return r;
 }
 
@@ -639,6 +670,24 @@ static bool disk_in_use(const struct mount *mount, const struct disk *disk)
 	return false;
 }
 
+/* Disks that serve nothing any more. Without memory for the list they wait for the next time. */
+static void collect_disks(struct mount *mount)
+{
+	struct disk **list = realloc(mount->trash_disks, (mount->n_trash_disks + mount->n_disks + 1) *
+								 sizeof(struct disk *));
+	size_t kept = 0;
+
+	if (!list)
+		return;
+	mount->trash_disks = list;
+	for (size_t i = 0; i < mount->n_disks; i++)
+		if (disk_in_use(mount, mount->disks[i]))
+			mount->disks[kept++] = mount->disks[i];
+		else
+			list[mount->n_trash_disks++] = mount->disks[i];
+	mount->n_disks = kept;
+}
+
 void mount_collect(struct mount *mount)
 {
 	size_t kept = 0;
@@ -647,19 +696,47 @@ void mount_collect(struct mount *mount)
 	for (size_t i = 0; i < mount->n_orphans; i++) {
 		struct file *file = mount->orphans[i];
 
-		if (atomic_load(&file->opens) || file->active) {
+		if (atomic_load(&file->opens) || is_active(file)) {
 			mount->orphans[kept++] = file;
 			continue;
 		}
 		forget_id(mount, file);
-		file_free(file);
+		file->trash_next = mount->trash;
+		mount->trash = file;
 	}
 	mount->n_orphans = kept;
-	kept = 0;
-	for (size_t i = 0; i < mount->n_disks; i++)
-		if (disk_in_use(mount, mount->disks[i]))
-			mount->disks[kept++] = mount->disks[i];
-		else
-			disk_free(mount->disks[i]);
-	mount->n_disks = kept;
+	collect_disks(mount);
+}
+
+/* The files first: their leaves are in the disks' trees. */
+static void empty_trash(struct mount *mount)
+{
+	struct file *next;
+
+	for (struct file *file = mount->trash; file; file = next) {
+		next = file->trash_next;
+		file_free(file);
+	}
+	mount->trash = NULL;
+	for (size_t i = 0; i < mount->n_trash_disks; i++)
+		disk_free(mount->trash_disks[i]);
+	mount->n_trash_disks = 0;
+}
+
+void mount_finish(struct mount *mount)
+{
+	empty_trash(mount); /* gives up locks that new files may need */
+	for (size_t i = 0; i < mount->n_files; i++) {
+		struct file *file = mount->files[i];
+		int r;
+
+		if (!file->unfenced)
+			continue;
+		file->unfenced = false;
+		r = backing_fence(file->backing, false);
+		if (r)
+			log_error("%s: %s is locked by another process (%s): it is served, but whoever "
+				  "holds the lock may still write to it",
+				  file->name, file->path, strerror(-r));
+	}
 }

@@ -37,6 +37,7 @@ struct disk {
 
 	pthread_mutex_t lock;
 	struct fbs *fbs;	 /* lock */
+	uint64_t progress_ns;	 /* lock: when something last came back, or it was idle */
 	struct io *ios;		 /* lock: all requests not answered yet */
 	struct file *held; /* lock: files whose flush waits because they owe too much (held_next) */
 };
@@ -62,6 +63,8 @@ struct file {
 	struct disk *disk;	/* NULL with backing */
 	struct fbs_node *leaf;	/* of disk->fbs */
 	uint64_t size_bytes;
+	uint64_t present_bytes; /* what the backing has now; less when it has shrunk */
+	bool unfenced;
 	char *path, *device; /* as configured; device may be NULL */
 	uint64_t spec_offset_bytes, spec_size_bytes;
 	uid_t uid;
@@ -80,6 +83,7 @@ struct file {
 	bool flushing;
 	bool flush_held;
 	struct file *held_next;
+	struct file *trash_next;
 	struct file_counters counters;
 };
 
@@ -93,6 +97,9 @@ struct mount {
 	size_t table_size;
 	struct disk **disks;
 	size_t n_disks;
+	struct file *trash;	  /* out of all tables; mount_finish() frees them */
+	struct disk **trash_disks;
+	size_t n_trash_disks;
 	uint64_t next_id;
 	uint64_t generation; /* of the configuration, from 1 */
 	struct timespec since;
@@ -110,8 +117,13 @@ void mount_free(struct mount *mount);
  * an open file would have to move to another scheduler: -EBUSY, -ENOMEM.
  */
 int mount_apply(struct mount *mount, const struct plan *plan, struct conf_errors *errors);
-/* Free orphans that nobody has open any more. Workers are parked. */
+/* Take out orphans that nobody has open any more. Workers are parked. */
 void mount_collect(struct mount *mount);
+/*
+ * What may take its time, after mount_apply() or mount_collect() and with the workers working again: close
+ * what was taken out, take the fences of what is new.
+ */
+void mount_finish(struct mount *mount);
 
 /* What plan_make() needs to know: *ret_list of *ret_n entries that point into mount; free() it. */
 int mount_running(const struct mount *mount, struct plan_running **ret_list, size_t *ret_n);

@@ -146,6 +146,11 @@ void pool_buffer_free(struct pool *pool, struct buffer *buffer)
 		give(pool, buffer->class, buffer);
 }
 
+size_t pool_buffer_bytes(const struct buffer *buffer)
+{
+	return POOL_PAGE + (POOL_PAGE << buffer->class);
+}
+
 void *pool_object(struct pool *pool, unsigned class)
 {
 	return take(pool, class);

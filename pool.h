@@ -61,6 +61,8 @@ void pool_destroy(struct pool *pool);
 /* For at least bytes (1..POOL_BUFFER_MAX) of payload; contents undefined. NULL: no memory. */
 struct buffer *pool_buffer(struct pool *pool, size_t bytes);
 void pool_buffer_free(struct pool *pool, struct buffer *buffer); /* NULL is fine */
+/* Memory that it takes. */
+size_t pool_buffer_bytes(const struct buffer *buffer);
 /* class POOL_IO or POOL_SLICE; contents undefined. NULL: no memory. */
 void *pool_object(struct pool *pool, unsigned class);
 void pool_object_free(struct pool *pool, unsigned class, void *object);

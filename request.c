@@ -16,6 +16,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+/* What a file system may write back around a dirty byte: a page or a block of its own, whichever is larger. */
+#define TAIL_LOCK_BYTES (UINT64_C(64) << 10)
 #define INT64_LIMIT ((uint64_t)INT64_MAX)
 
 _Static_assert(sizeof(struct fuse_in_header) + sizeof(struct fuse_write_in) == REQUEST_HEADER_BYTES,
@@ -86,6 +88,8 @@ static enum request_fate check_write(struct io *io, uint64_t pos, uint64_t len)
 		return fail(io, -ENOSPC);
 	if (!len)
 		return REQUEST_ANSWER;
+	if (pos + len > io->file->present_bytes) /* it has shrunk, and must not grow again */
+		return fail(io, -EIO);
 	io->pos_bytes = io->base_bytes = pos;
 	io->len_bytes = len;
 	io->req.op = FBS_WRITE;
@@ -97,9 +101,12 @@ static enum request_fate check_write(struct io *io, uint64_t pos, uint64_t len)
 		return REQUEST_IO;
 	io->range.exclusive = true;
 	if (up(pos + len, unit) > size) {
+		/* positions of the page cache are those of the object, not of the range we show */
+		uint64_t start = backing->start_bytes, from = down(start + pos, TAIL_LOCK_BYTES);
+
 		io->phase = IO_TAIL;
-		io->range.start_bytes = down(pos, POOL_PAGE);
-		io->range.end_bytes = up(pos + len, POOL_PAGE);
+		io->range.start_bytes = from > start ? from - start : 0;
+		io->range.end_bytes = up(start + pos + len, TAIL_LOCK_BYTES) - start;
 		return REQUEST_IO;
 	}
 	io->phase = IO_FETCH;
@@ -148,6 +155,8 @@ static enum request_fate check_fallocate(struct io *io, uint64_t pos, uint64_t l
 			return REQUEST_ANSWER;
 		len = size - pos;
 	}
+	if (pos + len > file->present_bytes)
+		return fail(io, -EIO);
 	if (backing->id.is_block && (!aligned(pos, backing->block_bytes) ||
 				     !aligned(len, backing->block_bytes)))
 		return fail(io, -EINVAL);

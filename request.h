@@ -50,6 +50,7 @@ struct io {
 	uint64_t pos_bytes, len_bytes; /* of the exposed file, clipped to its end */
 	struct buffer *buffer;	       /* holds data; NULL: none yet */
 	char *data;		       /* payload, or where the reply's goes */
+	int64_t held_bytes;	       /* memory counted for it while it is not answered */
 	uint64_t base_bytes;	       /* position of data[0] in the file */
 
 	/* the disk's lock */
@@ -59,7 +60,8 @@ struct io {
 	uint64_t error_pos_bytes;
 	struct buffer *client_buffer; /* FETCH: what is to be merged in */
 	char *client_data;
-	uint64_t issued_ns; /* first slice; 0 = none yet */
+	uint64_t first_bytes; /* where the phase began */
+	uint64_t admitted_ns, issued_ns; /* first slice; 0 = none yet */
 	bool listed, interrupted; /* in the table of waiting requests (waiting.h) */
 };
 

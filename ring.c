@@ -18,6 +18,7 @@
 #define CQ_ENTRIES 4096U
 /* Of the kernel's own threads, for operations that wait for a disk: each hung one costs a thread. */
 #define IOWQ_THREADS 4096U
+#define RETRIES_MAX 16U /* without a byte of progress */
 #define SLICE_MAX ((uint64_t)1 << 30) /* bytes of one read or write: fits an int */
 
 int ring_init(struct ring *ring)
@@ -83,6 +84,8 @@ static void prepare(struct ring *ring, struct ring_op *op)
 					(off_t)op->len_bytes);
 		break;
 	}
+	if (op->async)
+		io_uring_sqe_set_flags(sqe, IOSQE_ASYNC);
 	io_uring_sqe_set_data(sqe, op);
 }
 
@@ -90,6 +93,7 @@ void ring_queue(struct ring *ring, struct ring_op *op)
 {
 	op->done_bytes = 0;
 	op->error = 0;
+	op->retries = 0;
 	ring->in_flight++;
 	prepare(ring, op);
 }
@@ -167,7 +171,7 @@ static bool finish(struct ring *ring, struct ring_op *op, int result)
 {
 	bool moves = op->kind == RING_READ || op->kind == RING_WRITE;
 
-	if (result == -EINTR || result == -EAGAIN) {
+	if ((result == -EINTR || result == -EAGAIN) && op->retries++ < RETRIES_MAX) {
 		prepare(ring, op);
 		return false;
 	}
@@ -175,6 +179,7 @@ static bool finish(struct ring *ring, struct ring_op *op, int result)
 		op->error = result;
 	} else if (moves) {
 		op->done_bytes += (uint64_t)result;
+		op->retries = 0;
 		if (result == 0) {
 			if (op->kind == RING_WRITE)
 				op->error = -EIO; /* a disk that takes nothing and says nothing */

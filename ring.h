@@ -4,7 +4,7 @@
  *
  * Never decides order. Short reads and writes are continued, EINTR and EAGAIN repeated, so that a
  * completed operation has either moved all its bytes, met the end of the object (a read), or
- * failed with an errno. Also where the worker sleeps: on completions, on the descriptors it
+ * failed with an errno (also EAGAIN, if it stays at that). Also where the worker sleeps: on completions, on the descriptors it
  * watches, and on a timeout, at once.
  *
  * One thread. Nothing here can block on a disk: what the kernel cannot do without waiting
@@ -28,7 +28,9 @@ struct ring_op {
 	int mode; /* RING_WRITE: RWF_*; RING_FALLOCATE: FALLOC_FL_* */
 	char *data;
 	uint64_t pos_bytes, len_bytes;
+	bool async;	      /* straight to the kernel's threads: submitting it might wait */
 	uint32_t align_bytes; /* a read that ends off this has met the end of the object */
+	unsigned retries;     /* ring.c's */
 	/* results */
 	uint64_t done_bytes;
 	int error; /* 0 or -errno */

@@ -52,8 +52,8 @@
  * someone who has just paid for a slice at weight 1 does not wait for it at weight 10000.
  *
  * AFTERWARDS. What a flush or a discard costs is known when it is over; it is charged then by moving
- * the tag on. In the policies that do not count time, time becomes tokens at the rate at
- * which the disk has lately earned them.
+ * the tag on. Time becomes tokens at the rate at which the disk has lately earned them, also
+ * where tokens are nanoseconds: a price list may be off by any factor, time is not.
  *
  * NUMBERS. Tags are 64-bit, scaled so that 1 / weight keeps at least three digits, and what a division
  * drops is carried to the next. They wrap; only differences are compared, and the first wrap comes
@@ -93,11 +93,12 @@
 #define IOPS_BYTES 4096U /* what a request of read_iops or write_iops carries */
 
 #define FLUSH_DEBT_NS UINT64_C(100000000) /* 100 ms: see fbs_flush_may_start() */
-#define CHARGE_MAX_NS (UINT64_C(60) * 1000000000)
+/* One charge: a disk that hung during a flush was not worked by it all the time. */
+#define CHARGE_MAX_NS UINT64_C(1000000000)
 /* How fast the disk earns tokens is learnt over about this much busy time. */
 #define EARN_NS UINT64_C(500000000)
 #define EARN_LEAST_NS UINT64_C(10000000)
-/* Until it is known: one token in a millisecond. */
+/* Until it is known: one token in a millisecond, or in a nanosecond if it is one. */
 #define EARN_DEFAULT_NS UINT64_C(1000000)
 
 /* A discard's slice is sized so that one takes a few milliseconds, whatever the disk. */
@@ -140,7 +141,9 @@ struct fbs {
 	enum fbs_policy policy;
 	unsigned tag_shift; /* tokens << FBS_TOKEN_SHIFT << this, divided by weight, are tag units */
 	unsigned io_throttle;
+	struct fbs_capability capability;
 	struct price price[2]; /* read, write */
+	uint64_t last_ns;      /* the caller's threads may read the clock before they get the lock */
 	struct window window;
 	uint64_t order;
 	unsigned queued, in_flight;
@@ -151,6 +154,13 @@ struct fbs {
 	/* tokens earned while anything was in flight */
 	uint64_t busy_since_ns, busy_ns, busy_tokens;
 };
+
+static uint64_t advance_clock(struct fbs *fbs, uint64_t now_ns)
+{
+	if (now_ns > fbs->last_ns)
+		fbs->last_ns = now_ns;
+	return fbs->last_ns;
+}
 
 /* Tags wrap: only differences mean something. */
 static bool before(uint64_t a, uint64_t b)
@@ -330,17 +340,19 @@ static uint64_t tokens_of(const struct fbs *fbs, enum fbs_op op, uint64_t bytes,
 	return FBS_TOKEN_ONE;
 }
 
-/* Disk time as tokens: at the rate at which the disk earns them when it is busy. */
+/*
+ * Disk time as tokens: at the rate at which the disk earns them when it is busy. Also where tokens are
+ * nanoseconds: those are of the price list, and a disk may be any number of times slower.
+ */
 static uint64_t tokens_of_ns(const struct fbs *fbs, uint64_t ns)
 {
 	unsigned __int128 tokens;
 
 	if (ns > CHARGE_MAX_NS)
 		ns = CHARGE_MAX_NS;
-	if (fbs->policy == FBS_POLICY_COST)
-		return ns << FBS_TOKEN_SHIFT;
 	if (fbs->busy_ns < EARN_LEAST_NS)
-		tokens = ((unsigned __int128)ns << FBS_TOKEN_SHIFT) / EARN_DEFAULT_NS;
+		tokens = ((unsigned __int128)ns << FBS_TOKEN_SHIFT) /
+			 (fbs->policy == FBS_POLICY_COST ? 1 : EARN_DEFAULT_NS);
 	else
 		tokens = (unsigned __int128)ns * fbs->busy_tokens / fbs->busy_ns;
 	return tokens > CHARGE_MAX_TOKENS ? CHARGE_MAX_TOKENS : (uint64_t)tokens;
@@ -500,6 +512,9 @@ void fbs_configure(struct fbs *fbs, const struct fbs_params *params)
 			heap_rebuild(node);
 		fbs->busy_ns = fbs->busy_tokens = 0;
 	}
+	if (memcmp(c, &fbs->capability, sizeof(*c)))
+		window_forget(&fbs->window); /* it counts in prices */
+	fbs->capability = *c;
 	fbs->policy = params->policy;
 	fbs->tag_shift = shift[params->policy];
 	fbs->io_throttle = params->io_throttle;
@@ -581,7 +596,7 @@ void fbs_push(struct fbs *fbs, struct fbs_node *leaf, struct fbs_req *req, uint6
 	assert(leaf->is_leaf && req->pos_bytes < req->end_bytes);
 	fbs->present += !leaf->queued && !leaf->in_flight;
 	req->leaf = leaf;
-	req->pushed_ns = now_ns;
+	req->pushed_ns = advance_clock(fbs, now_ns);
 	req->next = NULL;
 	req->prev = leaf->tail;
 	if (leaf->tail)
@@ -640,8 +655,8 @@ static bool admits(struct fbs *fbs, uint64_t cost_ns)
 
 	if (fbs->io_throttle)
 		return fbs->in_flight < fbs->io_throttle;
-	return window_admit(w, cost_ns) ||
-	       w->in_flight_ns + cost_ns <= window_least_ns(w, fbs->present > 1);
+	return w->in_flight_ns + cost_ns <= window_least_ns(w, fbs->present > 1) ||
+	       window_admit(w, cost_ns);
 }
 
 bool fbs_next(struct fbs *fbs, uint64_t now_ns, struct fbs_slice *ret_slice)
@@ -659,6 +674,7 @@ bool fbs_next(struct fbs *fbs, uint64_t now_ns, struct fbs_slice *ret_slice)
 	cost_ns = cost_of(fbs, req->op, bytes);
 	if (!admits(fbs, cost_ns))
 		return false;
+	now_ns = advance_clock(fbs, now_ns);
 
 	*ret_slice = (struct fbs_slice){
 		.req = req,
@@ -685,37 +701,40 @@ bool fbs_next(struct fbs *fbs, uint64_t now_ns, struct fbs_slice *ret_slice)
 	return true;
 }
 
-static void discard_done(struct fbs *fbs, const struct fbs_slice *slice, uint64_t now_ns)
+/* What a discard took, in tokens; and the size of the next ones. */
+static uint64_t discard_tokens(struct fbs *fbs, const struct fbs_slice *slice, uint64_t now_ns)
 {
 	uint64_t took_ns = now_ns - slice->issued_ns;
-	uint64_t tokens = tokens_of_ns(fbs, took_ns);
-	uint64_t charged = tokens_of(fbs, slice->op, slice->len_bytes, slice->cost_ns);
 
-	if (tokens > charged)
-		charge(fbs, slice->leaf, tokens - charged);
 	if (took_ns > DISCARD_LONG_NS && fbs->discard_bytes > DISCARD_LEAST_BYTES)
 		fbs->discard_bytes /= 2;
 	else if (took_ns < DISCARD_SHORT_NS && slice->len_bytes == fbs->discard_bytes &&
 		 fbs->discard_bytes < DISCARD_MOST_BYTES)
 		fbs->discard_bytes *= 2;
+	return tokens_of_ns(fbs, took_ns / fbs->in_flight); /* it shared the disk */
 }
 
 void fbs_done(struct fbs *fbs, const struct fbs_slice *slice, uint64_t now_ns)
 {
+	uint64_t charged = tokens_of(fbs, slice->op, slice->len_bytes, slice->cost_ns);
+	uint64_t tokens = charged;
 	struct fbs_node *leaf = slice->leaf;
 
 	assert(leaf->in_flight && fbs->in_flight);
-	earned(fbs, tokens_of(fbs, slice->op, slice->len_bytes, slice->cost_ns), now_ns);
+	now_ns = advance_clock(fbs, now_ns);
+	if (slice->op == FBS_DISCARD) {
+		tokens = discard_tokens(fbs, slice, now_ns);
+		if (tokens > charged)
+			charge(fbs, leaf, tokens - charged);
+	} else if (slice->op == FBS_WRITE) {
+		leaf->dirty_bytes += slice->len_bytes;
+		fbs->dirty_bytes += slice->len_bytes;
+	}
+	earned(fbs, tokens, now_ns);
 	leaf->in_flight--;
 	fbs->in_flight--;
 	fbs->present -= !leaf->queued && !leaf->in_flight;
 	window_done(&fbs->window, slice->cost_ns, now_ns - slice->issued_ns, now_ns);
-	if (slice->op == FBS_WRITE) {
-		leaf->dirty_bytes += slice->len_bytes;
-		fbs->dirty_bytes += slice->len_bytes;
-	} else if (slice->op == FBS_DISCARD) {
-		discard_done(fbs, slice, now_ns);
-	}
 	collect(fbs, leaf);
 }
 
@@ -741,6 +760,7 @@ bool fbs_flush_may_start(const struct fbs *fbs, const struct fbs_node *leaf)
 void fbs_flush_start(struct fbs *fbs, struct fbs_node *leaf, uint64_t now_ns,
 		     struct fbs_flush *ret_flush)
 {
+	now_ns = advance_clock(fbs, now_ns);
 	*ret_flush = (struct fbs_flush){
 		.leaf = leaf,
 		.own_dirty_bytes = leaf->dirty_bytes,
@@ -754,8 +774,10 @@ void fbs_flush_start(struct fbs *fbs, struct fbs_node *leaf, uint64_t now_ns,
 
 void fbs_flush_done(struct fbs *fbs, const struct fbs_flush *flush, uint64_t now_ns)
 {
-	uint64_t tokens = tokens_of_ns(fbs, now_ns - flush->started_ns);
+	uint64_t tokens;
 
+	now_ns = advance_clock(fbs, now_ns);
+	tokens = tokens_of_ns(fbs, now_ns - flush->started_ns);
 	flush->leaf->flushes--;
 	if (flush->all_dirty_bytes)
 		charge(fbs, flush->leaf,

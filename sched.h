@@ -3,7 +3,7 @@
  * sched.h - shares of one disk: who goes next, and how many at a time.
  *
  * A library without a clock, threads, I/O or allocation on the request path. The caller brings
- * the time (monotonic nanoseconds, never going back), keeps one lock around each struct fbs,
+ * the time (monotonic nanoseconds; one that is older than the last counts as that), keeps one lock around each struct fbs,
  * and embeds struct fbs_req in its own requests:
  *
  *     fbs_push()    a request joins the queue of its leaf

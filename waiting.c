@@ -103,10 +103,13 @@ unsigned waiting_watched(struct waiting *waiting, struct waiting_watch *ret_list
 	unsigned n = 0;
 
 	pthread_mutex_lock(&waiting->lock);
-	for (unsigned i = 0; waiting->interrupted && i < WAITING_BUCKETS; i++)
-		for (const struct io *io = waiting->buckets[i]; io && n < max; io = io->link)
+	for (unsigned i = 0; waiting->interrupted && i < WAITING_BUCKETS && n < max; i++) {
+		const struct io *io = waiting->buckets[waiting->next_watched++ % WAITING_BUCKETS];
+
+		for (; io && n < max; io = io->link)
 			if (io->interrupted)
 				ret_list[n++] = (struct waiting_watch){io->unique, io->pid, io->disk};
+	}
 	pthread_mutex_unlock(&waiting->lock);
 	return n;
 }

@@ -27,6 +27,7 @@ struct waiting {
 	uint64_t early[WAITING_EARLY];	     /* interrupts without a request, a ring; 0 = none */
 	unsigned next_early;
 	bool any_early;
+	unsigned next_watched; /* bucket */
 };
 
 void waiting_init(struct waiting *waiting);

@@ -218,6 +218,8 @@ static void probe(struct window *w, uint64_t mean_ns, uint64_t now_ns)
 	if (mean_ns > old + old / 4 || mean_ns < old - old / 4) {
 		forget_rates(w);
 		enter(w, WINDOW_STARTUP);
+		if (w->in_flight_ns < w->limit_ns) /* from what there is, not from what was thought */
+			set_limit(w, w->in_flight_ns);
 		return;
 	}
 	enter(w, WINDOW_STEADY);
@@ -266,16 +268,28 @@ static bool interval_is_over(const struct window *w, uint64_t now_ns)
 {
 	uint64_t elapsed = now_ns - w->began_ns;
 
-	if (w->done >= INTERVAL_DONE && elapsed >= INTERVAL_NS)
-		return elapsed >= INTERVAL_LATENCIES * w->base_latency_ns;
-	return (w->done >= INTERVAL_SLOW_DONE && elapsed >= INTERVAL_SLOW_NS) ||
-	       (w->done >= INTERVAL_CRAWL_DONE && elapsed >= INTERVAL_CRAWL_NS);
+	if (w->done >= INTERVAL_CRAWL_DONE && elapsed >= INTERVAL_CRAWL_NS)
+		return true;
+	if (elapsed < INTERVAL_LATENCIES * w->base_latency_ns)
+		return false;
+	return (w->done >= INTERVAL_DONE && elapsed >= INTERVAL_NS) ||
+	       (w->done >= INTERVAL_SLOW_DONE && elapsed >= INTERVAL_SLOW_NS);
 }
 
 void window_init(struct window *w)
 {
 	memset(w, 0, sizeof(*w));
 	w->limit_ns = 1; /* one slice may always go: the first interval measures the bare latency */
+}
+
+void window_forget(struct window *w)
+{
+	unsigned in_flight = w->in_flight;
+	uint64_t in_flight_ns = w->in_flight_ns;
+
+	window_init(w);
+	w->in_flight = in_flight;
+	w->in_flight_ns = in_flight_ns;
 }
 
 bool window_admit(struct window *w, uint64_t cost_ns)

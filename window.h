@@ -40,6 +40,8 @@ struct window {
 };
 
 void window_init(struct window *window);
+/* What is known of the disk no longer holds: find it out again. What is in flight stays counted. */
+void window_forget(struct window *window);
 /* May a slice of this cost go? One may always go to an empty disk. Notes a refusal. */
 bool window_admit(struct window *window, uint64_t cost_ns);
 /*

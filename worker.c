@@ -36,6 +36,8 @@
 #define HAND_OVER_BYTES ((size_t)64 << 10)
 #define HAND_OVER_QUEUED_BYTES ((size_t)512 << 10)
 
+#define STALLED_NS UINT64_C(100000000) /* a disk from which nothing comes back for so long hangs */
+#define PARK_NS UINT64_C(2000000000)  /* a round takes milliseconds */
 #define WATCH_NS UINT64_C(100000000) /* how often interrupted callers are looked at */
 #define RETRY_NS UINT64_C(2000000)   /* without memory, or at the cap of it */
 
@@ -110,6 +112,7 @@ static void queue_issue(struct worker *w, struct slice *slice)
 
 static void enqueue(struct io *io, uint64_t now_ns)
 {
+	io->first_bytes = io->req.pos_bytes;
 	fbs_push(io->disk->fbs, io->file->leaf, &io->req, now_ns);
 }
 
@@ -148,7 +151,7 @@ static void count(struct io *io, uint64_t now_ns)
 	case IO_SEEK:
 		return;
 	}
-	c->wait_ns += io->issued_ns - io->req.pushed_ns;
+	c->wait_ns += io->issued_ns - io->admitted_ns;
 	c->service_ns += now_ns - io->issued_ns;
 }
 
@@ -187,6 +190,7 @@ static void start_flush(struct worker *w, struct file *file, uint64_t now_ns)
 		return;
 	slice = fbs_flush_may_start(disk->fbs, file->leaf) ? pool_object(&w->pool, POOL_SLICE) : NULL;
 	if (!slice) {
+		w->retry = true;
 		file->flush_held = true;
 		file->held_next = disk->held;
 		disk->held = file;
@@ -291,6 +295,7 @@ static void slice_done(struct worker *w, struct slice *slice, uint64_t now_ns)
 		return;
 	}
 	fbs_done(disk->fbs, &slice->grant, now_ns);
+	disk->progress_ns = now_ns;
 	io->outstanding--;
 	error = slice_error(slice);
 	if (error && (!io->error || slice->grant.pos_bytes < io->error_pos_bytes)) {
@@ -314,7 +319,7 @@ static void admit(struct worker *w, struct io *io, uint64_t now_ns)
 	if (disk->ios)
 		disk->ios->prev = io;
 	disk->ios = io;
-	io->req.pushed_ns = now_ns;
+	io->admitted_ns = now_ns;
 	if (io->kind == IO_FLUSH) {
 		join_flush(w, io, now_ns);
 		return;
@@ -350,14 +355,31 @@ static void fill_op(struct slice *slice)
 	}
 	op->kind = grant->op == FBS_READ ? RING_READ : RING_WRITE;
 	op->data = io->data + (grant->pos_bytes - io->base_bytes);
-	if (op->kind == RING_WRITE && io->dsync && grant->last && !io->outstanding) {
+	if (op->kind == RING_WRITE && io->dsync && grant->last &&
+	    grant->pos_bytes == io->first_bytes) {
 		op->mode = RWF_DSYNC; /* all of it in one: no flush afterwards */
 		io->dsync = false;
 	}
 }
 
+/*
+ * Submitting to a file may read metadata of its file system first, on some (ext4) without regard for
+ * NOWAIT. On a disk that seems to hang that must not take this thread with it.
+ */
+static bool is_stalled(struct disk *disk, uint64_t now_ns)
+{
+	struct fbs_stats stats;
+
+	fbs_stats(disk->fbs, &stats);
+	if (!stats.in_flight)
+		disk->progress_ns = now_ns;
+	return now_ns > disk->progress_ns && now_ns - disk->progress_ns > STALLED_NS;
+}
+
 static void pump(struct worker *w, struct disk *disk, uint64_t now_ns)
 {
+	bool stalled = is_stalled(disk, now_ns);
+
 	for (unsigned n = 0; n < ISSUE_MOST; n++) {
 		struct slice *slice = pool_object(&w->pool, POOL_SLICE);
 		struct io *io;
@@ -390,10 +412,17 @@ static void pump(struct worker *w, struct disk *disk, uint64_t now_ns)
 			continue;
 		}
 		fill_op(slice);
+		slice->op.async = stalled && !io->file->backing->id.is_block;
 		io->outstanding++;
 		queue_issue(w, slice);
 	}
 	signal_event(w->wake_fd); /* there may be more: come back at once */
+}
+
+/* A queued request was interrupted: the first worker looks at such ones from time to time. */
+static void observe(struct worker *w)
+{
+	signal_event(w->crew->workers[0].wake_fd);
 }
 
 static void visit(struct worker *w, struct visit *visit, uint64_t now_ns)
@@ -417,8 +446,9 @@ static void visit(struct worker *w, struct visit *visit, uint64_t now_ns)
 		struct io *io = w->fresh[i];
 
 		if (io->disk == disk && io->req.leaf && !io->issued_ns &&
-		    (io->kind == IO_READ || io->kind == IO_WRITE))
-			waiting_add(&w->crew->waiting, io);
+		    (io->kind == IO_READ || io->kind == IO_WRITE) &&
+		    waiting_add(&w->crew->waiting, io))
+			observe(w);
 	}
 	fbs_stats(disk->fbs, &stats);
 	atomic_store_explicit(&disk->backlogged, stats.queued != 0, memory_order_relaxed);
@@ -460,11 +490,6 @@ static void report_error(const struct io *io)
 		  strerror(-io->error));
 }
 
-static int64_t held_by(const struct io *io)
-{
-	return io->kind == IO_WRITE ? (int64_t)io->len_bytes : 0;
-}
-
 static void answer(struct worker *w, struct io *io)
 {
 	int r;
@@ -474,7 +499,7 @@ static void answer(struct worker *w, struct io *io)
 	r = request_answer(io);
 	if (r && r != -ENOENT && r != -ENODEV) /* the caller, or all of the mount, is gone */
 		log_error("%s: the kernel refused an answer: %s", io->file->name, strerror(-r));
-	atomic_fetch_sub_explicit(&w->held_bytes, held_by(io), memory_order_relaxed);
+	atomic_fetch_sub_explicit(&w->held_bytes, io->held_bytes, memory_order_relaxed);
 	atomic_fetch_add_explicit(&w->answered, 1, memory_order_relaxed);
 	free_io(w, io);
 }
@@ -494,6 +519,7 @@ static void answer_all(struct worker *w)
 /* lseek() may wait for the disk, and io_uring has none: a thread of its own, as long as it takes. */
 struct seek_job {
 	struct crew *crew;
+	uint64_t size_bytes;
 	struct io io;
 };
 
@@ -501,23 +527,24 @@ static void *seek_main(void *arg)
 {
 	struct seek_job *job = arg;
 	struct io *io = &job->io;
-	const struct file *file = io->file;
+	struct file *file = io->file;
 	uint64_t start = file->backing->start_bytes;
 	off_t at = lseek(file->backing->fd, (off_t)(start + io->pos_bytes), io->mode);
 
 	if (at < 0) {
 		io->error = -errno;
-	} else if ((uint64_t)at - start < file->size_bytes) {
+	} else if ((uint64_t)at - start < job->size_bytes) {
 		io->pos_bytes = (uint64_t)at - start;
 	} else if (io->mode == SEEK_DATA) {
 		io->error = -ENXIO;
 	} else {
-		io->pos_bytes = file->size_bytes;
+		io->pos_bytes = job->size_bytes;
 	}
-	request_answer(io);
+	/* until it is answered the caller has the file open, afterwards it may be gone */
 	pthread_mutex_lock(&io->disk->lock);
-	io->file->active--;
+	file->active--;
 	pthread_mutex_unlock(&io->disk->lock);
+	request_answer(io);
 	atomic_fetch_sub(&job->crew->seekers, 1);
 	free(job);
 	return NULL;
@@ -531,7 +558,8 @@ static void start_seek(struct worker *w, const struct io *io)
 	int r = ENOMEM;
 
 	if (job) {
-		*job = (struct seek_job){.crew = w->crew, .io = *io};
+		*job = (struct seek_job){
+			.crew = w->crew, .size_bytes = io->file->size_bytes, .io = *io};
 		pthread_mutex_lock(&io->disk->lock);
 		io->file->active++;
 		pthread_mutex_unlock(&io->disk->lock);
@@ -562,7 +590,6 @@ static void drop_killed(struct worker *w, struct disk *disk, uint64_t unique)
 		waiting_remove(&w->crew->waiting, io);
 		fbs_cancel(disk->fbs, &io->req);
 		io->error = -EINTR;
-		io->issued_ns = io->req.pushed_ns;
 		finish(w, io, io->req.pushed_ns);
 	}
 	pthread_mutex_unlock(&disk->lock);
@@ -575,6 +602,8 @@ static void interrupt(struct worker *w, uint64_t unique)
 
 	if (disk && waiting_caller_killed(pid))
 		drop_killed(w, disk, unique);
+	else if (disk)
+		observe(w);
 }
 
 static void look_at_interrupted(struct worker *w)
@@ -620,17 +649,29 @@ static void begin(struct worker *w, struct io *io)
 	w->spare = NULL;
 	w->fresh[w->n_fresh++] = io;
 	visit_to(w, io->disk);
-	atomic_fetch_add_explicit(&w->held_bytes, held_by(io), memory_order_relaxed);
+	if (io->buffer)
+		io->held_bytes = (int64_t)pool_buffer_bytes(io->buffer);
+	if (io->phase == IO_FETCH)
+		io->held_bytes += (int64_t)(io->req.end_bytes - io->req.pos_bytes);
+	atomic_fetch_add_explicit(&w->held_bytes, io->held_bytes, memory_order_relaxed);
 	atomic_fetch_add_explicit(&w->begun, 1, memory_order_relaxed);
 }
 
-static bool memory_is_full(const struct crew *crew)
+static bool memory_is_full(struct crew *crew)
 {
 	int64_t held = 0;
+	bool full;
 
 	for (unsigned i = 0; i < crew->n_workers; i++)
 		held += atomic_load_explicit(&crew->workers[i].held_bytes, memory_order_relaxed);
-	return held > 0 && (uint64_t)held >= crew->memory_bytes;
+	full = held > 0 && (uint64_t)held >= crew->memory_bytes;
+	if (full && !atomic_exchange(&crew->memory_told, true))
+		log_warning("queued writes fill the memory set aside for them (%llu MiB): no more requests "
+			    "are read until some are done; `memory` in [fuseband] raises the limit",
+			    (unsigned long long)(crew->memory_bytes >> 20));
+	else if (!full && held < (int64_t)(crew->memory_bytes / 2))
+		atomic_store_explicit(&crew->memory_told, false, memory_order_relaxed);
+	return full;
 }
 
 /* Room for one more request. */
@@ -665,7 +706,8 @@ static void read_requests(struct worker *w, unsigned most)
 		w->retry = true;
 		return;
 	}
-	while (w->n_fresh < most) {
+	/* all kinds count, so that cheap ones cannot keep us from those at the disk */
+	for (unsigned reads = 0; reads < most; reads++) {
 		char *header;
 		ssize_t n;
 
@@ -746,13 +788,18 @@ static void sleep_until_needed(struct worker *w)
 	ring_wait(&w->ring, w->retry ? RETRY_NS : observing ? WATCH_NS : 0);
 }
 
-/* The main thread, or pump() itself, wants every disk looked at: a window may have opened. */
-static void visit_all_if_woken(struct worker *w, uint64_t now_ns)
+/*
+ * The main thread, or pump() itself, wants every disk looked at: a window may have opened. Or
+ * something could not be done in the last round.
+ */
+static void visit_all_if_woken(struct worker *w, bool retry, uint64_t now_ns)
 {
 	const struct mount *mount = w->crew->mount;
 	uint64_t n;
 
-	if (!ring_watch_ready(&w->ring, WATCH_WAKE) || read(w->wake_fd, &n, sizeof(n)) < 0)
+	if (ring_watch_ready(&w->ring, WATCH_WAKE) && read(w->wake_fd, &n, sizeof(n)) > 0)
+		retry = true;
+	if (!retry)
 		return;
 	w->n_fresh = 0;
 	for (size_t i = 0; i < mount->n_disks; i++)
@@ -764,6 +811,7 @@ static void round_of(struct worker *w)
 	struct ring_op *ops[REAP_MOST];
 	unsigned n = ring_reap(&w->ring, ops, REAP_MOST);
 	unsigned most = 2 * n > READ_LEAST ? 2 * n : READ_LEAST;
+	bool retried = w->retry;
 	uint64_t now_ns;
 
 	w->n_fresh = 0;
@@ -780,13 +828,13 @@ static void round_of(struct worker *w)
 	now_ns = clock_ns();
 	for (unsigned i = 0; i < w->n_visits; i++)
 		visit(w, &w->visits[i], now_ns);
-	visit_all_if_woken(w, now_ns);
-	submit(w);
+	visit_all_if_woken(w, retried, now_ns);
 	if (!w->index && now_ns - w->watched_ns > WATCH_NS &&
 	    atomic_load_explicit(&w->crew->waiting.interrupted, memory_order_relaxed)) {
 		w->watched_ns = now_ns;
 		look_at_interrupted(w);
 	}
+	submit(w);
 	answer_all(w);
 	if (w->retry || (!w->more && !ring_has_completions(&w->ring)))
 		sleep_until_needed(w);
@@ -825,7 +873,8 @@ static void *worker_main(void *arg)
 	while (!atomic_load_explicit(&crew->leaving, memory_order_acquire)) {
 		if (atomic_load_explicit(&crew->parking, memory_order_acquire))
 			park(crew);
-		round_of(w);
+		else
+			round_of(w);
 	}
 	return NULL;
 }
@@ -864,6 +913,7 @@ int crew_create(struct mount *mount, struct front *front, unsigned n, uint64_t m
 		struct crew **ret_crew)
 {
 	struct crew *crew = calloc(1, sizeof(*crew));
+	pthread_condattr_t attr;
 	int r = -ENOMEM;
 
 	if (!crew)
@@ -875,7 +925,10 @@ int crew_create(struct mount *mount, struct front *front, unsigned n, uint64_t m
 	depot_init(&crew->depot, sizeof(struct io), sizeof(struct slice));
 	waiting_init(&crew->waiting);
 	pthread_mutex_init(&crew->park_lock, NULL);
-	pthread_cond_init(&crew->park_changed, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&crew->park_changed, &attr);
+	pthread_condattr_destroy(&attr);
 	crew->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	crew->workers = calloc(n, sizeof(*crew->workers));
 	if (crew->workers && crew->event_fd >= 0)
@@ -909,6 +962,10 @@ int crew_start(struct crew *crew)
 			pthread_cond_wait(&crew->park_changed, &crew->park_lock);
 		r = w->start_result;
 		pthread_mutex_unlock(&crew->park_lock);
+		if (r) {
+			pthread_join(w->thread, NULL);
+			w->started = false;
+		}
 	}
 	return r;
 }
@@ -919,18 +976,29 @@ static void wake_all(struct crew *crew)
 		signal_event(crew->workers[i].wake_fd);
 }
 
-void crew_park(struct crew *crew)
+bool crew_park(struct crew *crew)
 {
 	unsigned running = 0;
+	struct timespec until;
+	bool done;
 
 	for (unsigned i = 0; i < crew->n_workers; i++)
 		running += crew->workers[i].started;
 	atomic_store_explicit(&crew->parking, true, memory_order_release);
 	wake_all(crew);
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += (time_t)(PARK_NS / UINT64_C(1000000000));
 	pthread_mutex_lock(&crew->park_lock);
-	while (crew->parked < running)
-		pthread_cond_wait(&crew->park_changed, &crew->park_lock);
+	while (crew->parked < running &&
+	       !pthread_cond_timedwait(&crew->park_changed, &crew->park_lock, &until))
+		;
+	done = crew->parked >= running;
 	pthread_mutex_unlock(&crew->park_lock);
+	if (!done) {
+		log_error("a worker does not answer: it waits for a disk that hangs");
+		crew_resume(crew);
+	}
+	return done;
 }
 
 void crew_resume(struct crew *crew)
@@ -947,6 +1015,12 @@ void crew_resume(struct crew *crew)
 void crew_drain(struct crew *crew)
 {
 	atomic_store(&crew->draining, true);
+}
+
+void crew_leave(struct crew *crew)
+{
+	atomic_store(&crew->leaving, true);
+	wake_all(crew);
 }
 
 unsigned crew_unanswered(const struct crew *crew)
@@ -976,22 +1050,22 @@ unsigned crew_abandon(struct crew *crew)
 	return n;
 }
 
-void crew_destroy(struct crew *crew)
+unsigned crew_destroy(struct crew *crew)
 {
-	unsigned in_flight = 0;
+	unsigned in_flight;
 
 	if (!crew)
-		return;
+		return 0;
 	atomic_store(&crew->leaving, true);
 	if (atomic_load(&crew->parking))
 		crew_resume(crew);
-	wake_all(crew);
+	crew_leave(crew);
 	for (unsigned i = 0; i < crew->n_workers; i++)
 		if (crew->workers[i].started)
 			pthread_join(crew->workers[i].thread, NULL);
 	in_flight = crew_unanswered(crew);
-	if (in_flight) /* the kernel still writes into its buffers: the exit of the process waits for it */
-		return;
+	if (in_flight)
+		return in_flight;
 	for (unsigned i = 0; i < crew->n_workers; i++)
 		worker_fini(&crew->workers[i]);
 	free(crew->workers);
@@ -1002,4 +1076,5 @@ void crew_destroy(struct crew *crew)
 	pthread_mutex_destroy(&crew->park_lock);
 	pthread_cond_destroy(&crew->park_changed);
 	free(crew);
+	return 0;
 }

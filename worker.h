@@ -52,6 +52,7 @@ struct crew {
 	_Atomic bool unmounted;
 	_Atomic bool draining; /* read no more requests */
 	_Atomic bool leaving;
+	_Atomic bool memory_told; /* in this episode */
 	_Atomic unsigned seekers; /* threads in lseek() */
 
 	pthread_mutex_t park_lock;
@@ -64,15 +65,23 @@ struct crew {
 int crew_create(struct mount *mount, struct front *front, unsigned n, uint64_t memory_bytes,
 		struct crew **ret_crew);
 int crew_start(struct crew *crew);
-/* Stop and join the workers. What is unanswered stays so. Frees crew unless I/O is in flight. */
-void crew_destroy(struct crew *crew);
+/*
+ * Stop and join the workers. Returns how many requests are unanswered: unless there are none, the kernel
+ * may still write to their memory, nothing was freed, and the process should end at once.
+ */
+unsigned crew_destroy(struct crew *crew);
 
-/* Workers finish their round and wait / go on. Not nested. Returns after at most a round. */
-void crew_park(struct crew *crew);
+/*
+ * Workers finish their round and wait / go on. Not nested. False, and they go on: one of them
+ * did not finish its round within PARK_NS, as it is stuck in the kernel on a disk that hangs.
+ */
+bool crew_park(struct crew *crew);
 void crew_resume(struct crew *crew);
 
 /* No more requests are read from now on. */
 void crew_drain(struct crew *crew);
+/* Workers end after their round, without being waited for. */
+void crew_leave(struct crew *crew);
 /* Requests read and not answered yet. */
 unsigned crew_unanswered(const struct crew *crew);
 /* Answer all of them EIO. Parked; the workers must not be resumed. Returns how many. */

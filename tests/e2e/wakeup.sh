@@ -45,15 +45,21 @@ stop_light() {
 	[ ! -s "$WORK/light.err" ] || fail "the load: $(head -n 3 "$WORK/light.err")"
 }
 
-# What the disk does per second, in 3 seconds from now.
+# What the disk does per second: the best of up to four windows of 2 seconds. Neither the disk nor a
+# scheduler has better moments than it should, but the machine may have worse ones.
 rate() {
-	local from to n m
-	ctl log-reset
-	from=$(log_now)
-	sleep 3
-	to=$(log_now)
-	read -r n m < <(served "$log" "$from" "$to" $half)
-	per_second $((n + m)) "$from" "$to"
+	local i from to n m now best=0
+	for i in 1 2 3 4; do
+		ctl log-reset
+		from=$(log_now)
+		sleep 2
+		to=$(log_now)
+		read -r n m < <(served "$log" "$from" "$to" $half)
+		now=$(per_second $((n + m)) "$from" "$to")
+		! holds "$now > $best" || best=$now
+		! holds "$best >= 3960" || break
+	done
+	echo "$best"
 }
 
 # Asynchronous, so that all 128 are there at once, whatever the processor has to do.
@@ -90,6 +96,7 @@ light_load "$DISK"
 sleep 1
 direct=$(rate)
 stop_light
+within "$direct" 4000 60 || fail "this machine cannot do the measurement: $direct IO/s of 4000"
 start_fuseband "$WORK/fuseband.ini"
 light_load "$MNT/light.img"
 sleep 1

@@ -497,7 +497,8 @@ static void test_drop(void **state)
 	fbs_drop(rig.fbs, rig.leaf[2]);
 	fbs_check(rig.fbs);
 	assert_int_equal(stats_of('c').queued, 0);
-	fbs_flush_done(rig.fbs, &flush, rig.now_ns + 5 * MS);
+	rig.now_ns += 5 * MS;
+	fbs_flush_done(rig.fbs, &flush, rig.now_ns);
 	fbs_check(rig.fbs);
 	assert_int_equal(blocks, before + 1);
 	rig.leaf[2] = NULL;

@@ -1,0 +1,113 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# A disk that stands still delays its own files only: with 64 flushes, and then 64 reads and
+# writes, stuck at disk A, disk B is as fast as before and the mount answers; what was stuck goes
+# through when the disk moves again.
+
+. "$(dirname "$0")/../lib.sh"
+HELPERS=${HELPERS:-$TESTS/../build/helpers}
+need fio
+need_root
+FILES=64
+HALF=32
+
+# load NAME: fio on b, sets P99 and IOPS
+load() {
+	timeout 60 fio --name=b --filename="$MNT/b" --direct=1 --ioengine=libaio --iodepth=8 --rw=randrw \
+		--bs=4k --size=64M --time_based --runtime=4 --fsync=16 --norandommap --randrepeat=0 \
+		--output-format=json --output="$WORK/fio.json" 2>"$WORK/fio.err" ||
+		fail "$1: fio on b did not end well: $(cat "$WORK/fio.err")"
+	P99=$(p99 "$WORK/fio.json" b)
+	IOPS=$(fio_iops "$WORK/fio.json" b)
+	note "$1: $IOPS IO/s, p99 $P99 ms"
+}
+
+# As fast as before, and the mount can be looked at.
+undisturbed() { # WHAT
+	timeout 1 ls -l "$MNT" >/dev/null || fail "$1: ls takes more than a second"
+	timeout 1 stat "$MNT/a0" "$MNT/b" >/dev/null || fail "$1: stat takes more than a second"
+	timeout 1 stat -f "$MNT" >/dev/null || fail "$1: statfs takes more than a second"
+	timeout 1 "$HELPERS/fileop" rw "$MNT/a$((FILES - 1))" open >/dev/null ||
+		fail "$1: open takes more than a second"
+	load "$1"
+	holds "$P99 <= 2 * $before + 5" || fail "$1: p99 of b is $P99 ms, was $before ms"
+	echo "ok: $1: other disks and metadata are not delayed"
+}
+
+# stuck FROM TO OP...: that fileop on some of the files of A, in the background.
+stuck() {
+	local i to=$2
+	for ((i = $1; i < to; i++)); do
+		timeout 60 "$HELPERS/fileop" rw "$MNT/a$i" "${@:3}" >>"$WORK/stuck" 2>&1 &
+		pids+=($!)
+	done
+}
+
+released() { # WANTED LINES
+	wait "${pids[@]}"
+	pids=()
+	if [ "$(sort -u "$WORK/stuck")" != "$1" ] || [ "$(wc -l <"$WORK/stuck")" != "$2" ]; then
+		fail "$TOPIC: not all that was stuck went through: $(sort "$WORK/stuck" | uniq -c)"
+	fi
+	rm "$WORK/stuck"
+	echo "ok: $TOPIC: what was stuck went through"
+}
+
+has() { # KEY LEAST
+	[ "$(ctl_value "$1")" -ge "$2" ]
+}
+
+start_testdisk -s 4 -t 500 -b 64M
+disk_b=$DISK
+start_testdisk -s 4 -t 500 -b 64M
+{
+	for ((i = 0; i < FILES; i++)); do
+		printf '[a%d]\npath = %s\noffset = %dM\nsize = 1M\ndevice = a\n' $i "$DISK" $i
+	done
+	printf '[b]\npath = %s\n[device:a]\nio_throttle = 64\n' "$disk_b"
+} | ini "$WORK/fuseband.ini"
+start_fuseband "$WORK/fuseband.ini"
+load "before"
+before=$P99
+pids=()
+
+TOPIC="64 flushes at a disk that stands still"
+ctl "hang-fsync on"
+stuck 0 $FILES fsync
+wait_for 10 has fsyncs_in_flight 1 || fail "no flush arrives"
+undisturbed "$TOPIC"
+ctl clear
+released 0 $FILES
+
+TOPIC="32 flushes, then writes and reads"
+ctl "hang-fsync on"
+stuck 0 $HALF fsync
+wait_for 10 has fsyncs_in_flight 1 || fail "no flush arrives"
+# of other files: the kernel holds writes back from a file while it is flushed
+stuck $HALF $FILES write 0 4096 1
+stuck 0 $FILES read 0 4096
+sleep 0.5
+undisturbed "$TOPIC"
+ctl clear
+released $'0\n4096' $((2 * FILES))
+
+TOPIC="64 writes and 64 reads"
+ctl "hang on"
+stuck 0 $FILES write 0 1M 2
+stuck 0 $FILES read 0 1M
+wait_for 10 has in_flight 1 || fail "nothing arrives"
+undisturbed "$TOPIC"
+ctl clear
+released 1048576 $((2 * FILES))
+
+TOPIC="64 punches, unaligned writes and SEEK_HOLE"
+ctl "hang on"
+stuck 0 $FILES punch 0 4096
+stuck 0 $FILES write 100 1000 3
+stuck 0 $FILES hole 0
+wait_for 10 has in_flight 1 || fail "nothing arrives"
+undisturbed "$TOPIC"
+ctl clear
+released $'0\n1000\n1048576' $((3 * FILES))
+stop_fuseband
