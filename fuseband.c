@@ -574,7 +574,7 @@ static bool drain(struct daemon *d)
 	crew_drain(d->crew);
 	if (crew_park(d->crew)) /* from here on nobody reads */
 		crew_resume(d->crew);
-	while ((left = crew_unanswered(d->crew)) && monotonic_ns() < until) {
+	while (crew_unanswered(d->crew) && monotonic_ns() < until) {
 		struct pollfd pfd = {.fd = d->signal_fd, .events = POLLIN};
 		struct signalfd_siginfo info;
 

@@ -154,8 +154,10 @@ static struct fbs_node *group_node(struct disk *disk, const struct conf *conf, i
 		if (!strcmp(disk->groups[i].name, group->name))
 			return disk->groups[i].node;
 	parent = group_node(disk, conf, group->parent);
+	if (!parent)
+		return NULL;
 	list = realloc(disk->groups, (disk->n_groups + 1) * sizeof(*list));
-	if (!list || !parent)
+	if (!list)
 		return NULL;
 	disk->groups = list;
 	name = strdup(group->name);

@@ -512,7 +512,7 @@ void fbs_configure(struct fbs *fbs, const struct fbs_params *params)
 			heap_rebuild(node);
 		fbs->busy_ns = fbs->busy_tokens = 0;
 	}
-	if (memcmp(c, &fbs->capability, sizeof(*c)))
+	if (memcmp(c, &fbs->capability, sizeof(*c)) != 0)
 		window_forget(&fbs->window); /* it counts in prices */
 	fbs->capability = *c;
 	fbs->policy = params->policy;

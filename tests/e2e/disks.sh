@@ -107,8 +107,8 @@ another_status() { # THAN
 # Both are loaded; the share of the first in what both did in 3 seconds.
 shares_hold() { # A B
 	local before after share
-	start_load "$1"
-	start_load "$2"
+	start_load "$1" --bs=64k
+	start_load "$2" --bs=64k
 	sleep 1.5
 	mapfile -t before < <(counters "$1" "$2")
 	sleep 3

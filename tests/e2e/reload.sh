@@ -458,22 +458,29 @@ descriptors() {
 	find "/proc/$FUSEBAND_PID/fd" -mindepth 1 | wc -l
 }
 
-# Configuration I of those that test_many goes through again and again.
+# Configuration I of those that test_many goes through again and again. The groups turn round: what
+# was above another one comes to be below it, while b.img in one of them has requests queued.
 many() { # I
+	KEYS_B="parent = h"
 	if [ $(($1 % 2)) = 0 ]; then
-		WEIGHT_A=80 WEIGHT_B=20 KEYS_B="parent = g"
-		section group:g "parent = h"
-		section group:h "weight = 20"
-	else
-		WEIGHT_A=20 WEIGHT_B=80 KEYS_B="parent = h"
+		WEIGHT_A=80 WEIGHT_B=20
+		section group:g "weight = 20"
 		section group:h "parent = g"
-		section group:g "weight = 40"
+		section group:i "parent = g"
+	else
+		WEIGHT_A=20 WEIGHT_B=80
+		section group:g "parent = i"
+		section group:h "weight = 40"
+		section group:i
 	fi >"$WORK/many"
-	case $(($1 % 3)) in
-	0) section c.img "path = $DISK" "offset = $((2 * part))" ;;
-	1) section e.img "path = $WORK/e.img" ;;
-	2) section e.img "path = $WORK/f.img" "parent = g" ;;
-	esac >>"$WORK/many"
+	{
+		section c.img "path = $DISK" "offset = $((2 * part))" "size = $part" "parent = i"
+		case $(($1 % 3)) in
+		0) section d.img "path = $DISK" "offset = $((3 * part))" "parent = g" ;;
+		1) section e.img "path = $WORK/e.img" ;;
+		2) section e.img "path = $WORK/f.img" "parent = g" ;;
+		esac
+	} >>"$WORK/many"
 	config <"$WORK/many"
 }
 

@@ -20,9 +20,9 @@ race() {
 	shift 2
 	unit=$("$HELPERS/fileop" r "$file" dioinfo | cut -d' ' -f2)
 	timeout 100 "$HELPERS/rmw" -a "$unit" "${seed[@]}" -o "$WORK/$name" "$@" "$file" \
-		>"$WORK/out" 2>&1 || fail "$name: $(cat "$WORK/out")"
-	note "$(head -n 1 "$WORK/out" | sed "s|$WORK/||")"
-	printf 'ok: %s: %s\n' "$name" "$(sed -n '2s/rmw: //p' "$WORK/out")"
+		>"$WORK/$name.out" 2>&1 || fail "$name: $(cat "$WORK/$name.out")"
+	note "$(head -n 1 "$WORK/$name.out" | sed "s|$WORK/||")"
+	printf 'ok: %s: %s\n' "$name" "$(sed -n '2s/rmw: //p' "$WORK/$name.out")"
 }
 
 same() { # NAME FILE FROM BYTES
@@ -38,9 +38,9 @@ sectors512=$LOOP
 truncate -s 1M "$WORK/loop4k.img"
 sectors4k=$(losetup -f --show -b 4096 "$WORK/loop4k.img") || skip "no loop device of 4096"
 LOOPS+=("$sectors4k")
-# on ext4, where the last block of a file is written back as a whole
+# blocks of the filesystem smaller than a page
 truncate -s 32M "$WORK/ext4.img"
-mkfs.ext4 -q -F "$WORK/ext4.img" || fail "mkfs.ext4"
+mkfs.ext4 -q -F -b 1024 "$WORK/ext4.img" || fail "mkfs.ext4"
 mkdir "$WORK/ext4"
 mount -o loop "$WORK/ext4.img" "$WORK/ext4" || fail "mount"
 head -c $odd /dev/urandom >"$WORK/ext4/img"
@@ -71,7 +71,6 @@ race odd-tail "$MNT/odd" -t 4 -r $((odd / 4096 * 4096 - 4096)) -u 4 -d 4
 race ext4-tail "$MNT/ext4" -t 4 -r $((odd / 4096 * 4096)) -u 4 -d 4
 race sectors512 "$MNT/sectors512" -t 4 -p 512
 race sectors4k "$MNT/sectors4k" -t 4 -p 4096
-# without hands off from punching: the disk does that in one go
 race disk "$MNT/disk" -t 4
 race disk-tail "$MNT/disk" -t 4 -r $((100001 - 5000)) -u 6 -d 6
 # the end of one range and the beginning of the next are in one page

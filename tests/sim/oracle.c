@@ -22,6 +22,15 @@ static void start_at(struct oracle_node *node, oracle_tag at)
 	node->tagged = at * node->weight;
 }
 
+/* No debt beyond ORACLE_AHEAD; the fraction stays. */
+static void forgive(const struct oracle *oracle, struct oracle_node *node)
+{
+	oracle_tag most = vtime(oracle, node) + ORACLE_AHEAD;
+
+	if (tag(node) > most)
+		node->tagged = most * node->weight + node->tagged % node->weight;
+}
+
 static void catch_up(const struct oracle *oracle, struct oracle_node *node)
 {
 	if (tag(node) < vtime(oracle, node))
@@ -95,6 +104,7 @@ void oracle_set_weight(struct oracle *oracle, int n, unsigned weight)
 	ahead = (tag(node) - vtime(oracle, node)) * node->weight / weight;
 	node->weight = weight;
 	start_at(node, vtime(oracle, node) + ahead);
+	forgive(oracle, node);
 	if (node->active)
 		node->order = ++oracle->order;
 }
@@ -108,10 +118,13 @@ void oracle_set_parent(struct oracle *oracle, int n, int parent)
 		return;
 	catch_up(oracle, node);
 	node->tagged -= vtime(oracle, node) * node->weight;
+	node->active = false;
+	/* out first: an ancestor of both that has nothing else is last among equals then */
+	node->used = false;
+	update(oracle, old);
+	node->used = true;
 	node->parent = parent;
 	node->tagged += vtime(oracle, node) * node->weight;
-	node->active = false;
-	update(oracle, old);
 	update(oracle, n);
 }
 
@@ -175,6 +188,7 @@ void oracle_charge(struct oracle *oracle, int leaf, oracle_tag units)
 
 		catch_up(oracle, node);
 		node->tagged += units;
+		forgive(oracle, node);
 		if (node->active)
 			node->order = ++oracle->order;
 	}

@@ -7,12 +7,13 @@
  * must agree request by request. It knows shares and nothing else: no requests, no window.
  *
  * Tags are kept as tag x weight, which makes a finish tag (start + tokens / weight) a sum without
- * any division. Two rules are the scheduler's own choice rather than the algorithm's:
+ * any division. Three rules are the scheduler's own choice rather than the algorithm's:
  *
  *   resolution   tags are compared in whole units of tokens / weight, rounded down; a node that
  *                comes back starts at a whole unit. With weights that are powers of two nothing
  *                is ever rounded (oracle_is_exact), and this is the textbook's algorithm.
  *   ties         among equal tags, the node that was tagged first
+ *   debt         what a node is ahead of V is cut to ORACLE_AHEAD units: sched.c's tags wrap
  */
 #ifndef FUSEBAND_TESTS_SIM_ORACLE_H
 #define FUSEBAND_TESTS_SIM_ORACLE_H
@@ -22,6 +23,7 @@
 
 #define ORACLE_NODES 32
 #define ORACLE_ROOT 0
+#define ORACLE_AHEAD (UINT64_C(1) << 60)
 
 typedef unsigned __int128 oracle_tag;
 

@@ -136,6 +136,29 @@ static void test_stands_still(void **state)
 	assert_true(w.limit_ns <= 2 * limit_ns);
 }
 
+/* Prices change while a lot is in flight, and it all comes back before anything new goes. */
+static void test_forget(void **state)
+{
+	uint64_t now_ns = SIM_SEC;
+	struct window w;
+
+	(void)state;
+	window_init(&w);
+	for (int i = 0; i < 1000; i++)
+		window_issued(&w, COST, now_ns);
+	window_forget(&w);
+	assert_int_equal(w.in_flight, 1000);
+	for (int i = 0; i < 1000; i++) {
+		now_ns += SIM_MS;
+		window_done(&w, COST, now_ns - SIM_SEC, now_ns);
+		assert_true(w.limit_ns > 0);
+	}
+	assert_int_equal(w.in_flight, 0);
+	assert_true(w.in_flight_ns == 0);
+	now_ns = batch(&w, 1, SIM_MS, true, now_ns);
+	assert_true(w.limit_ns >= COST);
+}
+
 /* Never less than one slice, never an overflow, whatever comes back. */
 static void test_extremes(void **state)
 {
@@ -425,7 +448,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_empty_disk), cmocka_unit_test(test_counts_cost),
 	    cmocka_unit_test(test_start_up),   cmocka_unit_test(test_stands_still),
-	    cmocka_unit_test(test_extremes),   cmocka_unit_test(test_models),
+	    cmocka_unit_test(test_forget),     cmocka_unit_test(test_extremes),
+	    cmocka_unit_test(test_models),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
