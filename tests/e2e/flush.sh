@@ -132,7 +132,7 @@ timeout 60 "$HELPERS/syncers" -d "$MNT/a" 16 1 256K >"$WORK/joined" 2>&1 &
 pid=$!
 wait_for 10 writes recv 32 || fail "the writes do not arrive"
 ctl hang-fsync\ on hang\ off
-wait_for 10 writes done 32 || fail "the writes are not done"
+wait_for 10 writes "done" 32 || fail "the writes are not done"
 wait_for 10 more_flushes recv 0 || fail "no flush arrives"
 sleep 0.3
 [ "$(flushes recv)" = 1 ] || fail "a second flush while one is on its way"
