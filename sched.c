@@ -10,8 +10,8 @@
  * control came and went with the load, and two guests that wanted 80:20 got 48:52. So the first rule
  * here: what is in flight decides how many go, never who.
  *
- * TOKENS. What a slice costs depends on the policy: `weight` one token, `weight-iosize` one per
- * 512-byte sector, `cost` one per nanosecond of disk time by the linear model in sched.h.
+ * TOKENS. What a slice costs depends on the policy: `weight` one token (a large request counts once
+ * per slice: that is what goes at a time), `weight-iosize` one per 512-byte sector, `cost` one per nanosecond of disk time by the linear model in sched.h.
  *
  * WHO. Each queue has a tag: the virtual time at which its next request starts. The lowest tag goes
  * first, and going moves it on by tokens / weight. The virtual time V of the disk is the tag that went
@@ -23,9 +23,9 @@
  *   a (weight 80) and b (weight 20), one token each, so a's tag moves by 1/80 and b's by 1/20:
  *
  *     V (in 1/80)   0  0  1  2  3  4  4  5  6  7  8  8
- *     goes          a  b  a  a  a  a  b  a  a  a  a  b     four of a to one of b
- *     tag of a      1  1  2  3  4  5  5  6  7  8  9  9
- *     tag of b      0  4  4  4  4  4  8  8  8  8  8 12
+ *     goes          a  b  a  a  a  b  a  a  a  a  b  a     four of a to one of b; at equal
+ *     tag of a      1  1  2  3  4  4  5  6  7  8  8  9     tags whoever was tagged earlier
+ *     tag of b      0  4  4  4  4  8  8  8  8  8 12 12
  *
  *   c (weight 100) wakes when V = 7: its tag becomes 7, not 0. It may go at once, and then
  *   shares; it cannot take revenge for the time it slept.
@@ -272,8 +272,9 @@ static void advance(const struct fbs *fbs, struct fbs_node *node, uint64_t token
 {
 	unsigned __int128 sum =
 		((unsigned __int128)tokens << fbs->tag_shift) + node->remainder;
+	unsigned __int128 step = sum / node->weight;
 
-	node->tag += (uint64_t)(sum / node->weight);
+	node->tag += step > AHEAD_MAX ? (uint64_t)AHEAD_MAX : (uint64_t)step;
 	node->remainder = (uint64_t)(sum % node->weight);
 	if ((int64_t)(node->tag - node->parent->vtime) > AHEAD_MAX)
 		node->tag = node->parent->vtime + (uint64_t)AHEAD_MAX;
@@ -730,7 +731,10 @@ void fbs_done(struct fbs *fbs, const struct fbs_slice *slice, uint64_t now_ns)
 		leaf->dirty_bytes += slice->len_bytes;
 		fbs->dirty_bytes += slice->len_bytes;
 	}
-	earned(fbs, tokens, now_ns);
+	if (slice->op == FBS_DISCARD)
+		fbs->busy_since_ns = now_ns; /* its tokens follow from the rate: no evidence for it */
+	else
+		earned(fbs, tokens, now_ns);
 	leaf->in_flight--;
 	fbs->in_flight--;
 	fbs->present -= !leaf->queued && !leaf->in_flight;

@@ -33,7 +33,7 @@ enum fbs_policy { FBS_POLICY_COST, FBS_POLICY_WEIGHT, FBS_POLICY_IOSIZE };
 
 /*
  * What a saturated disk can do; 0 = take the preset. The time of a request follows as
- * 1 / iops for its first 4096 bytes and 1 / bps for each further byte
+ * 1 / iops for one of 4096 bytes and 1 / bps for each byte more or less
  * (the linear model of Linux block/blk-iocost.c).
  */
 struct fbs_capability {

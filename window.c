@@ -155,7 +155,7 @@ static void follow(struct window *w, bool may_grow)
 	uint64_t knee = knee_ns(w), limit, slices_x4;
 
 	/* 16 x sqrt(slices), to keep the fractions of small ones */
-	slices_x4 = (uint64_t)(((unsigned __int128)knee * 4) / w->mean_cost_ns);
+	slices_x4 = (uint64_t)(((unsigned __int128)knee * 4) / (w->mean_cost_ns ? w->mean_cost_ns : 1));
 	limit = knee + knee / 4;
 	limit += (uint64_t)((unsigned __int128)square_root(slices_x4 * 64) * w->mean_cost_ns * 5 / 64);
 	if (may_grow || limit < w->limit_ns)
@@ -338,7 +338,6 @@ void window_done(struct window *w, uint64_t cost_ns, uint64_t latency_ns, uint64
 	w->bound += w->full;
 	w->full = false;
 	if (w->latencies[latency_bucket(latency_ns)] < UINT16_MAX)
-		if (w->latencies[latency_bucket(latency_ns)] < UINT16_MAX)
 		w->latencies[latency_bucket(latency_ns)]++;
 	if (w->draining) { /* issued before the probe began */
 		if (!--w->draining)
