@@ -47,6 +47,13 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#ifndef EXT4_IOC_PRECACHE_EXTENTS /* fs/ext4/ext4.h */
+#define EXT4_IOC_PRECACHE_EXTENTS _IO('f', 18)
+#endif
+#ifndef XFS_SUPER_MAGIC
+#define XFS_SUPER_MAGIC 0x58465342
+#endif
+
 /* Linux 6.1; the C library of Debian 12 knows neither the flag nor the two fields. */
 #ifndef STATX_DIOALIGN
 #define STATX_DIOALIGN 0x00002000U
@@ -238,6 +245,23 @@ static void explain_open(int err, bool device, char *why, size_t why_size)
 		snprintf(why, why_size, "cannot be opened: %s", strerror(-err));
 }
 
+/*
+ * Only these take IOCB_NOWAIT seriously. Others wait in the submission for a lock that a hung flush holds
+ * (FUSE), or do not claim to know it. ext4 still reads extents while it submits: all of them now, so
+ * that it finds them in memory.
+ */
+static bool may_block(const struct backing *backing)
+{
+	struct statfs fs;
+
+	if (backing->buffered || fstatfs(backing->fd, &fs) < 0)
+		return true;
+	if (fs.f_type == EXT4_SUPER_MAGIC)
+		(void)ioctl(backing->fd, EXT4_IOC_PRECACHE_EXTENTS); /* no harm if it cannot */
+	return fs.f_type != EXT4_SUPER_MAGIC && fs.f_type != XFS_SUPER_MAGIC &&
+	       fs.f_type != BTRFS_SUPER_MAGIC && fs.f_type != F2FS_SUPER_MAGIC;
+}
+
 static int open_image(struct backing *backing, int path_fd, bool allow_buffered, char *why,
 		      size_t why_size)
 {
@@ -267,6 +291,7 @@ static int open_image(struct backing *backing, int path_fd, bool allow_buffered,
 	backing->can_punch =
 	    true; /* the others answer EOPNOTSUPP at the call, and change nothing */
 	backing->can_zero = !tmpfs;
+	backing->may_block = may_block(backing);
 	return 0;
 }
 

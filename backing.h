@@ -60,6 +60,7 @@ struct backing {
 	uint32_t memory_align; /* buffers on fd */
 	uint32_t block_bytes;  /* logical block size as a guest should see it; >= 512 */
 	bool can_zero;	       /* fallocate(ZERO_RANGE) is done by the device or filesystem */
+	bool may_block;	       /* submitting I/O may wait: for locks, metadata or a server */
 	bool can_punch;	       /* fallocate(PUNCH_HOLE) likewise */
 };
 

@@ -412,7 +412,8 @@ static void pump(struct worker *w, struct disk *disk, uint64_t now_ns)
 			continue;
 		}
 		fill_op(slice);
-		slice->op.async = stalled && !io->file->backing->id.is_block;
+		slice->op.async = io->file->backing->may_block ||
+				  (stalled && !io->file->backing->id.is_block);
 		io->outstanding++;
 		queue_issue(w, slice);
 	}

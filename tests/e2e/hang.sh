@@ -30,7 +30,10 @@ undisturbed() { # WHAT
 	timeout 1 stat -f "$MNT" >/dev/null || fail "$1: statfs takes more than a second"
 	timeout 1 "$HELPERS/fileop" rw "$MNT/a$((FILES - 1))" open >/dev/null ||
 		fail "$1: open takes more than a second"
+	# three chances: what else runs on this machine comes and goes, a disk that hangs stays
 	load "$1"
+	holds "$P99 <= 2 * $before + 5" || load "$1"
+	holds "$P99 <= 2 * $before + 5" || load "$1"
 	holds "$P99 <= 2 * $before + 5" || fail "$1: p99 of b is $P99 ms, was $before ms"
 	echo "ok: $1: other disks and metadata are not delayed"
 }

@@ -88,6 +88,29 @@ for alarms in 0 3; do
 	echo "ok: SIGKILL, 64 queued requests, $alarms alarms before: gone after $((MOST / 1000)) ms"
 done
 
+# Unaligned writes into one block, each a read and a write, wait for each other first.
+MOST=0
+pids=()
+for ((i = 0; i < 32; i++)); do
+	"$HELPERS/fileop" rw "$MNT/a" write $((i * 10)) 10 1 >/dev/null &
+	pids+=($!)
+	disown $!
+done
+"$HELPERS/fileop" rw "$MNT/a" write 500 10 7 >"$WORK/last" &
+last=$!
+sleep 0.5
+from=$(log_now)
+kill -KILL "${pids[@]}" 2>/dev/null
+for pid in "${pids[@]}"; do
+	wait_for 30 gone "$pid" || fail "an unaligned write is never gone"
+done
+took=$(($(log_now) - from))
+[ $took -le $LIMIT_US ] || fail "32 unaligned writes: gone after $((took / 1000)) ms only"
+wait $last
+[ "$(cat "$WORK/last")" = 10 ] || fail "one that was not killed: $(cat "$WORK/last")"
+[ "$("$HELPERS/fileop" r "$MNT/a" check 500 10 7)" = same ] || fail "it is not there"
+echo "ok: SIGKILL, 32 unaligned writes of one block: gone after $((took / 1000)) ms"
+
 # A single one is queued behind a disk that stands still. Its alarm wakes one of the workers, any
 # of them, and nothing else does.
 MOST=0
