@@ -227,7 +227,7 @@ static int image_align(struct backing *backing)
 		return err;
 	if (major(backing->id.dev) != 0)
 		backing->align_bytes = power_of_two_or(
-		    queue_u64(backing->id.dev, "logical_block_size", 512), PROBE_ALIGN_MAX);
+			queue_u64(backing->id.dev, "logical_block_size", 512), PROBE_ALIGN_MAX);
 	else
 		err = probe_align(backing->fd, &backing->align_bytes);
 	backing->memory_align = backing->align_bytes;
@@ -246,9 +246,9 @@ static void explain_open(int err, bool device, char *why, size_t why_size)
 }
 
 /*
- * Only these take IOCB_NOWAIT seriously. Others wait in the submission for a lock that a hung flush holds
- * (FUSE), or do not claim to know it. ext4 still reads extents while it submits: all of them now, so
- * that it finds them in memory.
+ * Only these take IOCB_NOWAIT seriously. Others wait in the submission for a lock that a hung flush
+ * holds (FUSE), or do not claim to know it. ext4 still reads extents while it submits: all of them
+ * now, so that it finds them in memory.
  */
 static bool may_block(const struct backing *backing)
 {
@@ -289,7 +289,7 @@ static int open_image(struct backing *backing, int path_fd, bool allow_buffered,
 	struct statfs fs;
 	bool tmpfs = fstatfs(backing->fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC;
 	backing->can_punch =
-	    true; /* the others answer EOPNOTSUPP at the call, and change nothing */
+		true; /* the others answer EOPNOTSUPP at the call, and change nothing */
 	backing->can_zero = !tmpfs;
 	backing->may_block = may_block(backing);
 	return 0;
@@ -298,7 +298,7 @@ static int open_image(struct backing *backing, int path_fd, bool allow_buffered,
 static int open_device(struct backing *backing, int path_fd, char *why, size_t why_size)
 {
 	int err = backing->fd =
-	    backing_reopen(path_fd, (backing->readonly ? O_RDONLY : O_RDWR) | O_DIRECT);
+		backing_reopen(path_fd, (backing->readonly ? O_RDONLY : O_RDWR) | O_DIRECT);
 	int read_only = 0, sector = 0;
 	if (err < 0) {
 		explain_open(err, true, why, why_size);
@@ -321,7 +321,7 @@ static int open_device(struct backing *backing, int path_fd, char *why, size_t w
 	backing->block_bytes = backing->align_bytes < 512 ? 512 : backing->align_bytes;
 	backing->can_zero = queue_u64(backing->id.dev, "write_zeroes_max_bytes", 0) > 0;
 	backing->can_punch =
-	    backing->can_zero && queue_u64(backing->id.dev, "discard_max_bytes", 0) > 0;
+		backing->can_zero && queue_u64(backing->id.dev, "discard_max_bytes", 0) > 0;
 	return 0;
 }
 
@@ -392,19 +392,19 @@ static void find_extent(struct backing *backing)
 			continue;
 		}
 		if (disks_attr(&disks_system, id.dev, "loop/backing_file", path, sizeof(path)) !=
-			0 ||
+			    0 ||
 		    disks_attr_u64(&disks_system, id.dev, "loop/offset", &value) != 0)
 			break;
 		CLEANUP(free_mounts) struct mountinfo mounts = {0};
 		const struct mountinfo_line *mount =
-		    mountinfo_read(&mounts) == 0 ? mountinfo_find(&mounts, path) : NULL;
+			mountinfo_read(&mounts) == 0 ? mountinfo_find(&mounts, path) : NULL;
 		if (!mount || mountinfo_is_fuse(mount) || stat(path, &st) < 0 ||
 		    backing_id_of(&st, &id) < 0)
 			break;
 		start += value;
 	}
 	backing->extent = (struct backing_extent){
-	    .root = id, .start_bytes = start, .length_bytes = backing->size_bytes};
+		.root = id, .start_bytes = start, .length_bytes = backing->size_bytes};
 }
 
 int backing_open(const struct backing_spec *spec, char *why, size_t why_size, const char **ret_key,
@@ -434,7 +434,7 @@ int backing_open(const struct backing_spec *spec, char *why, size_t why_size, co
 		goto fail;
 	if ((backing->start_bytes + backing->size_bytes) % backing->align_bytes != 0) {
 		err = backing->fd_buffered =
-		    backing_reopen(path_fd, spec->readonly ? O_RDONLY : O_RDWR);
+			backing_reopen(path_fd, spec->readonly ? O_RDONLY : O_RDWR);
 		if (err < 0) {
 			explain_open(err, false, why, why_size);
 			goto fail;
@@ -472,10 +472,10 @@ void backing_unref(struct backing *backing)
 int backing_fence(struct backing *backing, bool wait)
 {
 	struct flock lock = {
-	    .l_type = backing->readonly ? F_RDLCK : F_WRLCK,
-	    .l_whence = SEEK_SET,
-	    .l_start = (off_t)(BACKING_FENCE_BASE + backing->start_bytes),
-	    .l_len = backing->to_end ? 0 : (off_t)backing->size_bytes,
+		.l_type = backing->readonly ? F_RDLCK : F_WRLCK,
+		.l_whence = SEEK_SET,
+		.l_start = (off_t)(BACKING_FENCE_BASE + backing->start_bytes),
+		.l_len = backing->to_end ? 0 : (off_t)backing->size_bytes,
 	};
 	if (fcntl(backing->fd, wait ? F_OFD_SETLKW : F_OFD_SETLK, &lock) == 0)
 		return 0;

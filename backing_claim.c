@@ -75,7 +75,7 @@ static void free_mounts(struct mountinfo *mounts)
 static int lock_byte(int fd, int type, uint64_t byte)
 {
 	struct flock lock = {
-	    .l_type = (short)type, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1};
+		.l_type = (short)type, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1};
 	if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
 		return 0;
 	return errno == EACCES ? -EAGAIN : -errno;
@@ -85,7 +85,7 @@ static int lock_byte(int fd, int type, uint64_t byte)
 static bool byte_is_locked(int fd, uint64_t byte)
 {
 	struct flock lock = {
-	    .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1};
+		.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1};
 	return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
@@ -190,8 +190,8 @@ static int add_loops(struct backing_users *users, const struct mountinfo *mounts
 		if (disks_attr(&disks_system, dev, "loop/backing_file", path, sizeof(path)) != 0)
 			continue;
 		disks_attr_u64(&disks_system, dev, "ro", &readonly);
-		err =
-		    add_user(users, mounts, path, "is attached to /dev/", entry->d_name, readonly);
+		err = add_user(users, mounts, path, "is attached to /dev/", entry->d_name,
+			       readonly);
 	}
 	return err;
 }
@@ -253,9 +253,9 @@ static dev_t whole_disk(dev_t dev)
 	dev_t whole;
 	uint64_t start;
 	return disks_attr_u64(&disks_system, dev, "start", &start) == 0 &&
-		       disks_attr_dev(&disks_system, dev, "../dev", &whole) == 0
-		   ? whole
-		   : dev;
+			       disks_attr_dev(&disks_system, dev, "../dev", &whole) == 0
+		       ? whole
+		       : dev;
 }
 
 /* The first entry of holders/ below base, "dm-0". */

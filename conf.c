@@ -91,7 +91,7 @@ static struct conf_where here(const struct parser *p)
 
 static void complain(struct parser *p, struct conf_where where, const char *section,
 		     const char *key, const char *value, const char *fmt, ...)
-    __attribute__((format(printf, 6, 7)));
+	__attribute__((format(printf, 6, 7)));
 static void complain(struct parser *p, struct conf_where where, const char *section,
 		     const char *key, const char *value, const char *fmt, ...)
 {
@@ -198,8 +198,8 @@ static void close_section(struct parser *p)
 	case CONF_SECTION_FILE:
 		n = conf->n_files;
 		draft->file.range_where = file->offset_where.line > file->size_where.line
-					      ? file->offset_where
-					      : file->size_where;
+						  ? file->offset_where
+						  : file->size_where;
 		mention(p, DECLARES, p->kind, file->name, file->where, n);
 		if (draft->parent_name)
 			mention(p, IS_PARENT_OF_FILE, CONF_SECTION_GROUP, draft->parent_name,
@@ -560,8 +560,8 @@ static void complain_cycle(struct parser *p, int member)
 			first = i;
 	used = (size_t)snprintf(chain, sizeof(chain), "%s", groups[first].name);
 	for (i = groups[first].parent; n < CYCLE_SHOWN; i = groups[i].parent, n++) {
-		used +=
-		    (size_t)snprintf(chain + used, sizeof(chain) - used, " -> %s", groups[i].name);
+		used += (size_t)snprintf(chain + used, sizeof(chain) - used, " -> %s",
+					 groups[i].name);
 		if (i == first)
 			break;
 	}

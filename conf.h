@@ -150,7 +150,7 @@ void conf_free(struct conf *conf); /* NULL is fine */
  */
 void conf_error_add(struct conf_errors *errors, const struct conf_where *where, const char *section,
 		    const char *key, const char *value, const char *fmt, ...)
-    __attribute__((format(printf, 6, 7)));
+	__attribute__((format(printf, 6, 7)));
 void conf_errors_free(struct conf_errors *errors);
 
 /* --help-config: every key with type, unit, default, range and what a reload does to it. */

@@ -18,7 +18,7 @@ void *conf_grown(void *array, size_t n, size_t size);
 /* The message of conf_error_add(), or NULL without memory. */
 char *conf_error_text(const struct conf_where *where, const char *section, const char *key,
 		      const char *value, const char *fmt, va_list args)
-    __attribute__((format(printf, 5, 0)));
+	__attribute__((format(printf, 5, 0)));
 
 /*
  * Append a message, which is taken over. NULL stands for one that memory was lacking for: the

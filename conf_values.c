@@ -102,7 +102,7 @@ struct suffix {
 static const struct suffix size_suffixes[] = {{"T", TIB}, {"G", GIB}, {"M", MIB},
 					      {"K", KIB}, {"", 1},    {NULL, 0}};
 static const struct suffix time_suffixes[] = {
-    {"s", SEC_NS}, {"ms", MSEC_NS}, {"us", USEC_NS}, {NULL, 0}};
+	{"s", SEC_NS}, {"ms", MSEC_NS}, {"us", USEC_NS}, {NULL, 0}};
 static const struct suffix no_suffixes[] = {{"", 1}, {NULL, 0}};
 
 static const struct suffix *suffixes_of(enum conf_type type)
@@ -183,17 +183,17 @@ static bool has_auto(const struct conf_key *key)
 }
 
 static const char *const nouns[] = {
-    [CONF_TYPE_NUMBER] = "a number",
-    [CONF_TYPE_IOPS] = "a number of I/Os per second",
-    [CONF_TYPE_SIZE] = "a size",
-    [CONF_TYPE_BPS] = "a number of bytes per second",
-    [CONF_TYPE_TIME] = "a time (us, ms, s)",
-    [CONF_TYPE_YESNO] = "yes or no",
-    [CONF_TYPE_USER] = "a user name or number",
-    [CONF_TYPE_GROUP_ID] = "a group name or number",
-    [CONF_TYPE_MODE] = "an octal number",
-    [CONF_TYPE_PATH] = "an absolute path",
-    [CONF_TYPE_NAME] = "a name",
+	[CONF_TYPE_NUMBER] = "a number",
+	[CONF_TYPE_IOPS] = "a number of I/Os per second",
+	[CONF_TYPE_SIZE] = "a size",
+	[CONF_TYPE_BPS] = "a number of bytes per second",
+	[CONF_TYPE_TIME] = "a time (us, ms, s)",
+	[CONF_TYPE_YESNO] = "yes or no",
+	[CONF_TYPE_USER] = "a user name or number",
+	[CONF_TYPE_GROUP_ID] = "a group name or number",
+	[CONF_TYPE_MODE] = "an octal number",
+	[CONF_TYPE_PATH] = "an absolute path",
+	[CONF_TYPE_NAME] = "a name",
 };
 
 void conf_describe(const struct conf_key *key, FILE *out)

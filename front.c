@@ -13,6 +13,7 @@
 #include "front.h"
 #include "conf.h"
 #include "log.h"
+#include "mountinfo.h"
 #include "request.h"
 
 #include <errno.h>
@@ -36,6 +37,12 @@
 #endif
 
 #define MAX_BACKGROUND 65535U
+
+/*
+ * The kernel cuts what is larger than a request where a page of the caller's memory ends: where
+ * that is not the end of a block, we could only answer EINVAL.
+ */
+#define MEMORY_ALIGN 4096U
 
 /* <xfs/xfs_fs.h>: how QEMU asks for the alignment of direct I/O before it tries. */
 struct xfs_dioattr {
@@ -81,12 +88,12 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	struct front *front = userdata;
 	const unsigned refused = FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_ATOMIC_O_TRUNC |
 				 FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
-				 FUSE_CAP_SPLICE_MOVE | FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS |
-				 FUSE_CAP_AUTO_INVAL_DATA;
+				 FUSE_CAP_SPLICE_MOVE | FUSE_CAP_POSIX_LOCKS |
+				 FUSE_CAP_FLOCK_LOCKS | FUSE_CAP_AUTO_INVAL_DATA;
 
 	conn->want &= ~refused;
-	conn->want |= conn->capable & (FUSE_CAP_ASYNC_DIO | FUSE_CAP_ASYNC_READ |
-				       FUSE_CAP_PARALLEL_DIROPS);
+	conn->want |= conn->capable &
+		      (FUSE_CAP_ASYNC_DIO | FUSE_CAP_ASYNC_READ | FUSE_CAP_PARALLEL_DIROPS);
 	if (conn->max_write > (unsigned)REQUEST_PAYLOAD_MAX)
 		conn->max_write = (unsigned)REQUEST_PAYLOAD_MAX;
 	conn->max_background = MAX_BACKGROUND;
@@ -124,8 +131,8 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 }
 
 /*
- * Owner, mode and times are the configuration's: who sets them gets his way without effect, as tools
- * that prepare a disk for a guest do. The size is the backing's.
+ * Owner, mode and times are the configuration's: who sets them gets his way without effect, as
+ * tools that prepare a disk for a guest do. The size is the backing's.
  */
 static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *want, int which,
 		       struct fuse_file_info *fi)
@@ -168,7 +175,8 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	}
 	atomic_fetch_add(&file->opens, 1);
 	if (fuse_reply_buf(req, (const char *)&out, sizeof(out)) == -ENOENT)
-		atomic_fetch_sub(&file->opens, 1); /* the open was interrupted: no release will come */
+		atomic_fetch_sub(&file->opens,
+				 1); /* the open was interrupted: no release will come */
 }
 
 static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -199,8 +207,8 @@ static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset
 	for (uint64_t id = (uint64_t)offset + 1; id <= 2; id++) {
 		struct stat attr = {.st_ino = MOUNT_ROOT_ID, .st_mode = S_IFDIR};
 
-		used += fuse_add_direntry(req, list + used, size - used, id == 1 ? "." : "..", &attr,
-					  (off_t)id);
+		used += fuse_add_direntry(req, list + used, size - used, id == 1 ? "." : "..",
+					  &attr, (off_t)id);
 	}
 	for (size_t i = 0; i < mount->n_files; i++) {
 		const struct file *file = mount->files[i];
@@ -243,7 +251,9 @@ static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg
 		fuse_reply_err(req, ENOTTY);
 	} else if (cmd == XFS_IOC_DIOINFO && out_size >= sizeof(struct xfs_dioattr)) {
 		struct xfs_dioattr dio = {
-			.d_mem = file->backing->memory_align,
+			.d_mem = MEMORY_ALIGN > file->backing->memory_align
+					 ? MEMORY_ALIGN
+					 : file->backing->memory_align,
 			.d_miniosz = file->backing->block_bytes,
 			.d_maxiosz = INT32_MAX & ~(file->backing->block_bytes - 1U),
 		};
@@ -328,7 +338,8 @@ static struct fuse_session *session_new(struct front *front, const char *options
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
 	struct fuse_session *session = NULL;
 
-	if (!fuse_opt_add_arg(&args, "fuseband") && (!front->debug || !fuse_opt_add_arg(&args, "-d")) &&
+	if (!fuse_opt_add_arg(&args, "fuseband") &&
+	    (!front->debug || !fuse_opt_add_arg(&args, "-d")) &&
 	    (!options || (!fuse_opt_add_arg(&args, "-o") && !fuse_opt_add_arg(&args, options))))
 		session = fuse_session_new(&args, &operations, sizeof(operations), front);
 	fuse_opt_free_args(&args);
@@ -341,6 +352,23 @@ static void process_init(struct front *front, struct fuse_session *session)
 	struct fuse_buf buf = {.mem = front->init, .size = front->init_bytes};
 
 	fuse_session_process_buf(session, &buf);
+}
+
+/* The FUSE file system that is mounted there, on top; 0: none. unknown where that cannot be found
+ * out. */
+static dev_t mounted_dev(const char *mountpoint, dev_t unknown)
+{
+	struct mountinfo mounts;
+	const struct mountinfo_line *line;
+	dev_t dev = 0;
+
+	if (mountinfo_read(&mounts))
+		return unknown;
+	line = mountinfo_find(&mounts, mountpoint);
+	if (line && mountinfo_is_fuse(line))
+		dev = line->dev;
+	mountinfo_free(&mounts);
+	return dev;
 }
 
 int front_mount(struct mount *mount, const char *mountpoint, const char *options, bool debug,
@@ -356,7 +384,8 @@ int front_mount(struct mount *mount, const char *mountpoint, const char *options
 	front->mount = mount;
 	front->debug = debug;
 	front->mountpoint = strdup(mountpoint);
-	len = snprintf(all, sizeof(all), "fsname=fuseband,subtype=fuseband,default_permissions%s%s%s",
+	len = snprintf(all, sizeof(all),
+		       "fsname=fuseband,subtype=fuseband,default_permissions%s%s%s",
 		       geteuid() ? "" : ",allow_other", options ? "," : "", options ? options : "");
 	if (!front->mountpoint || len >= (int)sizeof(all))
 		goto fail;
@@ -364,6 +393,7 @@ int front_mount(struct mount *mount, const char *mountpoint, const char *options
 	if (!front->session || fuse_session_mount(front->session, mountpoint))
 		goto fail;
 	front->fd = fuse_session_fd(front->session);
+	front->dev = mounted_dev(mountpoint, 0);
 	do
 		n = read(front->fd, front->init, sizeof(front->init));
 	while (n < 0 && (errno == EINTR || errno == EAGAIN));
@@ -383,7 +413,8 @@ fail:
 
 void front_unmount(struct front *front)
 {
-	fuse_session_unmount(front->session);
+	if (!front->dev || mounted_dev(front->mountpoint, front->dev) == front->dev)
+		fuse_session_unmount(front->session);
 }
 
 void front_free(struct front *front)

@@ -3,8 +3,8 @@
  * front.h - the mount towards the kernel: session, negotiation, namespace.
  *
  * libfuse mounts, negotiates and answers everything that does not go to a disk, through its
- * low-level operations. Each worker has a clone of the /dev/fuse descriptor and a libfuse session on
- * it, as an answer must go out where the request came in. Who holds the mount (front_mount) and
+ * low-level operations. Each worker has a clone of the /dev/fuse descriptor and a libfuse session
+ * on it, as an answer must go out where the request came in. Who holds the mount (front_mount) and
  * who serves it (front_session) share a descriptor and the saved INIT request only, so that they
  * can be different processes.
  */
@@ -23,9 +23,10 @@ struct front {
 	struct fuse_session *session; /* made the mount, answers INIT, unmounts */
 	int fd;			      /* /dev/fuse */
 	char *mountpoint;
+	dev_t dev; /* of our file system, 0 = not known */
 	struct mount *mount;
 	bool debug;
-	_Atomic bool *unmounted;      /* set by whoever sees it */
+	_Atomic bool *unmounted; /* set by whoever sees it */
 	char init[FRONT_INIT_MAX];
 	size_t init_bytes;
 	unsigned max_write; /* negotiated */
@@ -43,7 +44,10 @@ struct front_session {
  */
 int front_mount(struct mount *mount, const char *mountpoint, const char *options, bool debug,
 		struct front **ret_front);
-/* Unmount, lazily if it is in use; the rest of the requests is aborted by the kernel. */
+/*
+ * Unmount, lazily if it is in use; the rest of the requests is aborted by the kernel. Nothing if it
+ * is unmounted already, whatever is mounted there now.
+ */
 void front_unmount(struct front *front);
 void front_free(struct front *front); /* NULL is fine */
 

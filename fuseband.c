@@ -4,9 +4,9 @@
  *
  *   arguments -> conf (text, then checked) -> plan (opened, claimed) -> mount -> workers
  *
- * Going to the background forks first and keeps stderr until the mount serves, so that foreground and
- * background fail in the same words and with the same status. The main thread then only waits for
- * signals; all of a reload but the switch-over happens while the workers work.
+ * Going to the background forks first and keeps stderr until the mount serves, so that foreground
+ * and background fail in the same words and with the same status. The main thread then only waits
+ * for signals; all of a reload but the switch-over happens while the workers work.
  */
 #include "conf.h"
 #include "front.h"
@@ -46,9 +46,9 @@ enum { EXIT_COULD_NOT_RUN = 1, EXIT_USAGE = 2 };
 #define WORKERS_AUTO_MAX 2L
 
 struct options {
-	const char *config;	/* as given, for messages */
-	char *config_path;	/* absolute, for reloads; NULL: it cannot be read again */
-	const char *pidfile;	/* NULL: none asked for */
+	const char *config;  /* as given, for messages */
+	char *config_path;   /* absolute, for reloads; NULL: it cannot be read again */
+	const char *pidfile; /* NULL: none asked for */
 	const char *mountpoint;
 	char *mount_options; /* after -o, joined by commas, or NULL */
 	bool foreground, debug, check;
@@ -103,8 +103,8 @@ static int usage_error(const char *what, const char *which)
 static bool option_is_for_fstab(const char *option)
 {
 	static const char *const names[] = {
-		"defaults", "auto",	   "noauto",	 "nofail",	"_netdev",     "user",
-		"nouser",   "users",	   "owner",	 "group",	"relatime",    "norelatime",
+		"defaults", "auto",	  "noauto",	 "nofail",	  "_netdev",  "user",
+		"nouser",   "users",	  "owner",	 "group",	  "relatime", "norelatime",
 		"diratime", "nodiratime", "strictatime", "nostrictatime", "lazytime", "nolazytime"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -124,7 +124,8 @@ static int add_mount_options(struct options *options, const char *list)
 
 		if (!*option || option_is_for_fstab(option))
 			continue;
-		if (asprintf(&joined, "%s%s%s", options->mount_options ? options->mount_options : "",
+		if (asprintf(&joined, "%s%s%s",
+			     options->mount_options ? options->mount_options : "",
 			     options->mount_options ? "," : "", option) < 0) {
 			free(copy);
 			return -ENOMEM;
@@ -228,8 +229,8 @@ static int load(const char *config, const char *mountpoint, const struct plan_ru
 	conf_text_free(&text);
 	if (r)
 		return r;
-	return plan_make(conf, mountpoint, running, n_running, purpose, &disks_system, errors, notes,
-			 ret_plan);
+	return plan_make(conf, mountpoint, running, n_running, purpose, &disks_system, errors,
+			 notes, ret_plan);
 }
 
 static int check(const struct options *options)
@@ -289,8 +290,8 @@ static void reload(struct daemon *d)
 	}
 	r = mount_running(d->mount, &running, &n_running);
 	if (!r)
-		r = load(d->options.config_path, d->mountpoint, running, n_running, PLAN_RUN, &errors,
-			 &notes, &plan);
+		r = load(d->options.config_path, d->mountpoint, running, n_running, PLAN_RUN,
+			 &errors, &notes, &plan);
 	if (!r) {
 		r = -EBUSY;
 		if (crew_park(d->crew)) {
@@ -356,7 +357,8 @@ static int find_mountpoint(struct daemon *d)
 	if (!d->mountpoint || stat(d->mountpoint, &st)) {
 		if (errno == ENOTCONN)
 			fprintf(stderr,
-				"fuseband: %s: a dead FUSE mount is in the way: fusermount3 -uz %s\n",
+				"fuseband: %s: a dead FUSE mount is in the way: fusermount3 -uz "
+				"%s\n",
 				path, path);
 		else
 			fprintf(stderr, "fuseband: %s: %s\n", path, strerror(errno));
@@ -478,13 +480,15 @@ static int start(struct daemon *d)
 	}
 	if (write_pidfile(d))
 		goto out;
-	r = front_mount(d->mount, d->mountpoint, d->options.mount_options, d->options.debug, &d->front);
+	r = front_mount(d->mount, d->mountpoint, d->options.mount_options, d->options.debug,
+			&d->front);
 	if (r) {
 		fprintf(stderr, "fuseband: %s: cannot mount%s%s\n", d->mountpoint,
 			r == -EINVAL ? "" : ": ", r == -EINVAL ? "" : strerror(-r));
 		goto out;
 	}
-	r = crew_create(d->mount, d->front, worker_count(plan->conf), memory_cap(plan->conf), &d->crew);
+	r = crew_create(d->mount, d->front, worker_count(plan->conf), memory_cap(plan->conf),
+			&d->crew);
 	if (!r)
 		r = crew_start(d->crew);
 	if (r) {
@@ -545,11 +549,12 @@ static int wait_until_ready(int fd, pid_t child)
 static void log_open_files(const struct mount *mount)
 {
 	for (size_t i = 0; i < mount->n_files + mount->n_orphans; i++) {
-		const struct file *file = i < mount->n_files ? mount->files[i]
-							     : mount->orphans[i - mount->n_files];
+		const struct file *file =
+			i < mount->n_files ? mount->files[i] : mount->orphans[i - mount->n_files];
 
 		if (atomic_load(&file->opens))
-			log_warning("%s is still open: its users get errors from now on", file->name);
+			log_warning("%s is still open: its users get errors from now on",
+				    file->name);
 	}
 }
 
@@ -562,8 +567,8 @@ static uint64_t monotonic_ns(void)
 }
 
 /*
- * Let what was read finish: until it has, STOP_NS have passed, or a second signal. False: a worker is
- * stuck in the kernel.
+ * Let what was read finish: until it has, STOP_NS have passed, or a second signal. False: a worker
+ * is stuck in the kernel.
  */
 static bool drain(struct daemon *d)
 {

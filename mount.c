@@ -3,7 +3,8 @@
  * mount.c - see mount.h.
  *
  * mount_apply() has three steps, so that it either happens or does not: find out which running
- * disk and file each planned one is (and refuse what cannot be), make all that is new, then switch over.
+ * disk and file each planned one is (and refuse what cannot be), make all that is new, then switch
+ * over.
  */
 #include "mount.h"
 #include "log.h"
@@ -239,8 +240,8 @@ int mount_running(const struct mount *mount, struct plan_running **ret_list, siz
 	if (!list)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
-		const struct file *file = i < mount->n_files ? mount->files[i]
-							     : mount->orphans[i - mount->n_files];
+		const struct file *file =
+			i < mount->n_files ? mount->files[i] : mount->orphans[i - mount->n_files];
 
 		list[i] = (struct plan_running){
 			.name = file->name,
@@ -267,9 +268,9 @@ int mount_running(const struct mount *mount, struct plan_running **ret_list, siz
 struct change {
 	struct mount *mount;
 	const struct plan *plan;
-	struct disk **disks;	/* of plan->disks */
+	struct disk **disks; /* of plan->disks */
 	bool *new_disk;
-	struct file **files;	/* of plan->files */
+	struct file **files; /* of plan->files */
 	bool *new_file;
 	struct file **list, **by_name, **orphans, **table;
 	struct disk **all_disks;
@@ -304,8 +305,8 @@ static void match_disks(struct change *c)
 			const struct plan_file *pf = &plan->files[i];
 			const struct file *file = mount_by_name(c->mount, pf->conf->name);
 
-			if (pf->disk == PLAN_NO_DISK || c->disks[pf->disk] || !file || !file->disk ||
-			    !pf->reused || (!pass && !atomic_load(&file->opens)))
+			if (pf->disk == PLAN_NO_DISK || c->disks[pf->disk] || !file ||
+			    !file->disk || !pf->reused || (!pass && !atomic_load(&file->opens)))
 				continue;
 			if (!taken(c, file->disk))
 				c->disks[pf->disk] = file->disk;
@@ -345,9 +346,10 @@ static int match_files(struct change *c, struct conf_errors *errors)
 		if (file->backing == pf->backing && file->disk == disk) {
 			c->files[i] = file;
 		} else if (atomic_load(&file->opens) || is_active(file)) {
-			conf_error_add(errors, &section->where, section->name, NULL, NULL,
-				       "is open and cannot be moved to another disk or backing until "
-				       "it is closed");
+			conf_error_add(
+				errors, &section->where, section->name, NULL, NULL,
+				"is open and cannot be moved to another disk or backing until "
+				"it is closed");
 			r = -EBUSY;
 		}
 	}
@@ -447,7 +449,8 @@ static void settle_groups(struct change *c, size_t index)
 		bool wanted = false;
 
 		for (size_t f = 0; f < c->plan->n_files && !wanted; f++) {
-			int g = c->plan->files[f].disk == index ? c->plan->files[f].conf->parent : -1;
+			int g = c->plan->files[f].disk == index ? c->plan->files[f].conf->parent
+								: -1;
 
 			for (; g >= 0 && !wanted; g = conf->groups[g].parent)
 				wanted = !strcmp(conf->groups[g].name, disk->groups[i].name);
@@ -494,7 +497,8 @@ static void settle_size(struct file *file, uint64_t now_bytes)
 	if (backing->fd_buffered < 0) /* an odd tail was not there when it was opened */
 		now_bytes -= now_bytes % backing->align_bytes;
 	if (now_bytes < file->size_bytes)
-		log_error("%s: %s has shrunk from %llu to %llu bytes; reads and writes beyond that fail",
+		log_error("%s: %s has shrunk from %llu to %llu bytes; reads and writes beyond that "
+			  "fail",
 			  file->name, file->path, (unsigned long long)file->size_bytes,
 			  (unsigned long long)now_bytes);
 	else
@@ -502,7 +506,8 @@ static void settle_size(struct file *file, uint64_t now_bytes)
 }
 
 /* The name of the scheduler may change while the scheduler stays. */
-static void settle_device(struct file *file, const struct conf *conf, const struct conf_file *section)
+static void settle_device(struct file *file, const struct conf *conf,
+			  const struct conf_file *section)
 {
 	const char *name = section->device >= 0 ? conf->devices[section->device].name : NULL;
 	char *copy = name ? strdup(name) : NULL;
@@ -675,8 +680,8 @@ static bool disk_in_use(const struct mount *mount, const struct disk *disk)
 /* Disks that serve nothing any more. Without memory for the list they wait for the next time. */
 static void collect_disks(struct mount *mount)
 {
-	struct disk **list = realloc(mount->trash_disks, (mount->n_trash_disks + mount->n_disks + 1) *
-								 sizeof(struct disk *));
+	struct disk **list = realloc(mount->trash_disks, (mount->n_trash_disks + mount->n_disks +
+							  1) * sizeof(struct disk *));
 	size_t kept = 0;
 
 	if (!list)
@@ -737,7 +742,8 @@ void mount_finish(struct mount *mount)
 		file->unfenced = false;
 		r = backing_fence(file->backing, false);
 		if (r)
-			log_error("%s: %s is locked by another process (%s): it is served, but whoever "
+			log_error("%s: %s is locked by another process (%s): it is served, but "
+				  "whoever "
 				  "holds the lock may still write to it",
 				  file->name, file->path, strerror(-r));
 	}

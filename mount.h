@@ -33,12 +33,12 @@ struct disk {
 	size_t n_leaves;
 	struct disk_group *groups; /* parked: the group nodes that exist below this disk */
 	size_t n_groups;
-	_Atomic bool backlogged;   /* hint: a request that comes now will wait */
+	_Atomic bool backlogged; /* hint: a request that comes now will wait */
 
 	pthread_mutex_t lock;
-	struct fbs *fbs;	 /* lock */
-	uint64_t progress_ns;	 /* lock: when something last came back, or it was idle */
-	struct io *ios;		 /* lock: all requests not answered yet */
+	struct fbs *fbs;      /* lock */
+	uint64_t progress_ns; /* lock: when something last came back, or it was idle */
+	struct io *ios;	      /* lock: all requests not answered yet */
 	struct file *held; /* lock: files whose flush waits because they owe too much (held_next) */
 };
 
@@ -60,8 +60,8 @@ struct file {
 	char *name;
 	struct backing *backing; /* NULL: an optional one that is not there */
 	struct backing_claim *claim;
-	struct disk *disk;	/* NULL with backing */
-	struct fbs_node *leaf;	/* of disk->fbs */
+	struct disk *disk;     /* NULL with backing */
+	struct fbs_node *leaf; /* of disk->fbs */
 	uint64_t size_bytes;
 	uint64_t present_bytes; /* what the backing has now; less when it has shrunk */
 	bool unfenced;
@@ -79,7 +79,7 @@ struct file {
 	unsigned active; /* requests not answered yet */
 	struct ranges ranges;
 	struct io *flush_waiting, **flush_waiting_end; /* for the next flush of the backing */
-	struct io *flush_running;			 /* by the one on its way */
+	struct io *flush_running;		       /* by the one on its way */
 	bool flushing;
 	bool flush_held;
 	struct file *held_next;
@@ -97,7 +97,7 @@ struct mount {
 	size_t table_size;
 	struct disk **disks;
 	size_t n_disks;
-	struct file *trash;	  /* out of all tables; mount_finish() frees them */
+	struct file *trash; /* out of all tables; mount_finish() frees them */
 	struct disk **trash_disks;
 	size_t n_trash_disks;
 	uint64_t next_id;
@@ -112,16 +112,16 @@ struct mount *mount_new(void);
 void mount_free(struct mount *mount);
 
 /*
- * Become what plan says; it can be freed afterwards. Workers are parked. Fails, with nothing changed and
- * the reasons in errors, when a file that must change was opened since the plan was made or when
- * an open file would have to move to another scheduler: -EBUSY, -ENOMEM.
+ * Become what plan says; it can be freed afterwards. Workers are parked. Fails, with nothing
+ * changed and the reasons in errors, when a file that must change was opened since the plan was
+ * made or when an open file would have to move to another scheduler: -EBUSY, -ENOMEM.
  */
 int mount_apply(struct mount *mount, const struct plan *plan, struct conf_errors *errors);
 /* Take out orphans that nobody has open any more. Workers are parked. */
 void mount_collect(struct mount *mount);
 /*
- * What may take its time, after mount_apply() or mount_collect() and with the workers working again: close
- * what was taken out, take the fences of what is new.
+ * What may take its time, after mount_apply() or mount_collect() and with the workers working
+ * again: close what was taken out, take the fences of what is new.
  */
 void mount_finish(struct mount *mount);
 

@@ -104,7 +104,7 @@ int mountinfo_read(struct mountinfo *ret_mounts)
 		if (mounts.n == room) {
 			room = room ? 2 * room : 64;
 			struct mountinfo_line *grown =
-			    reallocarray(mounts.list, room, sizeof(*mounts.list));
+				reallocarray(mounts.list, room, sizeof(*mounts.list));
 			if (!grown) {
 				err = -ENOMEM;
 				goto fail;

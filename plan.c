@@ -434,8 +434,9 @@ static void check_open_devices(struct making *making)
 		if (!file->backing || !running || running->opens == 0)
 			continue;
 		const struct conf_device *disk = making->plan->disks[file->disk].conf;
-		const char *named =
-		    file->conf->device < 0 ? "" : making->conf->devices[file->conf->device].name;
+		const char *named = file->conf->device < 0
+					    ? ""
+					    : making->conf->devices[file->conf->device].name;
 		const char *before = running->device ? running->device : "";
 		/* Whether it was named by the file itself or for its disk is the same. */
 		if (strcmp(before, named) != 0 && strcmp(before, disk ? disk->name : "") != 0)
@@ -476,8 +477,8 @@ static int check_overlaps(struct making *making)
 	size_t n_max = plan->n_files + making->n_running, n = 0, n_orphans = 0;
 	struct overlap_span *spans = array(n_max, sizeof(*spans));
 	struct overlaps overlaps = {
-	    .making = making,
-	    .orphans = array(making->n_running, sizeof(*overlaps.orphans)),
+		.making = making,
+		.orphans = array(making->n_running, sizeof(*overlaps.orphans)),
 	};
 	int err = spans && overlaps.orphans ? 0 : -ENOMEM;
 	for (size_t i = 0; !err && i < plan->n_files; i++) {

@@ -226,8 +226,8 @@ static void print_disk(const struct plan *plan, size_t disk, const size_t *files
 	if (!tree.nodes)
 		return;
 	for (size_t i = 0; i < conf->n_groups; i++)
-		tree.nodes[1 + i] =
-		    (struct node){.name = conf->groups[i].name, .weight = conf->groups[i].weight};
+		tree.nodes[1 + i] = (struct node){.name = conf->groups[i].name,
+						  .weight = conf->groups[i].weight};
 	for (size_t i = 0; i < n_files; i++)
 		add_file(&tree, plan->files[files[i]].conf, n + i);
 	print_nodes(&tree, 0, 1, 1.0, NULL);

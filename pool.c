@@ -107,7 +107,7 @@ void depot_destroy(struct depot *depot)
 {
 	void *item;
 
-	for (unsigned class = 0; class < POOL_CLASSES; class++)
+	for (unsigned class = 0; class < POOL_CLASSES; class ++)
 		while ((item = stack_pop(&depot->classes[class])))
 			item_delete(depot, class, item);
 	pthread_mutex_destroy(&depot->lock);
@@ -122,7 +122,7 @@ void pool_destroy(struct pool *pool)
 {
 	void *item;
 
-	for (unsigned class = 0; class < POOL_CLASSES; class++)
+	for (unsigned class = 0; class < POOL_CLASSES; class ++)
 		while ((item = stack_pop(&pool->classes[class])))
 			item_delete(pool->depot, class, item);
 }
@@ -133,7 +133,7 @@ struct buffer *pool_buffer(struct pool *pool, size_t bytes)
 	struct buffer *buffer;
 
 	while (POOL_PAGE << class < bytes)
-		class++;
+		class ++;
 	buffer = take(pool, class);
 	if (buffer)
 		buffer->class = class;

@@ -2,7 +2,6 @@
 /* range.c - see range.h. */
 #include "range.h"
 
-#include <assert.h>
 #include <stddef.h>
 
 static bool conflict(const struct range *a, const struct range *b)
@@ -66,17 +65,25 @@ static void stop_waiting(struct ranges *ranges, struct range *range)
 		ranges->last = range->prev;
 }
 
-struct range *range_release(struct ranges *ranges, struct range *range)
+static void stop_holding(struct ranges *ranges, struct range *range)
 {
-	struct range *next, *ready = NULL, **end = &ready;
-
-	assert(range->granted);
 	if (range->prev)
 		range->prev->next = range->next;
 	else
 		ranges->granted = range->next;
 	if (range->next)
 		range->next->prev = range->prev;
+	range->granted = false;
+}
+
+struct range *range_release(struct ranges *ranges, struct range *range)
+{
+	struct range *next, *ready = NULL, **end = &ready;
+
+	if (range->granted)
+		stop_holding(ranges, range);
+	else
+		stop_waiting(ranges, range);
 	ranges->exclusive -= range->exclusive;
 
 	for (struct range *waiting = ranges->first; waiting; waiting = next) {

@@ -24,15 +24,18 @@ struct range {
 	bool granted;
 };
 
-struct ranges { /* all zero: empty */
-	struct range *granted;		/* unordered */
+struct ranges {			    /* all zero: empty */
+	struct range *granted;	    /* unordered */
 	struct range *first, *last; /* waiting, in order of arrival */
-	unsigned exclusive;		/* of both kinds */
+	unsigned exclusive;	    /* of both kinds */
 };
 
 /* True: granted. False: it waits, and a later range_release() gives it out. */
 bool range_acquire(struct ranges *ranges, struct range *range);
-/* Give back a granted range. Returns those that are granted now, linked by next_ready. */
+/*
+ * Give back a granted range, or give up waiting for one. Returns those that are granted now, linked
+ * by next_ready.
+ */
 struct range *range_release(struct ranges *ranges, struct range *range);
 
 #endif

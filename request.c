@@ -16,7 +16,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* What a file system may write back around a dirty byte: a page or a block of its own, whichever is larger. */
+/* What a file system may write back around a dirty byte: a page or a block of its own, whichever is
+ * larger. */
 #define TAIL_LOCK_BYTES (UINT64_C(64) << 10)
 #define INT64_LIMIT ((uint64_t)INT64_MAX)
 
@@ -117,8 +118,8 @@ static enum request_fate check_write(struct io *io, uint64_t pos, uint64_t len)
 }
 
 /*
- * Punch, zero, allocate: none of them may change the size. `discard = ignore` refuses to punch rather
- * than claim success, as whoever punches may rely on reading zeros afterwards.
+ * Punch, zero, allocate: none of them may change the size. `discard = ignore` refuses to punch
+ * rather than claim success, as whoever punches may rely on reading zeros afterwards.
  */
 static enum request_fate check_fallocate(struct io *io, uint64_t pos, uint64_t len, uint32_t mode)
 {
@@ -157,8 +158,8 @@ static enum request_fate check_fallocate(struct io *io, uint64_t pos, uint64_t l
 	}
 	if (pos + len > file->present_bytes)
 		return fail(io, -EIO);
-	if (backing->id.is_block && (!aligned(pos, backing->block_bytes) ||
-				     !aligned(len, backing->block_bytes)))
+	if (backing->id.is_block &&
+	    (!aligned(pos, backing->block_bytes) || !aligned(len, backing->block_bytes)))
 		return fail(io, -EINVAL);
 	io->pos_bytes = pos;
 	io->len_bytes = len;
@@ -315,7 +316,8 @@ int request_answer(struct io *io)
 		if (!io->len_bytes)
 			break;
 		/* the page in front of the data, or blocks that were not asked for, make room */
-		return send_reply(io->fd, data - sizeof(reply.header), io->unique, io->len_bytes, 0);
+		return send_reply(io->fd, data - sizeof(reply.header), io->unique, io->len_bytes,
+				  0);
 	}
 	case IO_WRITE:
 		reply.write.size = (uint32_t)io->len_bytes;

@@ -32,17 +32,17 @@ enum io_kind { IO_READ, IO_WRITE, IO_FLUSH, IO_FALLOCATE, IO_SEEK };
 enum io_phase { IO_DIRECT, IO_FETCH, IO_STORE, IO_TAIL, IO_FLUSHING };
 
 struct io {
-	struct fbs_req req; /* queued at the scheduler: under the disk's lock */
-	struct range range; /* writes and fallocates: under the disk's lock */
+	struct fbs_req req;	/* queued at the scheduler: under the disk's lock */
+	struct range range;	/* writes and fallocates: under the disk's lock */
 	struct io *prev, *next; /* of disk->ios */
-	struct io *link;	/* in whatever one list it waits: worker's own, flush, waiting table */
+	struct io *link; /* in whatever one list it waits: worker's own, flush, waiting table */
 
 	/* set while it is decoded */
 	enum io_kind kind;
-	bool dsync;	   /* O_DSYNC: stable before it is answered */
+	bool dsync;	    /* O_DSYNC: stable before it is answered */
 	bool client_direct; /* the client opened with O_DIRECT */
-	int fd;		   /* answer here, where it was read */
-	int mode;	   /* fallocate mode, or whence */
+	int fd;		    /* answer here, where it was read */
+	int mode;	    /* fallocate mode, or whence */
 	uint64_t unique;
 	uint32_t pid; /* of the calling thread, 0 = not in our namespace */
 	struct file *file;
@@ -60,9 +60,9 @@ struct io {
 	uint64_t error_pos_bytes;
 	struct buffer *client_buffer; /* FETCH: what is to be merged in */
 	char *client_data;
-	uint64_t first_bytes; /* where the phase began */
+	uint64_t first_bytes;		 /* where the phase began */
 	uint64_t admitted_ns, issued_ns; /* first slice; 0 = none yet */
-	bool listed, interrupted; /* in the table of waiting requests (waiting.h) */
+	bool listed, interrupted;	 /* in the table of waiting requests (waiting.h) */
 };
 
 /* What becomes of a request that has just been read. */
@@ -75,8 +75,8 @@ enum request_fate {
 };
 
 /*
- * header: n bytes as read, header + REQUEST_HEADER_BYTES is page-aligned. The buffer itself is not taken:
- * for a write that is REQUEST_IO the caller hands it over by setting io->buffer.
+ * header: n bytes as read, header + REQUEST_HEADER_BYTES is page-aligned. The buffer itself is not
+ * taken: for a write that is REQUEST_IO the caller hands it over by setting io->buffer.
  */
 enum request_fate request_decode(const struct mount *mount, char *header, size_t n, int fd,
 				 struct io *io);

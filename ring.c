@@ -16,9 +16,10 @@
 
 #define SQ_ENTRIES 256U
 #define CQ_ENTRIES 4096U
-/* Of the kernel's own threads, for operations that wait for a disk: each hung one costs a thread. */
+/* Of the kernel's own threads, for operations that wait for a disk: each hung one costs a thread.
+ */
 #define IOWQ_THREADS 4096U
-#define RETRIES_MAX 16U /* without a byte of progress */
+#define RETRIES_MAX 16U		      /* without a byte of progress */
 #define SLICE_MAX ((uint64_t)1 << 30) /* bytes of one read or write: fits an int */
 
 int ring_init(struct ring *ring)

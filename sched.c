@@ -2,21 +2,22 @@
 /*
  * sched.c - weighted sharing of a disk: start-time fair queueing with a bounded number in flight.
  *
- * THE PROBLEM. Several queues want one disk; queue i is to get w_i of every sum(w) units of service as
- * long as it has something queued, an idle one must not hold anybody up, and nobody may have
- * to tell us how fast the disk is. dm-ioband (2008) gave every group tokens in proportion to its
+ * THE PROBLEM. Several queues want one disk; queue i is to get w_i of every sum(w) units of service
+ * as long as it has something queued, an idle one must not hold anybody up, and nobody may have to
+ * tell us how fast the disk is. dm-ioband (2008) gave every group tokens in proportion to its
  * weight and a new round when all were spent, but refused to start a round only while at
  * least `io_throttle` requests were in flight. Below that, exhausted groups were refilled at once:
- * control came and went with the load, and two guests that wanted 80:20 got 48:52. So the first rule
- * here: what is in flight decides how many go, never who.
+ * control came and went with the load, and two guests that wanted 80:20 got 48:52. So the first
+ * rule here: what is in flight decides how many go, never who.
  *
  * TOKENS. What a slice costs depends on the policy: `weight` one token (a large request counts once
- * per slice: that is what goes at a time), `weight-iosize` one per 512-byte sector, `cost` one per nanosecond of disk time by the linear model in sched.h.
+ * per slice: that is what goes at a time), `weight-iosize` one per 512-byte sector, `cost` one per
+ * nanosecond of disk time by the linear model in sched.h.
  *
  * WHO. Each queue has a tag: the virtual time at which its next request starts. The lowest tag goes
- * first, and going moves it on by tokens / weight. The virtual time V of the disk is the tag that went
- * last. A queue that was empty comes back at max(own tag, V): idleness earns nothing, and what was
- * taken in advance stays owed. (P. Goyal, H. Vin, H. Cheng, "Start-time Fair Queueing", SIGCOMM
+ * first, and going moves it on by tokens / weight. The virtual time V of the disk is the tag that
+ * went last. A queue that was empty comes back at max(own tag, V): idleness earns nothing, and what
+ * was taken in advance stays owed. (P. Goyal, H. Vin, H. Cheng, "Start-time Fair Queueing", SIGCOMM
  * 1996; W. Jin, J. Chase, J. Kaur, "Interposed proportional sharing for a storage service
  * utility", SIGMETRICS 2004, for D requests in flight.)
  *
@@ -37,8 +38,8 @@
  * in tokens served, with D slices in flight and c the largest slice of each.
  *
  * TREE. A group is one queue towards its siblings and a disk of its own towards its children: each
- * inner node has a V and a heap of those children below which something is queued. Choosing is walking
- * down the lowest tags, charging is walking up: O(depth x log children).
+ * inner node has a V and a heap of those children below which something is queued. Choosing is
+ * walking down the lowest tags, charging is walking up: O(depth x log children).
  *
  *             disk V                    vm1 and vm2 share 60:40;
  *            /      \                   vm1's 60 are shared 1:3 by its two files
@@ -51,14 +52,15 @@
  * CHANGES. A new weight rescales what a node is ahead of V: tag = V + (tag - V) w_old / w_new. So
  * someone who has just paid for a slice at weight 1 does not wait for it at weight 10000.
  *
- * AFTERWARDS. What a flush or a discard costs is known when it is over; it is charged then by moving
- * the tag on. Time becomes tokens at the rate at which the disk has lately earned them, also
+ * AFTERWARDS. What a flush or a discard costs is known when it is over; it is charged then by
+ * moving the tag on. Time becomes tokens at the rate at which the disk has lately earned them, also
  * where tokens are nanoseconds: a price list may be off by any factor, time is not.
  *
- * NUMBERS. Tags are 64-bit, scaled so that 1 / weight keeps at least three digits, and what a division
- * drops is carried to the next. They wrap; only differences are compared, and the first wrap comes
- * seconds after the start so that it is no news when it matters. An idle node could be lapped by V: `epoch`
- * counts laps in eighths, and a tag older than two eighths is simply in the past.
+ * NUMBERS. Tags are 64-bit, scaled so that 1 / weight keeps at least three digits, and what a
+ * division drops is carried to the next. They wrap; only differences are compared, and the first
+ * wrap comes seconds after the start so that it is no news when it matters. An idle node could be
+ * lapped by V: `epoch` counts laps in eighths, and a tag older than two eighths is simply in the
+ * past.
  *
  * INVARIANTS (fbs_check)
  *   - a node is in its parent's heap exactly while something below it is queued
@@ -67,8 +69,8 @@
  *   - counters: queued and in flight of the disk are the sums of the leaves
  *
  * NOT HANDLED HERE: when a request may not go although it is its turn (caps), must go although it
- * is not (reservations), strict classes, and waiting a moment for a shallow queue. A queue that never
- * has more than q requests outstanding gets at most about q / (q + D) of a busy disk.
+ * is not (reservations), strict classes, and waiting a moment for a shallow queue. A queue that
+ * never has more than q requests outstanding gets at most about q / (q + D) of a busy disk.
  */
 #include "sched.h"
 #include "window.h"
@@ -83,7 +85,7 @@
 #define FIRST_TAG (UINT64_C(0) - (UINT64_C(1) << 36)) /* wraps early, see NUMBERS */
 #define EPOCH_SHIFT 61
 #define CHARGE_MAX_TOKENS (UINT64_C(1) << 58) /* of one charge, scaled: an hour of cost */
-#define AHEAD_MAX (INT64_C(1) << 60)	       /* of V, in tag units: far below half a lap */
+#define AHEAD_MAX (INT64_C(1) << 60)	      /* of V, in tag units: far below half a lap */
 
 /* Prices are ns << PRICE_SHIFT: 10 TB/s is 0.0001 ns per byte. */
 #define PRICE_SHIFT 20
@@ -109,13 +111,13 @@
 #define DISCARD_LONG_NS UINT64_C(8000000)
 
 struct fbs_node {
-	struct fbs_node *parent; /* NULL: the root */
+	struct fbs_node *parent;      /* NULL: the root */
 	struct fbs_node *prev, *next; /* all nodes of the disk but the root */
-	uint64_t tag;	    /* start of what is next, or finish of what was last */
-	uint64_t remainder; /* of the tag, in 1/weight */
-	uint64_t order;	    /* when it was tagged */
-	uint64_t epoch;	    /* of the parent's V when it was tagged */
-	uint32_t pos;	    /* in the parent's heap, or INACTIVE */
+	uint64_t tag;		      /* start of what is next, or finish of what was last */
+	uint64_t remainder;	      /* of the tag, in 1/weight */
+	uint64_t order;		      /* when it was tagged */
+	uint64_t epoch;		      /* of the parent's V when it was tagged */
+	uint32_t pos;		      /* in the parent's heap, or INACTIVE */
 	unsigned weight;
 	bool is_leaf, dropped;
 
@@ -139,11 +141,12 @@ struct fbs {
 	struct fbs_node *root;
 	struct fbs_node *nodes;
 	enum fbs_policy policy;
-	unsigned tag_shift; /* tokens << FBS_TOKEN_SHIFT << this, divided by weight, are tag units */
+	unsigned
+		tag_shift; /* tokens << FBS_TOKEN_SHIFT << this, divided by weight, are tag units */
 	unsigned io_throttle;
 	struct fbs_capability capability;
 	struct price price[2]; /* read, write */
-	uint64_t last_ns;      /* the caller's threads may read the clock before they get the lock */
+	uint64_t last_ns; /* the caller's threads may read the clock before they get the lock */
 	struct window window;
 	uint64_t order;
 	unsigned queued, in_flight;
@@ -270,8 +273,7 @@ static void activate(struct fbs *fbs, struct fbs_node *node)
 /* The tag moves on by tokens (scaled) / weight; what the division drops is kept. */
 static void advance(const struct fbs *fbs, struct fbs_node *node, uint64_t tokens)
 {
-	unsigned __int128 sum =
-		((unsigned __int128)tokens << fbs->tag_shift) + node->remainder;
+	unsigned __int128 sum = ((unsigned __int128)tokens << fbs->tag_shift) + node->remainder;
 	unsigned __int128 step = sum / node->weight;
 
 	node->tag += step > AHEAD_MAX ? (uint64_t)AHEAD_MAX : (uint64_t)step;
@@ -342,8 +344,8 @@ static uint64_t tokens_of(const struct fbs *fbs, enum fbs_op op, uint64_t bytes,
 }
 
 /*
- * Disk time as tokens: at the rate at which the disk earns them when it is busy. Also where tokens are
- * nanoseconds: those are of the price list, and a disk may be any number of times slower.
+ * Disk time as tokens: at the rate at which the disk earns them when it is busy. Also where tokens
+ * are nanoseconds: those are of the price list, and a disk may be any number of times slower.
  */
 static uint64_t tokens_of_ns(const struct fbs *fbs, uint64_t ns)
 {
@@ -732,7 +734,8 @@ void fbs_done(struct fbs *fbs, const struct fbs_slice *slice, uint64_t now_ns)
 		fbs->dirty_bytes += slice->len_bytes;
 	}
 	if (slice->op == FBS_DISCARD)
-		fbs->busy_since_ns = now_ns; /* its tokens follow from the rate: no evidence for it */
+		fbs->busy_since_ns =
+			now_ns; /* its tokens follow from the rate: no evidence for it */
 	else
 		earned(fbs, tokens, now_ns);
 	leaf->in_flight--;

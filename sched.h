@@ -3,8 +3,8 @@
  * sched.h - shares of one disk: who goes next, and how many at a time.
  *
  * A library without a clock, threads, I/O or allocation on the request path. The caller brings
- * the time (monotonic nanoseconds; one that is older than the last counts as that), keeps one lock around each struct fbs,
- * and embeds struct fbs_req in its own requests:
+ * the time (monotonic nanoseconds; one that is older than the last counts as that), keeps one lock
+ * around each struct fbs, and embeds struct fbs_req in its own requests:
  *
  *     fbs_push()    a request joins the queue of its leaf
  *     fbs_next()    the next slice to issue, or nothing: idle, or the window is full
@@ -76,17 +76,17 @@ struct fbs_slice {
 #define FBS_TOKEN_SHIFT 16
 #define FBS_TOKEN_ONE (UINT64_C(1) << FBS_TOKEN_SHIFT)
 struct fbs_leaf_stats {
-	unsigned queued;    /* requests with something left to issue */
-	unsigned in_flight; /* slices */
-	uint64_t tokens;    /* charged since it was added, << FBS_TOKEN_SHIFT; wraps */
+	unsigned queued;      /* requests with something left to issue */
+	unsigned in_flight;   /* slices */
+	uint64_t tokens;      /* charged since it was added, << FBS_TOKEN_SHIFT; wraps */
 	uint64_t dirty_bytes; /* written since its last flush began */
 };
 
 struct fbs_stats {
-	unsigned in_flight;   /* slices */
-	unsigned queued;      /* requests */
-	unsigned limit;	      /* slices of the present mean cost that the window admits */
-	uint64_t tokens;      /* as above, of all leaves */
+	unsigned in_flight; /* slices */
+	unsigned queued;    /* requests */
+	unsigned limit;	    /* slices of the present mean cost that the window admits */
+	uint64_t tokens;    /* as above, of all leaves */
 };
 
 /* NULL without memory. params as for fbs_configure(). */

@@ -113,7 +113,7 @@ static int resolve(struct share *share, dev_t dev, const char *path, struct disk
 	if (!err)
 		err = disks_resolve(share->view, dev, ret_disks);
 	const struct mountinfo_line *mount =
-	    !err && anonymous && share->mounts ? mountinfo_find(share->mounts, real) : NULL;
+		!err && anonymous && share->mounts ? mountinfo_find(share->mounts, real) : NULL;
 	if (mount && mount->dev == dev)
 		snprintf(ret_disks->why, sizeof(ret_disks->why), "the %s file system at %s",
 			 mount->type, mount->point);

@@ -14,9 +14,10 @@ static void log_file(const struct file *file, const struct fbs_stats *disk)
 		 "%llu errors, mean wait %.2f ms, service %.2f ms",
 		 file->name, file->removed ? "(removed, open)" : "",
 		 file->backing->buffered ? "(buffered: weights count for little)" : "",
-		 disk->tokens ? 100.0 * (double)leaf.tokens / (double)disk->tokens : 0.0, leaf.queued,
-		 leaf.in_flight, (unsigned long long)c->read_ios, (unsigned long long)c->write_ios,
-		 (unsigned long long)c->errors, ios ? (double)c->wait_ns / (double)ios / 1e6 : 0.0,
+		 disk->tokens ? 100.0 * (double)leaf.tokens / (double)disk->tokens : 0.0,
+		 leaf.queued, leaf.in_flight, (unsigned long long)c->read_ios,
+		 (unsigned long long)c->write_ios, (unsigned long long)c->errors,
+		 ios ? (double)c->wait_ns / (double)ios / 1e6 : 0.0,
 		 ios ? (double)c->service_ns / (double)ios / 1e6 : 0.0);
 }
 
@@ -29,8 +30,8 @@ static void log_disk(struct mount *mount, struct disk *disk)
 	log_info("disk %s: %u in flight of %u, %u queued", disk->name, stats.in_flight, stats.limit,
 		 stats.queued);
 	for (size_t i = 0; i < mount->n_files + mount->n_orphans; i++) {
-		const struct file *file = i < mount->n_files ? mount->files[i]
-							     : mount->orphans[i - mount->n_files];
+		const struct file *file =
+			i < mount->n_files ? mount->files[i] : mount->orphans[i - mount->n_files];
 
 		if (file->disk == disk)
 			log_file(file, &stats);
@@ -46,5 +47,6 @@ void status_log(struct mount *mount)
 		log_disk(mount, mount->disks[i]);
 	for (size_t i = 0; i < mount->n_files; i++)
 		if (!mount->files[i]->backing)
-			log_info("  %-16s absent: %s", mount->files[i]->name, mount->files[i]->path);
+			log_info("  %-16s absent: %s", mount->files[i]->name,
+				 mount->files[i]->path);
 }

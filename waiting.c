@@ -108,7 +108,8 @@ unsigned waiting_watched(struct waiting *waiting, struct waiting_watch *ret_list
 
 		for (; io && n < max; io = io->link)
 			if (io->interrupted)
-				ret_list[n++] = (struct waiting_watch){io->unique, io->pid, io->disk};
+				ret_list[n++] =
+					(struct waiting_watch){io->unique, io->pid, io->disk};
 	}
 	pthread_mutex_unlock(&waiting->lock);
 	return n;
@@ -126,8 +127,8 @@ bool waiting_caller_killed(uint32_t pid)
 		return false;
 	snprintf(path, sizeof(path), "/proc/%u/status", pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return errno == ENOENT;
+	if (fd < 0) /* it is gone, unless /proc only hides it (hidepid=) */
+		return errno == ENOENT && kill((pid_t)pid, 0) && errno == ESRCH;
 	n = read(fd, text, sizeof(text) - 1);
 	close(fd);
 	if (n <= 0)

@@ -2,8 +2,8 @@
 /*
  * waiting.h - queued reads and writes whose caller may be killed.
  *
- * Any signal to a thread in synchronous I/O sends one FUSE_INTERRUPT, and then the kernel waits for the
- * answer. Answering EINTR to all of them would break programs that use timers, so it is only
+ * Any signal to a thread in synchronous I/O sends one FUSE_INTERRUPT, and then the kernel waits for
+ * the answer. Answering EINTR to all of them would break programs that use timers, so it is only
  * given to a caller that is being killed or is gone. As there is only one interrupt however many
  * signals follow, an interrupted request stays under observation until it leaves the queue.
  *

@@ -19,23 +19,23 @@
  * rate x base = 200 us of cost = 4 slices, limit 1.25 x (4 + 2) = 7 slices.
  *
  * Why means: by Little's law rate x mean latency is what is in flight, so as long as the window is
- * too small the formula makes it at least 1.25 times as large, whatever the spread of single latencies. The
- * least of many medians, which looks more robust, is far below the mean on a disk whose service
- * times vary, and the window spirals down with it. The slowest sixteenth is left out, so that
- * one stall does not count for thousands.
+ * too small the formula makes it at least 1.25 times as large, whatever the spread of single
+ * latencies. The least of many medians, which looks more robust, is far below the mean on a disk
+ * whose service times vary, and the window spirals down with it. The slowest sixteenth is left out,
+ * so that one stall does not count for thousands.
  *
- * Where a request takes less than our own threads need to wake up, the latency seen grows with what we
- * have in flight, and the knee is ours rather than the disk's. So a fast disk is given up to
- * a millisecond of work in any case (window_least_ns).
+ * Where a request takes less than our own threads need to wake up, the latency seen grows with what
+ * we have in flight, and the knee is ours rather than the disk's. So a fast disk is given up to a
+ * millisecond of work in any case (window_least_ns).
  *
  * An interval has enough completions for a mean and is long against a latency, so that a burst
  * more or less in it does not matter.
  *
- *   STARTUP   from one slice, doubled each interval; two intervals that bring less than 20 % more end it
- *   STEADY    the formula; sinking by a quarter or PROBE_EVERY_NS without a probe lead to a
- *   PROBE     what is in flight drains, then one interval at half the knee measures base. A base that
- *             moved by more than a quarter means another disk than we knew: STARTUP again, as
- *             the rate seen with a window too small for it says nothing.
+ *   STARTUP   from one slice, doubled each interval; two intervals that bring less than 20 % more
+ * end it STEADY    the formula; sinking by a quarter or PROBE_EVERY_NS without a probe lead to a
+ *   PROBE     what is in flight drains, then one interval at half the knee measures base. A base
+ * that moved by more than a quarter means another disk than we knew: STARTUP again, as the rate
+ * seen with a window too small for it says nothing.
  *
  * Invariants: the limit is never below one slice, so that the disk never starves for good; it only
  * moves on completions, so a disk that stalls gets no larger window; it grows only out of
@@ -57,14 +57,16 @@
 #define INTERVAL_SLOW_NS UINT64_C(50000000)
 #define INTERVAL_CRAWL_DONE 4U
 #define INTERVAL_CRAWL_NS UINT64_C(500000000)
-#define PROBE_EVERY_NS UINT64_C(5000000000) /* two short intervals in 5 s: below 0.5 % of throughput */
-#define PROBE_AGAIN_NS UINT64_C(500000000)  /* at most this often when the limit sinks */
-/* See window_least_ns(). No more slices than these, so that weights hold on a disk as fast as RAM. */
+#define PROBE_EVERY_NS \
+	UINT64_C(5000000000) /* two short intervals in 5 s: below 0.5 % of throughput */
+#define PROBE_AGAIN_NS UINT64_C(500000000) /* at most this often when the limit sinks */
+/* See window_least_ns(). No more slices than these, so that weights hold on a disk as fast as RAM.
+ */
 #define LEAST_ALONE_NS UINT64_C(1000000)
 #define LEAST_SHARED_NS UINT64_C(500000)
 #define LEAST_ALONE_SLICES 64U
 #define LEAST_SHARED_SLICES 16U
-#define RATE_SHIFT 20			    /* a rate of 1.0 (cost per time) */
+#define RATE_SHIFT 20				     /* a rate of 1.0 (cost per time) */
 #define LATENCY_MAX_NS (UINT64_C(3600) * 1000000000) /* clamp before multiplying */
 #define LIMIT_MAX_NS (UINT64_C(1) << 42)
 
@@ -155,9 +157,11 @@ static void follow(struct window *w, bool may_grow)
 	uint64_t knee = knee_ns(w), limit, slices_x4;
 
 	/* 16 x sqrt(slices), to keep the fractions of small ones */
-	slices_x4 = (uint64_t)(((unsigned __int128)knee * 4) / (w->mean_cost_ns ? w->mean_cost_ns : 1));
+	slices_x4 =
+		(uint64_t)(((unsigned __int128)knee * 4) / (w->mean_cost_ns ? w->mean_cost_ns : 1));
 	limit = knee + knee / 4;
-	limit += (uint64_t)((unsigned __int128)square_root(slices_x4 * 64) * w->mean_cost_ns * 5 / 64);
+	limit += (uint64_t)((unsigned __int128)square_root(slices_x4 * 64) * w->mean_cost_ns * 5 /
+			    64);
 	if (may_grow || limit < w->limit_ns)
 		set_limit(w, limit);
 }
@@ -218,7 +222,8 @@ static void probe(struct window *w, uint64_t mean_ns, uint64_t now_ns)
 	if (mean_ns > old + old / 4 || mean_ns < old - old / 4) {
 		forget_rates(w);
 		enter(w, WINDOW_STARTUP);
-		if (w->in_flight_ns < w->limit_ns) /* from what there is, not from what was thought */
+		if (w->in_flight_ns <
+		    w->limit_ns) /* from what there is, not from what was thought */
 			set_limit(w, w->in_flight_ns);
 		return;
 	}

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define WINDOW_RATES 10	    /* intervals over which the best rate is remembered */
+#define WINDOW_RATES 10	   /* intervals over which the best rate is remembered */
 #define WINDOW_BUCKETS 256 /* of the latency histogram: 8 per factor of two */
 
 struct window {
@@ -29,13 +29,14 @@ struct window {
 	uint16_t latencies[WINDOW_BUCKETS];
 
 	/* what is known of the disk */
-	uint64_t rates[WINDOW_RATES]; /* cost per time, << WINDOW_RATE_SHIFT; newest at next_rate - 1 */
+	uint64_t rates[WINDOW_RATES]; /* cost per time, << WINDOW_RATE_SHIFT; newest at next_rate -
+					 1 */
 	unsigned next_rate;
-	uint64_t mean_cost_ns;	     /* of one slice, recent */
-	uint64_t base_latency_ns;    /* mean latency with little in flight; 0 = not known yet */
-	uint64_t base_seen_ns;	     /* when */
-	unsigned raised;	     /* start-up: intervals in a row that brought no more */
-	unsigned draining;	     /* probe: slices that were issued before it */
+	uint64_t mean_cost_ns;	  /* of one slice, recent */
+	uint64_t base_latency_ns; /* mean latency with little in flight; 0 = not known yet */
+	uint64_t base_seen_ns;	  /* when */
+	unsigned raised;	  /* start-up: intervals in a row that brought no more */
+	unsigned draining;	  /* probe: slices that were issued before it */
 	enum { WINDOW_STARTUP, WINDOW_STEADY, WINDOW_PROBE } phase;
 };
 
@@ -46,8 +47,8 @@ void window_forget(struct window *window);
 bool window_admit(struct window *window, uint64_t cost_ns);
 /*
  * Cost that may be in flight in any case, because on a fast disk the time between one of our
- * wake-ups and the next is long against a request: 1 ms of work for a single user, of which there is
- * nobody to be unfair to, half of that for several.
+ * wake-ups and the next is long against a request: 1 ms of work for a single user, of which there
+ * is nobody to be unfair to, half of that for several.
  */
 uint64_t window_least_ns(const struct window *window, bool shared);
 void window_issued(struct window *window, uint64_t cost_ns, uint64_t now_ns);

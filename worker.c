@@ -26,9 +26,9 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define READ_LEAST 8U  /* requests of a round */
+#define READ_LEAST 8U /* requests of a round */
 #define READ_MOST 128U
-#define REAP_MOST 64U  /* completions of a round */
+#define REAP_MOST 64U	/* completions of a round */
 #define ISSUE_MOST 128U /* slices taken in one visit to a disk */
 #define VISITS (READ_MOST + REAP_MOST)
 
@@ -36,10 +36,11 @@
 #define HAND_OVER_BYTES ((size_t)64 << 10)
 #define HAND_OVER_QUEUED_BYTES ((size_t)512 << 10)
 
-#define STALLED_NS UINT64_C(100000000) /* a disk from which nothing comes back for so long hangs */
-#define PARK_NS UINT64_C(2000000000)  /* a round takes milliseconds */
-#define WATCH_NS UINT64_C(100000000) /* how often interrupted callers are looked at */
-#define RETRY_NS UINT64_C(2000000)   /* without memory, or at the cap of it */
+#define STALLED_NS UINT64_C(100000000) /* a disk from which nothing comes back for so long hangs \
+					*/
+#define PARK_NS UINT64_C(2000000000)   /* a round takes milliseconds */
+#define WATCH_NS UINT64_C(100000000)   /* how often interrupted callers are looked at */
+#define RETRY_NS UINT64_C(2000000)     /* without memory, or at the cap of it */
 
 enum { WATCH_FUSE, WATCH_WAKE };
 
@@ -160,7 +161,7 @@ static void finish(struct worker *w, struct io *io, uint64_t now_ns)
 {
 	struct disk *disk = io->disk;
 
-	if (io->range.granted)
+	if (io->kind == IO_WRITE || io->kind == IO_FALLOCATE) /* granted, or waiting for it */
 		for (struct range *ready = range_release(&io->file->ranges, &io->range); ready;
 		     ready = ready->next_ready)
 			enqueue(io_of_range(ready), now_ns);
@@ -188,7 +189,8 @@ static void start_flush(struct worker *w, struct file *file, uint64_t now_ns)
 
 	if (file->flushing || file->flush_held || !file->flush_waiting)
 		return;
-	slice = fbs_flush_may_start(disk->fbs, file->leaf) ? pool_object(&w->pool, POOL_SLICE) : NULL;
+	slice = fbs_flush_may_start(disk->fbs, file->leaf) ? pool_object(&w->pool, POOL_SLICE)
+							   : NULL;
 	if (!slice) {
 		w->retry = true;
 		file->flush_held = true;
@@ -363,8 +365,8 @@ static void fill_op(struct slice *slice)
 }
 
 /*
- * Submitting to a file may read metadata of its file system first, on some (ext4) without regard for
- * NOWAIT. On a disk that seems to hang that must not take this thread with it.
+ * Submitting to a file may read metadata of its file system first, on some (ext4) without regard
+ * for NOWAIT. On a disk that seems to hang that must not take this thread with it.
  */
 static bool is_stalled(struct disk *disk, uint64_t now_ns)
 {
@@ -426,6 +428,15 @@ static void observe(struct worker *w)
 	signal_event(w->crew->workers[0].wake_fd);
 }
 
+/* Queued at the scheduler, or waiting for its range, and nothing of it at the disk yet. */
+static bool may_be_interrupted(const struct io *io)
+{
+	if (io->issued_ns)
+		return false;
+	return (io->kind == IO_READ && io->req.leaf) ||
+	       (io->kind == IO_WRITE && (io->req.leaf || !io->range.granted));
+}
+
 static void visit(struct worker *w, struct visit *visit, uint64_t now_ns)
 {
 	struct disk *disk = visit->disk;
@@ -446,8 +457,7 @@ static void visit(struct worker *w, struct visit *visit, uint64_t now_ns)
 	for (unsigned i = 0; i < w->n_fresh; i++) {
 		struct io *io = w->fresh[i];
 
-		if (io->disk == disk && io->req.leaf && !io->issued_ns &&
-		    (io->kind == IO_READ || io->kind == IO_WRITE) &&
+		if (io->disk == disk && may_be_interrupted(io) &&
 		    waiting_add(&w->crew->waiting, io))
 			observe(w);
 	}
@@ -477,12 +487,15 @@ static void free_io(struct worker *w, struct io *io)
 static void report_error(const struct io *io)
 {
 	static struct log_limit limit;
-	static const char *const names[] = {
-		[IO_READ] = "read", [IO_WRITE] = "write", [IO_FLUSH] = "flush",
-		[IO_FALLOCATE] = "discard", [IO_SEEK] = "seek"};
+	static const char *const names[] = {[IO_READ] = "read",
+					    [IO_WRITE] = "write",
+					    [IO_FLUSH] = "flush",
+					    [IO_FALLOCATE] = "discard",
+					    [IO_SEEK] = "seek"};
 	unsigned missed;
 
-	if (io->error == -EINTR || io->error == -EOPNOTSUPP || !log_allowed(&limit, clock_ns(), &missed))
+	if (io->error == -EINTR || io->error == -EOPNOTSUPP ||
+	    !log_allowed(&limit, clock_ns(), &missed))
 		return;
 	if (missed)
 		log_error("%u errors were not logged", missed);
@@ -517,7 +530,8 @@ static void answer_all(struct worker *w)
 	w->answers_end = &w->answers;
 }
 
-/* lseek() may wait for the disk, and io_uring has none: a thread of its own, as long as it takes. */
+/* lseek() may wait for the disk, and io_uring has none: a thread of its own, as long as it takes.
+ */
 struct seek_job {
 	struct crew *crew;
 	uint64_t size_bytes;
@@ -589,9 +603,10 @@ static void drop_killed(struct worker *w, struct disk *disk, uint64_t unique)
 	io = waiting_find(&w->crew->waiting, unique);
 	if (io) {
 		waiting_remove(&w->crew->waiting, io);
-		fbs_cancel(disk->fbs, &io->req);
+		if (io->req.leaf)
+			fbs_cancel(disk->fbs, &io->req);
 		io->error = -EINTR;
-		finish(w, io, io->req.pushed_ns);
+		finish(w, io, io->admitted_ns);
 	}
 	pthread_mutex_unlock(&disk->lock);
 }
@@ -667,7 +682,8 @@ static bool memory_is_full(struct crew *crew)
 		held += atomic_load_explicit(&crew->workers[i].held_bytes, memory_order_relaxed);
 	full = held > 0 && (uint64_t)held >= crew->memory_bytes;
 	if (full && !atomic_exchange(&crew->memory_told, true))
-		log_warning("queued writes fill the memory set aside for them (%llu MiB): no more requests "
+		log_warning("queued writes fill the memory set aside for them (%llu MiB): no more "
+			    "requests "
 			    "are read until some are done; `memory` in [fuseband] raises the limit",
 			    (unsigned long long)(crew->memory_bytes >> 20));
 	else if (!full && held < (int64_t)(crew->memory_bytes / 2))
@@ -780,8 +796,8 @@ static void park(struct crew *crew)
 
 static void sleep_until_needed(struct worker *w)
 {
-	bool observing = !w->index && atomic_load_explicit(&w->crew->waiting.interrupted,
-							   memory_order_relaxed);
+	bool observing = !w->index &&
+			 atomic_load_explicit(&w->crew->waiting.interrupted, memory_order_relaxed);
 
 	/* set before the wake-up that this round may have consumed */
 	if (atomic_load(&w->crew->parking) || atomic_load(&w->crew->leaving))

@@ -21,10 +21,10 @@
  *   answering  the worker that took the last      that worker
  *              slice back
  *
- * LOCKS: a disk's lock covers its scheduler, its files' request state and counters. Under it the lock
- * of the waiting table or of the buffer depot may be taken, nothing else; nobody sleeps or does I/O
- * under it. What only a reload changes (mount.h) is read without a lock, as workers are parked for
- * that: the main thread asks, each worker finishes its round and waits.
+ * LOCKS: a disk's lock covers its scheduler, its files' request state and counters. Under it the
+ * lock of the waiting table or of the buffer depot may be taken, nothing else; nobody sleeps or
+ * does I/O under it. What only a reload changes (mount.h) is read without a lock, as workers are
+ * parked for that: the main thread asks, each worker finishes its round and waits.
  *
  * Threads and clock: the main thread (signals, reload), the workers, and one short-lived thread
  * for each SEEK_HOLE or SEEK_DATA, which may wait for the disk. Only worker.c reads the clock.
@@ -66,8 +66,8 @@ int crew_create(struct mount *mount, struct front *front, unsigned n, uint64_t m
 		struct crew **ret_crew);
 int crew_start(struct crew *crew);
 /*
- * Stop and join the workers. Returns how many requests are unanswered: unless there are none, the kernel
- * may still write to their memory, nothing was freed, and the process should end at once.
+ * Stop and join the workers. Returns how many requests are unanswered: unless there are none, the
+ * kernel may still write to their memory, nothing was freed, and the process should end at once.
  */
 unsigned crew_destroy(struct crew *crew);
 

@@ -402,18 +402,18 @@ static void td_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
 }
 
 static const struct fuse_lowlevel_ops ops = {
-    .init = td_init,
-    .lookup = td_lookup,
-    .getattr = td_getattr,
-    .setattr = td_setattr,
-    .readdir = td_readdir,
-    .open = td_open,
-    .release = td_release,
-    .read = td_read,
-    .write = td_write,
-    .fsync = td_fsync,
-    .fallocate = td_fallocate,
-    .lseek = td_lseek,
+	.init = td_init,
+	.lookup = td_lookup,
+	.getattr = td_getattr,
+	.setattr = td_setattr,
+	.readdir = td_readdir,
+	.open = td_open,
+	.release = td_release,
+	.read = td_read,
+	.write = td_write,
+	.fsync = td_fsync,
+	.fallocate = td_fallocate,
+	.lseek = td_lseek,
 };
 
 /* ---- main ---- */

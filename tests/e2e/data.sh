@@ -37,7 +37,7 @@ partition() { # N
 # fio_verify TEXT FILE ENGINE SIZE
 fio_verify() {
 	promise "$1" fio --name=verify --filename="$2" --direct=1 --ioengine="$3" --iodepth=32 \
-		--rw=randwrite --bsrange=4k-1m --blockalign=4k --size="$4" --verify=crc32c \
+		--rw=randwrite --bsrange=4k-1m --blockalign=4k --size="$4" --verify=crc32c --verify_state_save=0 \
 		--verify_fatal=1 --verify_backlog=64 --fsync=50 --randrepeat=0
 }
 
@@ -116,6 +116,39 @@ ranges() {
 	} >"$WORK/d.new"
 	promise "range of a device, and what is around it" cmp "$WORK/d.new" "$LOOP"
 	rm -f "$WORK"/?.new "$WORK"/?.old "$WORK/r.img"
+}
+
+# An image that has to be written in blocks of 4096, on ext4 on a disk of such sectors, of odd size;
+# and one that refuses O_DIRECT.
+other_backings() {
+	local loop4k
+	truncate -s 32M "$WORK/disk4k"
+	loop4k=$(losetup -f --show -b 4096 "$WORK/disk4k") || fail "no loop device of 4096"
+	LOOPS+=("$loop4k")
+	mkfs.ext4 -q "$loop4k" || fail "mkfs.ext4"
+	mkdir "$WORK/ext4" "$WORK/ramfs"
+	mount "$loop4k" "$WORK/ext4" || fail "mount"
+	mount -t ramfs none "$WORK/ramfs" || fail "ramfs"
+	random_file "$WORK/ext4/img" 3000011
+	random_file "$WORK/ramfs/img" 3000011
+	ini "$WORK/fuseband.ini" <<-END
+		[blocks]
+		path = $WORK/ext4/img
+		[buffered]
+		path = $WORK/ramfs/img
+		buffered = yes
+	END
+	start_fuseband "$WORK/fuseband.ini"
+	[ "$("$HELPERS/fileop" r "$MNT/blocks" dioinfo | cut -d' ' -f2)" = 4096 ] ||
+		fail "not announced as blocks of 4096"
+	promise "random operations, blocks of 4096" \
+		"$HELPERS/fsx" -t 3 -a 4096 -o "$WORK/blocks" "$MNT/blocks"
+	promise "random operations, buffered" "$HELPERS/fsx" -t 2 -o "$WORK/buffered" "$MNT/buffered"
+	stop_fuseband
+	promise "blocks of 4096 have what was written" cmp "$WORK/blocks" "$WORK/ext4/img"
+	promise "buffered image has what was written" cmp "$WORK/buffered" "$WORK/ramfs/img"
+	umount "$WORK/ext4" "$WORK/ramfs"
+	rm -f "$WORK/disk4k" "$WORK/blocks" "$WORK/buffered"
 }
 
 # 512-byte sectors, the size no multiple of 4096: QEMU has to find that out by itself.
@@ -233,6 +266,7 @@ NL=$'\n'
 need fio sgdisk partx mkfs.ext4
 verifying
 ranges
+other_backings
 odd_size
 converting
 filesystem

@@ -184,7 +184,7 @@ stop_load() { # NAME
 # Four writers that read back what they wrote; enough of them that a.img always has something queued.
 verify_load() {
 	start_load verify --filename="$MNT/a.img" --size=$((part / 4)) --numjobs=4 \
-		--offset_increment=$((part / 4)) --iodepth=32 --rw=randwrite --bs=4k --verify=crc32c \
+		--offset_increment=$((part / 4)) --iodepth=32 --rw=randwrite --bs=4k --verify=crc32c --verify_state_save=0 \
 		--verify_backlog=64 --verify_fatal=1 --verify_state_save=0
 }
 

@@ -200,7 +200,7 @@ is 0 rw even truncate $MIB
 is EOPNOTSUPP rw even xattr
 is ENOTTY r loop sectorsize
 is $((4 * MIB)) r loop size64
-is "512 512 2147483136" r loop dioinfo
+is "4096 512 2147483136" r loop dioinfo
 refused "Operation not permitted" touch "$MNT/new"
 refused "Operation not permitted" mkdir "$MNT/new"
 refused "Operation not permitted" mknod "$MNT/new" p

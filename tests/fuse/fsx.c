@@ -8,9 +8,9 @@
  * length multiples of ALIGN then, default 512) and one without (any offset and length), and
  * are up to 300 KiB long, rarely up to 3 MiB. Every read must bring what was written last, every
  * write must go through as a whole. Punches and zeros are of multiples of PUNCH_ALIGN (default
- * 1); once refused with EOPNOTSUPP they are no longer tried. Writes beyond the end must fail, and change
- * nothing. At the end all of the file is compared, both ways, and the expected contents are written to
- * FILE given by -o. The same seed does the same again.
+ * 1); once refused with EOPNOTSUPP they are no longer tried. Writes beyond the end must fail, and
+ * change nothing. At the end all of the file is compared, both ways, and the expected contents are
+ * written to FILE given by -o. The same seed does the same again.
  */
 #include <fcntl.h>
 #include <linux/falloc.h>
@@ -199,7 +199,8 @@ int main(int argc, char **argv)
 			return 2;
 	}
 	if (optind != argc - 1)
-		die("usage: fsx [-s SEED] [-n OPS] [-t SECONDS] [-a ALIGN] [-p ALIGN] [-o OUT] FILE");
+		die("usage: fsx [-s SEED] [-n OPS] [-t SECONDS] [-a ALIGN] [-p ALIGN] [-o OUT] "
+		    "FILE");
 	printf("fsx: %s, seed %#llx\n", argv[optind], (unsigned long long)seed);
 	fflush(stdout);
 	state = seed;

@@ -10,8 +10,8 @@
  * 1..3 blocks of ALIGN bytes (default 512) go to the -d threads (default 3), which write them with
  * O_DIRECT; both kinds alternate so closely that most blocks have several owners or an aligned
  * neighbour. Every thread also punches holes into its own bytes (aligned to PUNCH_ALIGN,
- * default 1, and the size of it; 0: never), and reads back now and then what must be there. At the end all of it is
- * compared, and written to EXPECTED, so that the backing can be compared, too.
+ * default 1, and the size of it; 0: never), and reads back now and then what must be there. At the
+ * end all of it is compared, and written to EXPECTED, so that the backing can be compared, too.
  */
 #include <fcntl.h>
 #include <linux/falloc.h>
@@ -61,7 +61,8 @@ static uint64_t shorter(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-/* Whole blocks for those who write directly, the rest in pieces; a partial last block is not theirs. */
+/* Whole blocks for those who write directly, the rest in pieces; a partial last block is not
+ * theirs. */
 static void share_out(uint64_t start, uint64_t *state)
 {
 	uint64_t at = start;
@@ -212,7 +213,8 @@ int main(int argc, char **argv)
 			return 2;
 	}
 	if (optind != argc - 1 || !out || !n_unaligned || n_unaligned + n_direct > THREADS_MAX)
-		die("usage: rmw [-s SEED] [-t SECONDS] [-u N] [-d N] [-a ALIGN] [-p ALIGN] [-r START] "
+		die("usage: rmw [-s SEED] [-t SECONDS] [-u N] [-d N] [-a ALIGN] [-p ALIGN] [-r "
+		    "START] "
 		    "-o EXPECTED FILE");
 	printf("rmw: %s, seed %#llx\n", argv[optind], (unsigned long long)seed);
 	fflush(stdout);

@@ -8,9 +8,9 @@
  *         bring other data than what was written.
  *
  *     signals pile FILE THREADS FIRST ALARMS
- *         Thread t reads (t even) or writes (t odd) 4 KiB at (FIRST + t) x 4 KiB, once. Prints "begun"
- *         when all are about to, then sends ALARMS signals to each of them, 20 ms after each other, and
- *         prints "alarmed". At the end: how many calls succeeded, "N of THREADS".
+ *         Thread t reads (t even) or writes (t odd) 4 KiB at (FIRST + t) x 4 KiB, once. Prints
+ * "begun" when all are about to, then sends ALARMS signals to each of them, 20 ms after each other,
+ * and prints "alarmed". At the end: how many calls succeeded, "N of THREADS".
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -63,9 +63,8 @@ static void *storm(void *arg)
 	if (timer_create(CLOCK_MONOTONIC, &event, &timer) || timer_settime(timer, 0, &ms, NULL))
 		die("no timer");
 	while (now_ns() < end_ns) {
-		uint64_t len = 4096 * (1 + rng_below(&state, rng_below(&state, 4)
-							      ? 2
-							      : LENGTH_MAX / 4096));
+		uint64_t len = 4096 * (1 + rng_below(&state,
+						     rng_below(&state, 4) ? 2 : LENGTH_MAX / 4096));
 		uint64_t at = 4096 * rng_below(&state, (PART_BYTES - len) / 4096 + 1);
 
 		switch (rng_below(&state, 16)) {
@@ -113,7 +112,8 @@ int main(int argc, char **argv)
 	int is_storm = argc > 1 && !strcmp(argv[1], "storm");
 
 	if (argc < 5 || (!is_storm && argc != 6))
-		die("usage: signals storm FILE THREADS SECONDS [SEED] | pile FILE THREADS FIRST ALARMS");
+		die("usage: signals storm FILE THREADS SECONDS [SEED] | pile FILE THREADS FIRST "
+		    "ALARMS");
 	n_threads = (unsigned)size_arg(argv[3]);
 	fd = open(argv[2], O_RDWR | O_DIRECT);
 	if (fd < 0 || n_threads > THREADS_MAX)
@@ -125,7 +125,8 @@ int main(int argc, char **argv)
 	if (is_storm)
 		printf("signals: seed %#llx\n", (unsigned long long)seed);
 	for (unsigned i = 0; i < n_threads; i++)
-		if (pthread_create(&threads[i], NULL, is_storm ? storm : pile, (void *)(uintptr_t)i))
+		if (pthread_create(&threads[i], NULL, is_storm ? storm : pile,
+				   (void *)(uintptr_t)i))
 			die("no thread");
 	if (!is_storm) {
 		while (begun < n_threads)

@@ -6,9 +6,9 @@
  *
  * Thread t writes LENGTH bytes (a multiple of 512) at t x LENGTH with O_DIRECT; each 512 begin with
  * the byte 0x77, the thread (a byte), the round (two bytes, big-endian) and the index of the 512
- * bytes (four bytes, big-endian), so that a log of the disk's writes can tell. Then fsync(), or with
- * -d both in one by RWF_DSYNC. -n: neither. Prints how many rounds failed, and with which errno
- * the first of them.
+ * bytes (four bytes, big-endian), so that a log of the disk's writes can tell. Then fsync(), or
+ * with -d both in one by RWF_DSYNC. -n: neither. Prints how many rounds failed, and with which
+ * errno the first of them.
  */
 #include <fcntl.h>
 #include <pthread.h>

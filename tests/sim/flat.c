@@ -87,12 +87,12 @@ void flat_issue(struct flat *flat, struct flat_leaf *leaf, uint64_t now_ns,
 	uint64_t price = flat_price(flat, req);
 
 	*ret_slice = (struct fbs_slice){
-	    .req = req,
-	    .pos_bytes = req->pos_bytes,
-	    .len_bytes = req->end_bytes - req->pos_bytes,
-	    .issued_ns = now_ns,
-	    .op = req->op,
-	    .last = true,
+		.req = req,
+		.pos_bytes = req->pos_bytes,
+		.len_bytes = req->end_bytes - req->pos_bytes,
+		.issued_ns = now_ns,
+		.op = req->op,
+		.last = true,
 	};
 	leaf->tokens += price << FBS_TOKEN_SHIFT;
 	leaf->tokens_left -= (int64_t)price;
@@ -152,14 +152,14 @@ static bool fifo_next(void *sched, uint64_t now_ns, struct fbs_slice *ret_slice)
 }
 
 const struct sim_sched_ops sim_fifo = {
-    .name = "fifo",
-    .create = fifo_create,
-    .destroy = flat_destroy,
-    .add_leaf = flat_add_leaf,
-    .set_weight = flat_set_weight,
-    .push = flat_push,
-    .next = fifo_next,
-    .done = flat_done,
-    .tokens = flat_tokens,
-    .limit = flat_limit,
+	.name = "fifo",
+	.create = fifo_create,
+	.destroy = flat_destroy,
+	.add_leaf = flat_add_leaf,
+	.set_weight = flat_set_weight,
+	.push = flat_push,
+	.next = fifo_next,
+	.done = flat_done,
+	.tokens = flat_tokens,
+	.limit = flat_limit,
 };

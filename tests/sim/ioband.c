@@ -88,14 +88,14 @@ static bool ioband_next(void *sched, uint64_t now_ns, struct fbs_slice *ret_slic
 }
 
 const struct sim_sched_ops sim_ioband = {
-    .name = "dm-ioband",
-    .create = ioband_create,
-    .destroy = flat_destroy,
-    .add_leaf = flat_add_leaf,
-    .set_weight = flat_set_weight,
-    .push = flat_push,
-    .next = ioband_next,
-    .done = flat_done,
-    .tokens = flat_tokens,
-    .limit = flat_limit,
+	.name = "dm-ioband",
+	.create = ioband_create,
+	.destroy = flat_destroy,
+	.add_leaf = flat_add_leaf,
+	.set_weight = flat_set_weight,
+	.push = flat_push,
+	.next = ioband_next,
+	.done = flat_done,
+	.tokens = flat_tokens,
+	.limit = flat_limit,
 };

@@ -178,7 +178,7 @@ static void submit(struct sim *sim, struct disk_job *job)
 static void count_in_flight(struct sim *sim, struct client *client, int change)
 {
 	client->in_flight_ns +=
-	    (double)client->in_flight * (double)(sim->now_ns - client->in_flight_since_ns);
+		(double)client->in_flight * (double)(sim->now_ns - client->in_flight_since_ns);
 	client->in_flight_since_ns = sim->now_ns;
 	client->in_flight = (unsigned)((int)client->in_flight + change);
 	sim->in_flight = (unsigned)((int)sim->in_flight + change);
@@ -367,13 +367,13 @@ static void sample(struct sim *sim)
 	if (sim->nsamples == sim->sample_capacity) {
 		sim->sample_capacity = sim->sample_capacity ? 2 * sim->sample_capacity : 256;
 		sim->samples =
-		    need(realloc(sim->samples, sim->sample_capacity * sizeof(*sim->samples)));
+			need(realloc(sim->samples, sim->sample_capacity * sizeof(*sim->samples)));
 	}
 	sim->samples[sim->nsamples++] = (struct sim_sample){
-	    .at_ns = sim->now_ns,
-	    .limit = sim->params.ops->limit(sim->sched),
-	    .in_flight = sim->in_flight,
-	    .ios = sim->all_ios,
+		.at_ns = sim->now_ns,
+		.limit = sim->params.ops->limit(sim->sched),
+		.in_flight = sim->in_flight,
+		.ios = sim->all_ios,
 	};
 	schedule(sim, sim->now_ns + sim->params.sample_ns, EVENT_SAMPLE, NULL, NULL);
 }
@@ -544,24 +544,24 @@ void sim_result(const struct sim *sim, int index, struct sim_result *ret_result)
 	const struct client *client = sim->clients[index];
 	double elapsed_ns = (double)(sim->now_ns - sim->reset_ns);
 	double in_flight_ns =
-	    client->in_flight_ns +
-	    (double)client->in_flight * (double)(sim->now_ns - client->in_flight_since_ns);
+		client->in_flight_ns +
+		(double)client->in_flight * (double)(sim->now_ns - client->in_flight_since_ns);
 
 	*ret_result = (struct sim_result){
-	    .ios = client->ios,
-	    .bytes = client->bytes,
-	    .flushes = client->flushes,
-	    .iops = elapsed_ns > 0 ? (double)client->ios * 1e9 / elapsed_ns : 0,
-	    .tokens = tokens_since_reset(sim, client),
-	    .in_flight = elapsed_ns > 0 ? in_flight_ns / elapsed_ns : 0,
-	    .p50_ns = sim_hist_percentile(&client->latency, 50),
-	    .p99_ns = sim_hist_percentile(&client->latency, 99),
-	    .disk_p50_ns = sim_hist_percentile(&client->service, 50),
-	    .disk_p99_ns = sim_hist_percentile(&client->service, 99),
-	    .flush_p99_ns = sim_hist_percentile(&client->flush, 99),
-	    .latency = client->latency,
-	    .service = client->service,
-	    .flush = client->flush,
+		.ios = client->ios,
+		.bytes = client->bytes,
+		.flushes = client->flushes,
+		.iops = elapsed_ns > 0 ? (double)client->ios * 1e9 / elapsed_ns : 0,
+		.tokens = tokens_since_reset(sim, client),
+		.in_flight = elapsed_ns > 0 ? in_flight_ns / elapsed_ns : 0,
+		.p50_ns = sim_hist_percentile(&client->latency, 50),
+		.p99_ns = sim_hist_percentile(&client->latency, 99),
+		.disk_p50_ns = sim_hist_percentile(&client->service, 50),
+		.disk_p99_ns = sim_hist_percentile(&client->service, 99),
+		.flush_p99_ns = sim_hist_percentile(&client->flush, 99),
+		.latency = client->latency,
+		.service = client->service,
+		.flush = client->flush,
 	};
 }
 

@@ -42,9 +42,9 @@ static struct disk_case disk_servers(void)
 }
 
 static const char *const policy_names[] = {
-    [FBS_POLICY_COST] = "cost",
-    [FBS_POLICY_WEIGHT] = "weight",
-    [FBS_POLICY_IOSIZE] = "weight-iosize",
+	[FBS_POLICY_COST] = "cost",
+	[FBS_POLICY_WEIGHT] = "weight",
+	[FBS_POLICY_IOSIZE] = "weight-iosize",
 };
 
 static struct sim_params params_for(const struct disk_case *disk, const struct sim_sched_ops *ops,
@@ -82,10 +82,10 @@ static struct outcome run_two(const struct sim_params *params, const struct sim_
 	sim_result(sim, a, &result[0]);
 	sim_result(sim, b, &result[1]);
 	outcome = (struct outcome){
-	    .share_pct = sim_share_pct(sim, a),
-	    .ios_pct = 100 * result[0].iops / (result[0].iops + result[1].iops),
-	    .iops = result[0].iops + result[1].iops,
-	    .p99_ms = {(double)result[0].p99_ns / 1e6, (double)result[1].p99_ns / 1e6},
+		.share_pct = sim_share_pct(sim, a),
+		.ios_pct = 100 * result[0].iops / (result[0].iops + result[1].iops),
+		.iops = result[0].iops + result[1].iops,
+		.p99_ms = {(double)result[0].p99_ns / 1e6, (double)result[1].p99_ns / 1e6},
 	};
 	sim_destroy(sim);
 	return outcome;
@@ -117,7 +117,7 @@ static void check_ratios(const struct disk_case *disk)
 			       100 - wanted[w]);
 			for (size_t t = 0; t < COUNT(throttles); t++) {
 				struct sim_params params = params_for(
-				    disk, &sim_fbs, (enum fbs_policy)policy, throttles[t]);
+					disk, &sim_fbs, (enum fbs_policy)policy, throttles[t]);
 				struct outcome got = run_two(&params, &a, &b, disk->measure_ns);
 
 				printf("  %6.2f (%4.0f/s)", got.share_pct, got.iops);
@@ -158,20 +158,20 @@ static void test_ratios_auto(void **state)
 		double points;
 		uint64_t iops, warm_ns, measure_ns;
 	} cases[] = {
-	    {"16 x 1 ms", 32, 1.0, 16000, 2 * SIM_SEC, 2 * SIM_SEC},
-	    {"16 x 1 ms", 128, POINTS, 16000, SIM_SEC, 2 * SIM_SEC},
-	    {"32 x 2 ms", 128, POINTS, 16000, SIM_SEC, 2 * SIM_SEC},
-	    {"exponential 32 x 2 ms", 128, POINTS, 16000, SIM_SEC, 2 * SIM_SEC},
-	    {"64 x 0.1 ms", 256, POINTS, 640000, SIM_SEC / 10, SIM_SEC / 10},
-	    {"RAM", 32, POINTS, 500000, SIM_SEC / 10, SIM_SEC / 10},
-	    {"capped 20000/s", 128, POINTS, 20000, SIM_SEC, 2 * SIM_SEC},
-	    {"capped 3000/s, burst", 128, POINTS, 3000, 3 * SIM_SEC, 5 * SIM_SEC},
+		{"16 x 1 ms", 32, 1.0, 16000, 2 * SIM_SEC, 2 * SIM_SEC},
+		{"16 x 1 ms", 128, POINTS, 16000, SIM_SEC, 2 * SIM_SEC},
+		{"32 x 2 ms", 128, POINTS, 16000, SIM_SEC, 2 * SIM_SEC},
+		{"exponential 32 x 2 ms", 128, POINTS, 16000, SIM_SEC, 2 * SIM_SEC},
+		{"64 x 0.1 ms", 256, POINTS, 640000, SIM_SEC / 10, SIM_SEC / 10},
+		{"RAM", 32, POINTS, 500000, SIM_SEC / 10, SIM_SEC / 10},
+		{"capped 20000/s", 128, POINTS, 20000, SIM_SEC, 2 * SIM_SEC},
+		{"capped 3000/s, burst", 128, POINTS, 3000, 3 * SIM_SEC, 5 * SIM_SEC},
 	};
 	const struct sim_disk disks[COUNT(cases)] = {
-	    sim_disk_channels(16, SIM_MS),	sim_disk_channels(16, SIM_MS),
-	    sim_disk_channels(32, 2 * SIM_MS),	sim_disk_exponential(32, 2 * SIM_MS),
-	    sim_disk_channels(64, SIM_MS / 10), sim_disk_ram(),
-	    sim_disk_capped(20000, SIM_MS, 1),	sim_disk_capped(3000, SIM_MS / 2, 3000),
+		sim_disk_channels(16, SIM_MS),	    sim_disk_channels(16, SIM_MS),
+		sim_disk_channels(32, 2 * SIM_MS),  sim_disk_exponential(32, 2 * SIM_MS),
+		sim_disk_channels(64, SIM_MS / 10), sim_disk_ram(),
+		sim_disk_capped(20000, SIM_MS, 1),  sim_disk_capped(3000, SIM_MS / 2, 3000),
 	};
 
 	(void)state;
@@ -213,7 +213,7 @@ static void test_ratios_sizes(void **state)
 	for (int policy = FBS_POLICY_COST; policy <= FBS_POLICY_IOSIZE; policy++) {
 		for (unsigned throttle = 0; throttle <= 8; throttle += 8) {
 			struct sim_params params =
-			    params_for(&disk, &sim_fbs, (enum fbs_policy)policy, throttle);
+				params_for(&disk, &sim_fbs, (enum fbs_policy)policy, throttle);
 			struct outcome got = run_two(&params, &a, &b, 20 * SIM_SEC);
 
 			printf("  %-14s io_throttle=%u  %.2f\n", policy_names[policy], throttle,
@@ -285,7 +285,7 @@ static void test_one_sided(void **state)
 	for (size_t d = 0; d < COUNT(disks); d++) {
 		for (unsigned throttle = 0; throttle <= 4; throttle += 4) {
 			struct sim_params params =
-			    params_for(&disks[d], &sim_fbs, FBS_POLICY_COST, throttle);
+				params_for(&disks[d], &sim_fbs, FBS_POLICY_COST, throttle);
 			struct sim_client busy = client_of(1, 128), idle = client_of(10000, 1);
 			struct outcome got;
 
@@ -445,8 +445,8 @@ static void test_models(void **state)
 	assert_true(fabs(fifo_iops(sim_disk_exponential(4, SIM_MS), 64, 0, 20 * SIM_SEC) - 4000) <=
 		    80);
 	/* a cap of 1000 with 1 ms: 1 request 500/s (saving up nothing), 4 are enough for the cap */
-	assert_true(
-	    fabs(fifo_iops(sim_disk_capped(1000, SIM_MS, 1), 4, SIM_SEC, 3 * SIM_SEC) - 1000) <= 1);
+	assert_true(fabs(fifo_iops(sim_disk_capped(1000, SIM_MS, 1), 4, SIM_SEC, 3 * SIM_SEC) -
+			 1000) <= 1);
 	/* 100 saved up: 1100 in the first second */
 	assert_true(fabs(fifo_iops(sim_disk_capped(1000, SIM_MS, 100), 64, 0, SIM_SEC) - 1100) <=
 		    5);
@@ -463,7 +463,7 @@ static void test_models(void **state)
 
 	fifo_order = fifo_iops(sim_disk_seek(SIM_MS, 9 * SIM_MS, SIM_FIFO), 32, 0, 20 * SIM_SEC);
 	nearest_order =
-	    fifo_iops(sim_disk_seek(SIM_MS, 9 * SIM_MS, SIM_NEAREST), 32, 0, 20 * SIM_SEC);
+		fifo_iops(sim_disk_seek(SIM_MS, 9 * SIM_MS, SIM_NEAREST), 32, 0, 20 * SIM_SEC);
 	printf("\nspindle of 1..9 ms, 32 queued: %.0f IO/s in order, %.0f nearest first\n",
 	       fifo_order, nearest_order);
 	assert_true(nearest_order > 1.3 * fifo_order);
@@ -494,12 +494,12 @@ static void test_histogram(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_histogram),	   cmocka_unit_test(test_models),
-	    cmocka_unit_test(test_replay),	   cmocka_unit_test(test_ratios_serial),
-	    cmocka_unit_test(test_ratios_servers), cmocka_unit_test(test_ratios_auto),
-	    cmocka_unit_test(test_ratios_sizes),   cmocka_unit_test(test_ioband_fails),
-	    cmocka_unit_test(test_one_sided),	   cmocka_unit_test(test_wake),
-	    cmocka_unit_test(test_tree),
+		cmocka_unit_test(test_histogram),      cmocka_unit_test(test_models),
+		cmocka_unit_test(test_replay),	       cmocka_unit_test(test_ratios_serial),
+		cmocka_unit_test(test_ratios_servers), cmocka_unit_test(test_ratios_auto),
+		cmocka_unit_test(test_ratios_sizes),   cmocka_unit_test(test_ioband_fails),
+		cmocka_unit_test(test_one_sided),      cmocka_unit_test(test_wake),
+		cmocka_unit_test(test_tree),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,9 +36,9 @@ static inline int loopdev_attach(struct loopdev *loop, const char *file, uint32_
 		err = -errno;
 	for (int i = 0; err == -EBUSY && i < 100; i++) {
 		struct loop_config config = {
-		    .fd = (uint32_t)backing,
-		    .block_size = block,
-		    .info = {.lo_flags = flags | LO_FLAGS_AUTOCLEAR, .lo_offset = offset},
+			.fd = (uint32_t)backing,
+			.block_size = block,
+			.info = {.lo_flags = flags | LO_FLAGS_AUTOCLEAR, .lo_offset = offset},
 		};
 		int number = ioctl(control, LOOP_CTL_GET_FREE);
 
@@ -67,9 +67,9 @@ static inline int loopdev_partition(const struct loopdev *loop, int n)
 {
 	for (int i = 0; i < n; i++) {
 		struct blkpg_partition part = {
-		    .start = (1 + 2LL * i) << 20, .length = 1 << 20, .pno = i + 1};
+			.start = (1 + 2LL * i) << 20, .length = 1 << 20, .pno = i + 1};
 		struct blkpg_ioctl_arg arg = {
-		    .op = BLKPG_ADD_PARTITION, .datalen = sizeof(part), .data = &part};
+			.op = BLKPG_ADD_PARTITION, .datalen = sizeof(part), .data = &part};
 		if (ioctl(loop->fd, BLKPG, &arg) < 0)
 			return -errno;
 	}
@@ -82,7 +82,7 @@ static inline void loopdev_unpartition(const struct loopdev *loop, int n)
 	for (int i = 0; i < n; i++) {
 		struct blkpg_partition part = {.pno = i + 1};
 		struct blkpg_ioctl_arg arg = {
-		    .op = BLKPG_DEL_PARTITION, .datalen = sizeof(part), .data = &part};
+			.op = BLKPG_DEL_PARTITION, .datalen = sizeof(part), .data = &part};
 		ioctl(loop->fd, BLKPG, &arg);
 	}
 }

@@ -46,12 +46,12 @@ static struct rig rig;
 /* One nanosecond per byte, one millisecond per request: a slice of n bytes costs 1 ms + n - 4096.
  */
 static const struct fbs_params plain = {
-    .policy = FBS_POLICY_WEIGHT,
-    .io_throttle = 100000,
-    .capability = {.read_iops = 1000,
-		   .write_iops = 500,
-		   .read_bps = 1000000000,
-		   .write_bps = 500000000},
+	.policy = FBS_POLICY_WEIGHT,
+	.io_throttle = 100000,
+	.capability = {.read_iops = 1000,
+		       .write_iops = 500,
+		       .read_bps = 1000000000,
+		       .write_bps = 500000000},
 };
 
 static inline void begin(enum fbs_policy policy)

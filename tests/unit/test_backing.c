@@ -396,7 +396,7 @@ static void test_device(void **state)
 	assert_int_equal(backing_id_compare(&backing->extent.root, &file), 0);
 	/* loop devices punch holes and zero on ext4 and XFS: sysfs and the call agree */
 	bool punched =
-	    fallocate(backing->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096) == 0;
+		fallocate(backing->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096) == 0;
 	assert_int_equal(backing->can_punch, punched);
 	backing_unref(backing);
 	close(loop.fd);
@@ -808,31 +808,31 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_dir, remove_dir)
 	const struct CMUnitTest tests[] = {
-	    TEST(test_identify),
-	    TEST(test_identify_refuses),
-	    TEST(test_image),
-	    TEST(test_image_tail),
-	    TEST(test_ranges),
-	    TEST(test_growing),
-	    TEST(test_buffered),
-	    TEST(test_buffered_alignment),
-	    TEST(test_tmpfs),
-	    TEST(test_device),
-	    TEST(test_device_with_large_blocks),
-	    TEST(test_device_read_only),
-	    TEST(test_partitions),
-	    TEST(test_fence),
-	    TEST(test_fence_waits),
-	    TEST(test_claim_image),
-	    TEST(test_claim_upgrade),
-	    TEST(test_claim_stale),
-	    TEST(test_claim_device),
-	    TEST(test_claim_attached_file),
-	    TEST(test_claim_mounted),
-	    TEST(test_claim_swap_file),
-	    TEST(test_qemu_has_image),
-	    TEST(test_we_have_image),
-	    TEST(test_qemu_has_device),
+		TEST(test_identify),
+		TEST(test_identify_refuses),
+		TEST(test_image),
+		TEST(test_image_tail),
+		TEST(test_ranges),
+		TEST(test_growing),
+		TEST(test_buffered),
+		TEST(test_buffered_alignment),
+		TEST(test_tmpfs),
+		TEST(test_device),
+		TEST(test_device_with_large_blocks),
+		TEST(test_device_read_only),
+		TEST(test_partitions),
+		TEST(test_fence),
+		TEST(test_fence_waits),
+		TEST(test_claim_image),
+		TEST(test_claim_upgrade),
+		TEST(test_claim_stale),
+		TEST(test_claim_device),
+		TEST(test_claim_attached_file),
+		TEST(test_claim_mounted),
+		TEST(test_claim_swap_file),
+		TEST(test_qemu_has_image),
+		TEST(test_we_have_image),
+		TEST(test_qemu_has_device),
 	};
 
 	/* mounts of a test that fails must not outlive it */

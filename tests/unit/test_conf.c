@@ -36,7 +36,7 @@ static struct conf_text text_of(struct conf_source *sources, size_t n)
 static struct conf_source source_of(const char *path, const char *text, size_t len)
 {
 	return (struct conf_source){
-	    .path = (char *)(uintptr_t)path, .text = (char *)(uintptr_t)text, .len = len};
+		.path = (char *)(uintptr_t)path, .text = (char *)(uintptr_t)text, .len = len};
 }
 
 /* All messages, each with a newline. */
@@ -273,7 +273,7 @@ static void test_read_names_every_unreadable_file(void **state)
 	assert_int_equal(conf_read(in_directory("ioband.ini"), &errors, &text), -EISDIR);
 	assert_int_equal(errors.n, 2);
 	assert_non_null(
-	    strstr(errors.list[0].text, "ioband.ini.d/a.ini: cannot be read: Is a dir"));
+		strstr(errors.list[0].text, "ioband.ini.d/a.ini: cannot be read: Is a dir"));
 	assert_non_null(strstr(errors.list[1].text, "ioband.ini.d/b.ini: cannot be read: No such"));
 	conf_errors_free(&errors);
 }
@@ -466,18 +466,18 @@ static void test_crlf_and_bom(void **state)
 	assert_string_equal(conf->files[0].path, "/dev/a");
 	assert_int_equal(conf->files[0].weight, 5);
 	conf_free(conf);
-	refused(
-	    "[vm1.img]\n\xef\xbb\xbfpath = /x\n",
-	    "ioband.ini:1: [vm1.img] path: is missing, every file needs one\n"
-	    "ioband.ini:2: [vm1.img] \xef\xbb\xbfpath: unknown key; fuseband --help-config lists "
-	    "all\n");
+	refused("[vm1.img]\n\xef\xbb\xbfpath = /x\n",
+		"ioband.ini:1: [vm1.img] path: is missing, every file needs one\n"
+		"ioband.ini:2: [vm1.img] \xef\xbb\xbfpath: unknown key; fuseband --help-config "
+		"lists "
+		"all\n");
 }
 
 static void test_utf8_names_and_paths(void **state)
 {
 	struct conf *conf =
-	    accepted("[v\xc3\xadrtu\xc3\xa1ln\xc3\xad \xf0\x9f\x92\xbe]\n"
-		     "path = /srv/latin1-\xe9\ndevice = \xe7\xa3\x81\xe7\x9b\x98\n");
+		accepted("[v\xc3\xadrtu\xc3\xa1ln\xc3\xad \xf0\x9f\x92\xbe]\n"
+			 "path = /srv/latin1-\xe9\ndevice = \xe7\xa3\x81\xe7\x9b\x98\n");
 
 	(void)state;
 	assert_string_equal(conf->files[0].name, "v\xc3\xadrtu\xc3\xa1ln\xc3\xad \xf0\x9f\x92\xbe");
@@ -489,10 +489,11 @@ static void test_utf8_names_and_paths(void **state)
 static void test_sections_may_refer_forward_and_across_files(void **state)
 {
 	struct conf_source sources[] = {
-	    source_of("a.ini",
-		      "[fuseband]\nworkers = 3\n[vm1]\npath = /1\ndevice = disk\nparent = g\n", 64),
-	    source_of("b.ini", "[group:g]\n[device:disk]\npolicy = weight\n", 0),
-	    source_of("c.ini", "[vm2]\npath = /2\ndevice = disk\n", 0),
+		source_of("a.ini",
+			  "[fuseband]\nworkers = 3\n[vm1]\npath = /1\ndevice = disk\nparent = g\n",
+			  64),
+		source_of("b.ini", "[group:g]\n[device:disk]\npolicy = weight\n", 0),
+		source_of("c.ini", "[vm2]\npath = /2\ndevice = disk\n", 0),
 	};
 	struct conf *conf;
 
@@ -534,7 +535,7 @@ static void test_undeclared_devices_are_made(void **state)
 static void test_kinds_of_sections_have_names_of_their_own(void **state)
 {
 	struct conf *conf =
-	    accepted("[x]\npath = /x\nparent = x\ndevice = x\n[group:x]\n[device:x]\n");
+		accepted("[x]\npath = /x\nparent = x\ndevice = x\n[group:x]\n[device:x]\n");
 
 	(void)state;
 	assert_int_equal(conf->files[0].parent, 0);
@@ -599,28 +600,28 @@ static void test_long_names(void **state)
 	assert_int_equal(strlen(conf->files[0].name), 49);
 	conf_free(conf);
 	snprintf(text, sizeof(text), "[%050d]\npath = /x\nwieght = 5\n", 1);
-	snprintf(
-	    message, sizeof(message),
-	    "ioband.ini:1: [%050d] the name in brackets is 50 bytes long, at most 49 are allowed\n"
-	    "ioband.ini:3: [%049d] wieght: unknown key; did you mean \"weight\"?\n",
-	    1, 0);
+	snprintf(message, sizeof(message),
+		 "ioband.ini:1: [%050d] the name in brackets is 50 bytes long, at most 49 are "
+		 "allowed\n"
+		 "ioband.ini:3: [%049d] wieght: unknown key; did you mean \"weight\"?\n",
+		 1, 0);
 	refused(text, message);
 	snprintf(text, sizeof(text), VM "[group:%044d]\n", 1);
 	snprintf(
-	    message, sizeof(message),
-	    "ioband.ini:3: [group:%044d] the name in brackets is 50 bytes long, at most 49 are "
-	    "allowed\n",
-	    1);
+		message, sizeof(message),
+		"ioband.ini:3: [group:%044d] the name in brackets is 50 bytes long, at most 49 are "
+		"allowed\n",
+		1);
 	refused(text, message);
 	snprintf(text, sizeof(text), VM "device = %049d\n", 1);
 	conf_free(accepted(text));
 	snprintf(text, sizeof(text), "%050d", 1);
 	file_refused("device", text, "is longer than 49 bytes");
 	snprintf(text, sizeof(text), VM "k%049d = 1\n", 1);
-	snprintf(
-	    message, sizeof(message),
-	    "ioband.ini:3: [vm1.img] k%049d: the key is 50 bytes long, at most 49 are allowed\n",
-	    1);
+	snprintf(message, sizeof(message),
+		 "ioband.ini:3: [vm1.img] k%049d: the key is 50 bytes long, at most 49 are "
+		 "allowed\n",
+		 1);
 	refused(text, message);
 }
 
@@ -703,18 +704,18 @@ static void test_names(void **state)
 	static const struct {
 		const char *name, *reason;
 	} bad[] = {
-	    {"", "is empty"},
-	    {"a/b", "contains \"/\""},
-	    {"..", "begins with \".\""},
-	    {".fuseband", "begins with \".\""},
-	    {" a", "begins or ends with a blank"},
-	    {"a ", "begins or ends with a blank"},
-	    {"a\t", "contains a control character"},
-	    {"\xff", "is not valid UTF-8"},
-	    {"a\xc3", "is not valid UTF-8"},
-	    {"\xc0\x80", "is not valid UTF-8"},	    /* overlong NUL */
-	    {"\xed\xa0\x80", "is not valid UTF-8"}, /* a surrogate */
-	    {"\xc2\x9b", "is not valid UTF-8"},	    /* CSI: not for terminals */
+		{"", "is empty"},
+		{"a/b", "contains \"/\""},
+		{"..", "begins with \".\""},
+		{".fuseband", "begins with \".\""},
+		{" a", "begins or ends with a blank"},
+		{"a ", "begins or ends with a blank"},
+		{"a\t", "contains a control character"},
+		{"\xff", "is not valid UTF-8"},
+		{"a\xc3", "is not valid UTF-8"},
+		{"\xc0\x80", "is not valid UTF-8"},	/* overlong NUL */
+		{"\xed\xa0\x80", "is not valid UTF-8"}, /* a surrogate */
+		{"\xc2\x9b", "is not valid UTF-8"},	/* CSI: not for terminals */
 	};
 	char text[128], *all;
 
@@ -752,9 +753,9 @@ static void test_names(void **state)
 static void test_duplicate_sections(void **state)
 {
 	struct conf_source sources[] = {
-	    source_of("a.ini", VM, strlen(VM)),
-	    source_of("b.ini", "[vm1.img]\nweight = x\n[group:g]\n[group:g]\n[fuseband]\n", 0),
-	    source_of("c.ini", "[fuseband]\n[vm1.img]\n[device:d]\n[device:d]\n", 0),
+		source_of("a.ini", VM, strlen(VM)),
+		source_of("b.ini", "[vm1.img]\nweight = x\n[group:g]\n[group:g]\n[fuseband]\n", 0),
+		source_of("c.ini", "[fuseband]\n[vm1.img]\n[device:d]\n[device:d]\n", 0),
 	};
 
 	(void)state;
@@ -774,9 +775,8 @@ static void test_unknown_keys(void **state)
 	(void)state;
 	refused(VM "wieght = 5\n",
 		"ioband.ini:3: [vm1.img] wieght: unknown key; did you mean \"weight\"?\n");
-	refused(
-	    VM "max_read_iop = 5\n",
-	    "ioband.ini:3: [vm1.img] max_read_iop: unknown key; did you mean \"max_read_iops\"?\n");
+	refused(VM "max_read_iop = 5\n", "ioband.ini:3: [vm1.img] max_read_iop: unknown key; did "
+					 "you mean \"max_read_iops\"?\n");
 	refused(VM "read-only = yes\n",
 		"ioband.ini:3: [vm1.img] read-only: unknown key; did you mean \"readonly\"?\n");
 	refused(VM "Weight = 5\n",
@@ -831,8 +831,8 @@ static void test_numbers(void **state)
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		file_refused("weight", bad[i],
 			     bad[i][0] == '"'
-				 ? "is not a number from 1 to 10000; write it without quotes"
-				 : "is not a number from 1 to 10000");
+				     ? "is not a number from 1 to 10000; write it without quotes"
+				     : "is not a number from 1 to 10000");
 	CHECK_VALUE("fuseband", "workers", "64", main.workers, 64);
 	CHECK_VALUE("fuseband", "workers", "auto", main.workers, 0);
 	value_refused("fuseband", "workers", "0", "is not auto or a number from 1 to 64");
@@ -871,7 +871,7 @@ static void test_sizes(void **state)
 static void test_capability(void **state)
 {
 	static const char iops[] =
-	    "is not auto or a number of I/Os per second from 1 to 1000000000";
+		"is not auto or a number of I/Os per second from 1 to 1000000000";
 	static const char bps[] = "is not auto or a number of bytes per second from 1 to 9T";
 
 	(void)state;
@@ -887,8 +887,9 @@ static void test_capability(void **state)
 
 static void test_times(void **state)
 {
-	static const char *const bad[] = {
-	    "1", "10m", "1h", "s", "1 s", "0.5s", "3601s", "18446744073709551615s", "-1s", "auto"};
+	static const char *const bad[] = {"1",	 "10m",	 "1h",	  "s",
+					  "1 s", "0.5s", "3601s", "18446744073709551615s",
+					  "-1s", "auto"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
@@ -945,10 +946,11 @@ static void test_not_supported_yet(void **state)
 	static const struct {
 		const char *key, *value, *only;
 	} limits[] = {
-	    {"min_iops", "5", "0"},	 {"min_bps", "1M", "0"},      {"max_iops", "5", "0"},
-	    {"max_bps", "1M", "0"},	 {"max_read_iops", "5", "0"}, {"max_write_iops", "5", "0"},
-	    {"max_read_bps", "1K", "0"}, {"max_write_bps", "1", "0"}, {"iops_size", "4K", "32K"},
-	    {"burst", "10ms", "0s"},
+		{"min_iops", "5", "0"},	     {"min_bps", "1M", "0"},
+		{"max_iops", "5", "0"},	     {"max_bps", "1M", "0"},
+		{"max_read_iops", "5", "0"}, {"max_write_iops", "5", "0"},
+		{"max_read_bps", "1K", "0"}, {"max_write_bps", "1", "0"},
+		{"iops_size", "4K", "32K"},  {"burst", "10ms", "0s"},
 	};
 	char reason[128];
 
@@ -1022,23 +1024,23 @@ static void test_group_cycles(void **state)
 static void test_all_messages_in_order(void **state)
 {
 	struct conf_source sources[] = {
-	    source_of("b.ini", "[vm2]\nparent = nosuch\nweight = x\n[group:a]\nparent = a\n[vm2]\n",
-		      0),
-	    source_of("a.ini", "junk\n[vm1]\npath = /x\nparent = nosuch\n", 0),
+		source_of("b.ini",
+			  "[vm2]\nparent = nosuch\nweight = x\n[group:a]\nparent = a\n[vm2]\n", 0),
+		source_of("a.ini", "junk\n[vm1]\npath = /x\nparent = nosuch\n", 0),
 	};
 
 	(void)state;
 	for (size_t i = 0; i < 2; i++)
 		sources[i].len = strlen(sources[i].text);
 	refused_texts(
-	    sources, 2,
-	    "b.ini:1: [vm2] path: is missing, every file needs one\n"
-	    "b.ini:2: [vm2] parent: \"nosuch\" is not declared: there is no [group:nosuch]\n"
-	    "b.ini:3: [vm2] weight: \"x\" is not a number from 1 to 10000\n"
-	    "b.ini:5: [group:a] parent: \"a\" makes a cycle: a -> a\n"
-	    "b.ini:6: [vm2] is already at b.ini:1\n"
-	    "a.ini:1: \"junk\" is neither \"[section]\" nor \"key = value\"\n"
-	    "a.ini:4: [vm1] parent: \"nosuch\" is not declared: there is no [group:nosuch]\n");
+		sources, 2,
+		"b.ini:1: [vm2] path: is missing, every file needs one\n"
+		"b.ini:2: [vm2] parent: \"nosuch\" is not declared: there is no [group:nosuch]\n"
+		"b.ini:3: [vm2] weight: \"x\" is not a number from 1 to 10000\n"
+		"b.ini:5: [group:a] parent: \"a\" makes a cycle: a -> a\n"
+		"b.ini:6: [vm2] is already at b.ini:1\n"
+		"a.ini:1: \"junk\" is neither \"[section]\" nor \"key = value\"\n"
+		"a.ini:4: [vm1] parent: \"nosuch\" is not declared: there is no [group:nosuch]\n");
 }
 
 static void test_too_many_messages(void **state)
@@ -1090,11 +1092,11 @@ static void test_message_form(void **state)
 	assert_string_equal(errors.list[2].text, "f.ini: is bad");
 	assert_string_equal(errors.list[3].text, "k: \"v\" is bad");
 	assert_string_equal(
-	    errors.list[4].text,
-	    "f.ini:12: [a\\x1b[] k\\x0a: \"\\xff\xc3\xa9\\xc2\\x9b\\x09\"\" is bad");
-	snprintf(
-	    expected, sizeof(expected), "\"%.80s...\" is long",
-	    "vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv");
+		errors.list[4].text,
+		"f.ini:12: [a\\x1b[] k\\x0a: \"\\xff\xc3\xa9\\xc2\\x9b\\x09\"\" is bad");
+	snprintf(expected, sizeof(expected), "\"%.80s...\" is long",
+		 "vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv"
+		 "v");
 	assert_string_equal(errors.list[5].text, expected);
 	assert_null(strstr(errors.list[6].text, "..."));
 	assert_non_null(strstr(errors.list[7].text, "v...\""));
@@ -1325,46 +1327,46 @@ int main(void)
 {
 #define IN_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, make_directory, remove_directory)
 	const struct CMUnitTest tests[] = {
-	    IN_DIRECTORY(test_read_file_then_directory_by_name),
-	    IN_DIRECTORY(test_read_refuses_what_is_no_file),
-	    IN_DIRECTORY(test_read_refuses_large_files),
-	    IN_DIRECTORY(test_read_names_every_unreadable_file),
-	    cmocka_unit_test(test_read_takes_a_pipe_as_descriptor),
-	    cmocka_unit_test(test_defaults),
-	    cmocka_unit_test(test_every_key),
-	    cmocka_unit_test(test_comments_blank_lines_separators),
-	    cmocka_unit_test(test_crlf_and_bom),
-	    cmocka_unit_test(test_utf8_names_and_paths),
-	    cmocka_unit_test(test_sections_may_refer_forward_and_across_files),
-	    cmocka_unit_test(test_undeclared_devices_are_made),
-	    cmocka_unit_test(test_kinds_of_sections_have_names_of_their_own),
-	    cmocka_unit_test(test_nothing_to_serve),
-	    cmocka_unit_test(test_long_lines),
-	    cmocka_unit_test(test_long_names),
-	    cmocka_unit_test(test_indented_lines),
-	    cmocka_unit_test(test_nul_and_control_characters),
-	    cmocka_unit_test(test_malformed_lines),
-	    cmocka_unit_test(test_unknown_sections),
-	    cmocka_unit_test(test_names),
-	    cmocka_unit_test(test_duplicate_sections),
-	    cmocka_unit_test(test_unknown_keys),
-	    cmocka_unit_test(test_duplicate_keys),
-	    cmocka_unit_test(test_path_is_required),
-	    cmocka_unit_test(test_numbers),
-	    cmocka_unit_test(test_sizes),
-	    cmocka_unit_test(test_capability),
-	    cmocka_unit_test(test_times),
-	    cmocka_unit_test(test_words),
-	    cmocka_unit_test(test_owners_and_mode),
-	    cmocka_unit_test(test_not_supported_yet),
-	    cmocka_unit_test(test_malformed_comes_before_not_supported),
-	    cmocka_unit_test(test_undeclared_groups),
-	    cmocka_unit_test(test_group_cycles),
-	    cmocka_unit_test(test_all_messages_in_order),
-	    cmocka_unit_test(test_too_many_messages),
-	    cmocka_unit_test(test_message_form),
-	    cmocka_unit_test(test_help),
-	    cmocka_unit_test(test_random_mutations),
+		IN_DIRECTORY(test_read_file_then_directory_by_name),
+		IN_DIRECTORY(test_read_refuses_what_is_no_file),
+		IN_DIRECTORY(test_read_refuses_large_files),
+		IN_DIRECTORY(test_read_names_every_unreadable_file),
+		cmocka_unit_test(test_read_takes_a_pipe_as_descriptor),
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_every_key),
+		cmocka_unit_test(test_comments_blank_lines_separators),
+		cmocka_unit_test(test_crlf_and_bom),
+		cmocka_unit_test(test_utf8_names_and_paths),
+		cmocka_unit_test(test_sections_may_refer_forward_and_across_files),
+		cmocka_unit_test(test_undeclared_devices_are_made),
+		cmocka_unit_test(test_kinds_of_sections_have_names_of_their_own),
+		cmocka_unit_test(test_nothing_to_serve),
+		cmocka_unit_test(test_long_lines),
+		cmocka_unit_test(test_long_names),
+		cmocka_unit_test(test_indented_lines),
+		cmocka_unit_test(test_nul_and_control_characters),
+		cmocka_unit_test(test_malformed_lines),
+		cmocka_unit_test(test_unknown_sections),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_duplicate_sections),
+		cmocka_unit_test(test_unknown_keys),
+		cmocka_unit_test(test_duplicate_keys),
+		cmocka_unit_test(test_path_is_required),
+		cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_capability),
+		cmocka_unit_test(test_times),
+		cmocka_unit_test(test_words),
+		cmocka_unit_test(test_owners_and_mode),
+		cmocka_unit_test(test_not_supported_yet),
+		cmocka_unit_test(test_malformed_comes_before_not_supported),
+		cmocka_unit_test(test_undeclared_groups),
+		cmocka_unit_test(test_group_cycles),
+		cmocka_unit_test(test_all_messages_in_order),
+		cmocka_unit_test(test_too_many_messages),
+		cmocka_unit_test(test_message_form),
+		cmocka_unit_test(test_help),
+		cmocka_unit_test(test_random_mutations),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

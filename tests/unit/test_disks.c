@@ -97,8 +97,9 @@ static int fake_device_of(const char *path, dev_t *ret_dev)
 		const char *below;
 		unsigned maj, min;
 	} table[] = {
-	    {"/srv/", 8, 11},	  {"/", 8, 0},		{"/nfs/", 0, 45},     {"/dev/sda11", 8, 11},
-	    {"/dev/loop0", 7, 0}, {"/on-loop1/", 7, 1}, {"/on-loop2/", 7, 2}, {"/mapped/", 253, 0},
+		{"/srv/", 8, 11},      {"/", 8, 0},	     {"/nfs/", 0, 45},
+		{"/dev/sda11", 8, 11}, {"/dev/loop0", 7, 0}, {"/on-loop1/", 7, 1},
+		{"/on-loop2/", 7, 2},  {"/mapped/", 253, 0},
 	};
 	size_t best = 0;
 	int found = -1;
@@ -430,22 +431,22 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_tree, remove_tree)
 	const struct CMUnitTest tests[] = {
-	    TEST(test_disk),
-	    TEST(test_partition),
-	    TEST(test_loop),
-	    TEST(test_loop_without_file),
-	    TEST(test_mapper),
-	    TEST(test_array_over_mapper),
-	    TEST(test_mapper_over_loops),
-	    TEST(test_diamond),
-	    TEST(test_cycle),
-	    TEST(test_too_deep),
-	    TEST(test_too_many),
-	    TEST(test_anonymous),
-	    TEST(test_unknown),
-	    TEST(test_long_name),
-	    TEST(test_attributes),
-	    TEST(test_this_machine),
+		TEST(test_disk),
+		TEST(test_partition),
+		TEST(test_loop),
+		TEST(test_loop_without_file),
+		TEST(test_mapper),
+		TEST(test_array_over_mapper),
+		TEST(test_mapper_over_loops),
+		TEST(test_diamond),
+		TEST(test_cycle),
+		TEST(test_too_deep),
+		TEST(test_too_many),
+		TEST(test_anonymous),
+		TEST(test_unknown),
+		TEST(test_long_name),
+		TEST(test_attributes),
+		TEST(test_this_machine),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

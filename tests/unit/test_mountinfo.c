@@ -37,9 +37,9 @@ static int id_of(const struct mountinfo *mounts, const char *path)
 static void test_find(void **state)
 {
 	struct mountinfo_line list[] = {
-	    LINE(1, 0, "/", "ext4"),	     LINE(2, 1, "/srv", "xfs"),
-	    LINE(3, 2, "/srv/vm", "fuse.x"), LINE(4, 1, "/srv2", "xfs"),
-	    LINE(5, 4, "/srv2/a/b", "xfs"),
+		LINE(1, 0, "/", "ext4"),	 LINE(2, 1, "/srv", "xfs"),
+		LINE(3, 2, "/srv/vm", "fuse.x"), LINE(4, 1, "/srv2", "xfs"),
+		LINE(5, 4, "/srv2/a/b", "xfs"),
 	};
 	struct mountinfo mounts = {list, 5};
 
@@ -59,9 +59,9 @@ static void test_find(void **state)
 static void test_find_covered(void **state)
 {
 	struct mountinfo_line list[] = {
-	    LINE(1, 0, "/", "ext4"),	       LINE(2, 1, "/srv", "xfs"),
-	    LINE(3, 2, "/srv/deep/vm", "xfs"), LINE(4, 2, "/srv", "tmpfs"),
-	    LINE(5, 4, "/srv", "tmpfs"),
+		LINE(1, 0, "/", "ext4"),	   LINE(2, 1, "/srv", "xfs"),
+		LINE(3, 2, "/srv/deep/vm", "xfs"), LINE(4, 2, "/srv", "tmpfs"),
+		LINE(5, 4, "/srv", "tmpfs"),
 	};
 	struct mountinfo mounts = {list, 5};
 
@@ -79,8 +79,9 @@ static void test_find_covered(void **state)
 static void test_is_fuse(void **state)
 {
 	struct mountinfo_line list[] = {
-	    LINE(1, 0, "/", "fuse"),	LINE(1, 0, "/", "fuse.sshfs"), LINE(1, 0, "/", "fuseblk"),
-	    LINE(1, 0, "/", "fusectl"), LINE(1, 0, "/", "ext4"),
+		LINE(1, 0, "/", "fuse"),    LINE(1, 0, "/", "fuse.sshfs"),
+		LINE(1, 0, "/", "fuseblk"), LINE(1, 0, "/", "fusectl"),
+		LINE(1, 0, "/", "ext4"),
 	};
 
 	(void)state;
@@ -106,23 +107,23 @@ static void test_path_enters(void **state)
 		const char *path;
 		bool enters;
 	} cases[] = {
-	    {"/mount", true},
-	    {"/mount/", true},
-	    {"/mount/vm1", true},
-	    {"/mount/../mount2/x", true}, /* a look at "mount/.." would be one */
-	    {"/mount2", false},
-	    {"/other/../mount/x", true},
-	    {"/other/./x", false},
-	    {"/other//x", false},
-	    {"/absolute/x", true},
-	    {"/relative/x", true},
-	    {"/other/up/x", true},
-	    {"/chain/x", true},
-	    {"/other/out", false},
-	    {"/circle/x", false},
-	    {"/none/x", false},
-	    {"/none/../mount/x", false}, /* ENOENT for the kernel, too */
-	    {"/file", true},		 /* a link to a file inside */
+		{"/mount", true},
+		{"/mount/", true},
+		{"/mount/vm1", true},
+		{"/mount/../mount2/x", true}, /* a look at "mount/.." would be one */
+		{"/mount2", false},
+		{"/other/../mount/x", true},
+		{"/other/./x", false},
+		{"/other//x", false},
+		{"/absolute/x", true},
+		{"/relative/x", true},
+		{"/other/up/x", true},
+		{"/chain/x", true},
+		{"/other/out", false},
+		{"/circle/x", false},
+		{"/none/x", false},
+		{"/none/../mount/x", false}, /* ENOENT for the kernel, too */
+		{"/file", true},	     /* a link to a file inside */
 	};
 	char dir[] = "/tmp/test_mountinfo.XXXXXX", path[PATH_MAX], target[PATH_MAX],
 	     mount[PATH_MAX];
@@ -183,9 +184,9 @@ static void test_this_machine(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_find),	cmocka_unit_test(test_find_covered),
-	    cmocka_unit_test(test_is_fuse),	cmocka_unit_test(test_path_below),
-	    cmocka_unit_test(test_path_enters), cmocka_unit_test(test_this_machine),
+		cmocka_unit_test(test_find),	    cmocka_unit_test(test_find_covered),
+		cmocka_unit_test(test_is_fuse),	    cmocka_unit_test(test_path_below),
+		cmocka_unit_test(test_path_enters), cmocka_unit_test(test_this_machine),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,10 +25,10 @@
 static struct overlap_span span(dev_t dev, uint64_t start, uint64_t length, bool readonly)
 {
 	return (struct overlap_span){
-	    .extent = {.root = {.is_block = true, .dev = dev},
-		       .start_bytes = start,
-		       .length_bytes = length},
-	    .readonly = readonly,
+		.extent = {.root = {.is_block = true, .dev = dev},
+			   .start_bytes = start,
+			   .length_bytes = length},
+		.readonly = readonly,
 	};
 }
 
@@ -114,7 +114,7 @@ static void test_random(void **state)
 			for (size_t k = 0; k < n; k++) {
 				inside = inside || (i != k && clash(&before[i], &before[k]) &&
 						    before[k].extent.start_bytes <
-							before[i].extent.start_bytes);
+							    before[i].extent.start_bytes);
 				reported = reported || found.pair[i][k];
 			}
 			assert_true(reported || !inside);
@@ -127,9 +127,9 @@ static void test_random(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_neighbours),
-	    cmocka_unit_test(test_end_of_the_world),
-	    cmocka_unit_test(test_random),
+		cmocka_unit_test(test_neighbours),
+		cmocka_unit_test(test_end_of_the_world),
+		cmocka_unit_test(test_random),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

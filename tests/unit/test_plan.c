@@ -166,9 +166,10 @@ static void refused(struct asked asked, const char *text, const char *errors)
 
 #define START ((struct asked){.purpose = PLAN_RUN})
 #define CHECK ((struct asked){.purpose = PLAN_CHECK})
-#define RELOAD(list)     \
-	((struct asked){ \
-	    .purpose = PLAN_RUN, .running = list, .n_running = sizeof(list) / sizeof((list)[0])})
+#define RELOAD(list)                         \
+	((struct asked){.purpose = PLAN_RUN, \
+			.running = list,     \
+			.n_running = sizeof(list) / sizeof((list)[0])})
 
 /* What serves file i of a plan. */
 static struct plan_running running(const struct plan *plan, size_t i, unsigned opens)
@@ -177,16 +178,16 @@ static struct plan_running running(const struct plan *plan, size_t i, unsigned o
 	int device = file->conf->device;
 
 	return (struct plan_running){
-	    .name = file->conf->name,
-	    .backing = file->backing,
-	    .claim = file->claim,
-	    .path = file->conf->path,
-	    .offset_bytes = file->conf->offset_bytes,
-	    .size_bytes = file->conf->size_bytes,
-	    .device = device >= 0 ? plan->conf->devices[device].name : NULL,
-	    .readonly = file->conf->readonly,
-	    .buffered = file->conf->buffered,
-	    .opens = opens,
+		.name = file->conf->name,
+		.backing = file->backing,
+		.claim = file->claim,
+		.path = file->conf->path,
+		.offset_bytes = file->conf->offset_bytes,
+		.size_bytes = file->conf->size_bytes,
+		.device = device >= 0 ? plan->conf->devices[device].name : NULL,
+		.readonly = file->conf->readonly,
+		.buffered = file->conf->buffered,
+		.opens = opens,
 	};
 }
 
@@ -259,31 +260,31 @@ static void test_all_errors(void **state)
 	image("a.img", MIB);
 	image("empty.img", 0);
 	assert_int_equal(mkdir(in_dir("folder"), 0700), 0);
-	refused(
-	    START,
-	    "[good]\npath = @/good.img\n"
-	    "[none]\npath = @/none.img\n"
-	    "[folder]\npath = @/folder\n"
-	    "[empty]\npath = @/empty.img\n"
-	    "[odd]\npath = @/a.img\nsize = 1M\n"
-	    "[far]\npath = @/a.img\noffset = 2M\n"
-	    "[long]\npath = @/a.img\noffset = 512K\nsize = 1M\n"
-	    "[null]\npath = /dev/null\noptional = yes\n"
-	    "[device:d]\npath = @/gone\n"
-	    "[uses]\npath = @/good.img\ndevice = d\n",
-	    "ioband.ini:23: [device:d] path: \"@/gone\" does not exist\n"
-	    "ioband.ini:4: [none] path: \"@/none.img\" does not exist\n"
-	    "ioband.ini:6: [folder] path: \"@/folder\" is a directory, neither a block device "
-	    "nor a regular file\n"
-	    "ioband.ini:20: [null] path: \"/dev/null\" is a character device, neither a block "
-	    "device nor a regular file\n"
-	    "ioband.ini:8: [empty] path: \"@/empty.img\" is empty\n"
-	    "ioband.ini:14: [far] offset: \"2097152\" lies beyond the end: @/a.img has 1048576 "
-	    "bytes\n"
-	    "ioband.ini:18: [long] size: \"1048576\" reaches beyond the end: @/a.img has "
-	    "1048576 bytes\n"
-	    "ioband.ini:25: [uses] path: \"@/good.img\" overlaps good: only read-only files may "
-	    "have bytes in common\n");
+	refused(START,
+		"[good]\npath = @/good.img\n"
+		"[none]\npath = @/none.img\n"
+		"[folder]\npath = @/folder\n"
+		"[empty]\npath = @/empty.img\n"
+		"[odd]\npath = @/a.img\nsize = 1M\n"
+		"[far]\npath = @/a.img\noffset = 2M\n"
+		"[long]\npath = @/a.img\noffset = 512K\nsize = 1M\n"
+		"[null]\npath = /dev/null\noptional = yes\n"
+		"[device:d]\npath = @/gone\n"
+		"[uses]\npath = @/good.img\ndevice = d\n",
+		"ioband.ini:23: [device:d] path: \"@/gone\" does not exist\n"
+		"ioband.ini:4: [none] path: \"@/none.img\" does not exist\n"
+		"ioband.ini:6: [folder] path: \"@/folder\" is a directory, neither a block device "
+		"nor a regular file\n"
+		"ioband.ini:20: [null] path: \"/dev/null\" is a character device, neither a block "
+		"device nor a regular file\n"
+		"ioband.ini:8: [empty] path: \"@/empty.img\" is empty\n"
+		"ioband.ini:14: [far] offset: \"2097152\" lies beyond the end: @/a.img has 1048576 "
+		"bytes\n"
+		"ioband.ini:18: [long] size: \"1048576\" reaches beyond the end: @/a.img has "
+		"1048576 bytes\n"
+		"ioband.ini:25: [uses] path: \"@/good.img\" overlaps good: only read-only files "
+		"may "
+		"have bytes in common\n");
 	assert_int_equal(open_descriptors(), descriptors);
 }
 
@@ -471,8 +472,8 @@ static void test_reload_removed(void **state)
 	struct plan *old = planned(START, "[vm1]\npath = @/a.img\nsize = 1M\n");
 	struct plan_running list[] = {running(old, 0, 1)};
 	const char *errors =
-	    "ioband.ini:2: [vm2] path: \"@/a.img\" overlaps vm1, which was removed "
-	    "but is still open: only read-only files may have bytes in common\n";
+		"ioband.ini:2: [vm2] path: \"@/a.img\" overlaps vm1, which was removed "
+		"but is still open: only read-only files may have bytes in common\n";
 	/* this reload removes it ... */
 	refused(RELOAD(list), "[vm2]\npath = @/a.img\n", errors);
 	struct plan *plan = planned(RELOAD(list), "[vm2]\npath = @/a.img\noffset = 1M\n");
@@ -481,10 +482,10 @@ static void test_reload_removed(void **state)
 	/* ... or an earlier one did */
 	list[0].removed = true;
 	refused(RELOAD(list), "[vm2]\npath = @/a.img\n", errors);
-	refused(
-	    RELOAD(list), "[vm1]\npath = @/a.img\nsize = 1M\n",
-	    "ioband.ini:3: [vm1] size: \"1048576\" overlaps vm1, which was removed but is still "
-	    "open: only read-only files may have bytes in common\n");
+	refused(RELOAD(list), "[vm1]\npath = @/a.img\nsize = 1M\n",
+		"ioband.ini:3: [vm1] size: \"1048576\" overlaps vm1, which was removed but is "
+		"still "
+		"open: only read-only files may have bytes in common\n");
 	list[0].opens = 0;
 	plan_free(planned(RELOAD(list), "[vm2]\npath = @/a.img\n"));
 	plan_free(old);
@@ -709,10 +710,10 @@ static void test_filesystems(void **state)
 	image("one/a.img", MIB);
 	image("one/b.img", MIB);
 	image("two/c.img", MIB);
-	struct plan *plan =
-	    planned(START, "[a]\npath = @/one/a.img\nbuffered = yes\n"
-			   "[c]\npath = @/two/c.img\nbuffered = yes\n"
-			   "[b]\npath = @/one/b.img\nbuffered = yes\n[device:ram]\npath = @/two\n");
+	struct plan *plan = planned(
+		START, "[a]\npath = @/one/a.img\nbuffered = yes\n"
+		       "[c]\npath = @/two/c.img\nbuffered = yes\n"
+		       "[b]\npath = @/one/b.img\nbuffered = yes\n[device:ram]\npath = @/two\n");
 	assert_int_equal(plan->n_disks, 2);
 	assert_int_equal(plan->files[0].disk, plan->files[2].disk);
 	assert_int_equal(strncmp(plan->disks[0].name, "fs 0:", 5), 0);
@@ -741,7 +742,7 @@ static void test_disk_and_partition(void **state)
 	assert_int_equal(symlink(node, in_dir("part2")), 0);
 	/* p2 is 3 MiB..4 MiB. The partition comes first: its claim is the disk's all the same. */
 	struct plan *plan =
-	    planned(START, "[p]\npath = @/part2\n[d]\npath = @/disk\noffset = 4M\n");
+		planned(START, "[p]\npath = @/part2\n[d]\npath = @/disk\noffset = 4M\n");
 	assert_ptr_equal(plan->files[0].claim, plan->files[1].claim);
 	assert_true(plan->files[0].claim->id.dev == plan->files[1].backing->id.dev);
 	assert_int_equal(plan->n_disks, 1);
@@ -871,37 +872,37 @@ static void test_print(void **state)
 	make_disks();
 	struct asked asked = {.purpose = PLAN_RUN, .view = &fake};
 	struct plan *plan = planned(
-	    asked, "[vm1.img]\npath = @/sda1\nweight = 400\n"
-		   "[vm\xc3\xb6]\npath = @/sdc\nparent = inner\nsize = 1536K\nreadonly = yes\n"
-		   "[x]\npath = @/sdc\noffset = 2M\nparent = outer\nweight = 300\n"
-		   "[gone]\npath = @/nothing\noptional = yes\n"
-		   "[y]\npath = @/sdd\ndevice = slow\ndiscard = ignore\n"
-		   "[group:outer]\n[group:inner]\nparent = outer\n[group:unused]\n");
+		asked, "[vm1.img]\npath = @/sda1\nweight = 400\n"
+		       "[vm\xc3\xb6]\npath = @/sdc\nparent = inner\nsize = 1536K\nreadonly = yes\n"
+		       "[x]\npath = @/sdc\noffset = 2M\nparent = outer\nweight = 300\n"
+		       "[gone]\npath = @/nothing\noptional = yes\n"
+		       "[y]\npath = @/sdd\ndevice = slow\ndiscard = ignore\n"
+		       "[group:outer]\n[group:inner]\nparent = outer\n[group:unused]\n");
 	FILE *out = open_memstream(&text, &size);
 	plan_print(plan, out);
 	fclose(out);
 	char *expected =
-	    expanded("NAME     PATH                           SIZE  BLOCK  DISK  NOTES\n"
-		     "vm1.img  @/sda1       4M    512  sda\n"
-		     "vm\xc3\xb6      @/sdc      1.5M    512  sdc   read-only, from 0\n"
-		     "x        @/sdc        2M    512  sdc   from 2M\n"
-		     "gone     @/nothing     -      -  -     absent\n"
-		     "y        @/sdd        4M    512  slow  no discard\n"
-		     "\n"
-		     "sda: @/sda1 is a partition of sda\n"
-		     "           WEIGHT  OF SIBLINGS  OF DISK\n"
-		     "  vm1.img     400      100.0 %  100.0 %\n"
-		     "\n"
-		     "sdc: @/sdc is the disk sdc\n"
-		     "           WEIGHT  OF SIBLINGS  OF DISK\n"
-		     "  outer       100      100.0 %  100.0 %\n"
-		     "    inner     100       25.0 %   25.0 %\n"
-		     "      vm\xc3\xb6     100      100.0 %   25.0 %\n"
-		     "    x         300       75.0 %   75.0 %\n"
-		     "\n"
-		     "slow: @/sdd is the disk sdd\n"
-		     "     WEIGHT  OF SIBLINGS  OF DISK\n"
-		     "  y     100      100.0 %  100.0 %\n");
+		expanded("NAME     PATH                           SIZE  BLOCK  DISK  NOTES\n"
+			 "vm1.img  @/sda1       4M    512  sda\n"
+			 "vm\xc3\xb6      @/sdc      1.5M    512  sdc   read-only, from 0\n"
+			 "x        @/sdc        2M    512  sdc   from 2M\n"
+			 "gone     @/nothing     -      -  -     absent\n"
+			 "y        @/sdd        4M    512  slow  no discard\n"
+			 "\n"
+			 "sda: @/sda1 is a partition of sda\n"
+			 "           WEIGHT  OF SIBLINGS  OF DISK\n"
+			 "  vm1.img     400      100.0 %  100.0 %\n"
+			 "\n"
+			 "sdc: @/sdc is the disk sdc\n"
+			 "           WEIGHT  OF SIBLINGS  OF DISK\n"
+			 "  outer       100      100.0 %  100.0 %\n"
+			 "    inner     100       25.0 %   25.0 %\n"
+			 "      vm\xc3\xb6     100      100.0 %   25.0 %\n"
+			 "    x         300       75.0 %   75.0 %\n"
+			 "\n"
+			 "slow: @/sdd is the disk sdd\n"
+			 "     WEIGHT  OF SIBLINGS  OF DISK\n"
+			 "  y     100      100.0 %  100.0 %\n");
 	assert_string_equal(text, expected);
 	free(expected);
 	free(text);
@@ -941,8 +942,8 @@ static double time_of_many(unsigned n, bool one_image)
 	struct plan *plan = NULL;
 	assert_int_equal(conf_parse(&sources, &errors, &conf), 0);
 	double start = cpu_seconds();
-	int err =
-	    plan_make(conf, in_dir("mnt"), NULL, 0, PLAN_RUN, &disks_system, &errors, NULL, &plan);
+	int err = plan_make(conf, in_dir("mnt"), NULL, 0, PLAN_RUN, &disks_system, &errors, NULL,
+			    &plan);
 	if (err)
 		fail_msg("%s", errors.n ? errors.list[0].text : strerror(-err));
 	double took = cpu_seconds() - start;
@@ -1017,27 +1018,27 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_dir, remove_dir)
 	const struct CMUnitTest tests[] = {
-	    TEST(test_start),
-	    TEST(test_one_claim),
-	    TEST(test_all_errors),
-	    TEST(test_optional),
-	    TEST(test_mountpoint),
-	    TEST(test_overlap),
-	    TEST(test_check),
-	    TEST(test_reload_same),
-	    TEST(test_reload_open),
-	    TEST(test_reload_closed),
-	    TEST(test_reload_removed),
-	    TEST(test_reload_shrunk),
-	    TEST(test_reload_odd_growth),
-	    TEST(test_reload_upgrade),
-	    TEST(test_shared_disks),
-	    TEST(test_two_devices_on_one_disk),
-	    TEST(test_filesystems),
-	    TEST(test_disk_and_partition),
-	    TEST(test_silent_mount),
-	    TEST(test_print),
-	    TEST(test_many),
+		TEST(test_start),
+		TEST(test_one_claim),
+		TEST(test_all_errors),
+		TEST(test_optional),
+		TEST(test_mountpoint),
+		TEST(test_overlap),
+		TEST(test_check),
+		TEST(test_reload_same),
+		TEST(test_reload_open),
+		TEST(test_reload_closed),
+		TEST(test_reload_removed),
+		TEST(test_reload_shrunk),
+		TEST(test_reload_odd_growth),
+		TEST(test_reload_upgrade),
+		TEST(test_shared_disks),
+		TEST(test_two_devices_on_one_disk),
+		TEST(test_filesystems),
+		TEST(test_disk_and_partition),
+		TEST(test_silent_mount),
+		TEST(test_print),
+		TEST(test_many),
 	};
 
 	/* mounts of a test that fails must not outlive it */

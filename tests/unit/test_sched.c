@@ -194,8 +194,8 @@ static void test_configure_capability(void **state)
 	assert_in_range(rig.out[3].cost_ns, 2000000 + 2 * 60 * KIB, 2000001 + 2 * 60 * KIB);
 	assert_in_range(rig.out[4].cost_ns, 1, 1000001);
 	assert_int_equal(tokens_of('a'), rig.out[0].cost_ns + rig.out[1].cost_ns +
-					     rig.out[2].cost_ns + rig.out[3].cost_ns +
-					     rig.out[4].cost_ns);
+						 rig.out[2].cost_ns + rig.out[3].cost_ns +
+						 rig.out[4].cost_ns);
 	/* prices change for what is issued from now on; what is out keeps its own */
 	push_n('a', 1);
 	rig.params.capability.read_iops = 100;
@@ -209,11 +209,11 @@ static void test_configure_capability(void **state)
 static void test_configure_extremes(void **state)
 {
 	static const struct fbs_capability capabilities[] = {
-	    {1, 1, 1, 1},
-	    {1, 1, UINT64_C(10000000000000), UINT64_C(10000000000000)},
-	    {1000000000, 1000000000, 1, 1},
-	    {1000000000, 1000000000, UINT64_C(10000000000000), UINT64_C(10000000000000)},
-	    {0, 0, 0, 0},
+		{1, 1, 1, 1},
+		{1, 1, UINT64_C(10000000000000), UINT64_C(10000000000000)},
+		{1000000000, 1000000000, 1, 1},
+		{1000000000, 1000000000, UINT64_C(10000000000000), UINT64_C(10000000000000)},
+		{0, 0, 0, 0},
 	};
 
 	(void)state;
@@ -584,8 +584,8 @@ static void test_no_allocation(void **state)
 		cancel_all();
 		flush('a', MS, stats_of('a').dirty_bytes,
 		      stats_of('a').dirty_bytes + stats_of('b').dirty_bytes +
-			  stats_of('c').dirty_bytes + stats_of('d').dirty_bytes +
-			  stats_of('e').dirty_bytes + stats_of('f').dirty_bytes);
+			      stats_of('c').dirty_bytes + stats_of('d').dirty_bytes +
+			      stats_of('e').dirty_bytes + stats_of('f').dirty_bytes);
 		fbs_set_weight(rig.fbs, group, 1 + (unsigned)round);
 		fbs_configure(rig.fbs, &rig.params);
 	}
@@ -596,24 +596,24 @@ static void test_no_allocation(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_create),
-	    cmocka_unit_test(test_configure_policy),
-	    cmocka_unit_test(test_configure_policy_many),
-	    cmocka_unit_test(test_configure_throttle),
-	    cmocka_unit_test(test_configure_capability),
-	    cmocka_unit_test(test_configure_extremes),
-	    cmocka_unit_test(test_add),
-	    cmocka_unit_test(test_add_without_memory),
-	    cmocka_unit_test(test_set_weight_up),
-	    cmocka_unit_test(test_set_weight_down),
-	    cmocka_unit_test(test_set_weight_others),
-	    cmocka_unit_test(test_set_parent),
-	    cmocka_unit_test(test_set_parent_debt),
-	    cmocka_unit_test(test_set_parent_without_memory),
-	    cmocka_unit_test(test_drop),
-	    cmocka_unit_test(test_drop_empty_group),
-	    cmocka_unit_test(test_drop_dirty),
-	    cmocka_unit_test(test_no_allocation),
+		cmocka_unit_test(test_create),
+		cmocka_unit_test(test_configure_policy),
+		cmocka_unit_test(test_configure_policy_many),
+		cmocka_unit_test(test_configure_throttle),
+		cmocka_unit_test(test_configure_capability),
+		cmocka_unit_test(test_configure_extremes),
+		cmocka_unit_test(test_add),
+		cmocka_unit_test(test_add_without_memory),
+		cmocka_unit_test(test_set_weight_up),
+		cmocka_unit_test(test_set_weight_down),
+		cmocka_unit_test(test_set_weight_others),
+		cmocka_unit_test(test_set_parent),
+		cmocka_unit_test(test_set_parent_debt),
+		cmocka_unit_test(test_set_parent_without_memory),
+		cmocka_unit_test(test_drop),
+		cmocka_unit_test(test_drop_empty_group),
+		cmocka_unit_test(test_drop_dirty),
+		cmocka_unit_test(test_no_allocation),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

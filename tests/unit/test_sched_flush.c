@@ -330,11 +330,11 @@ static void test_many(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_flush_charge),	cmocka_unit_test(test_flush_debt),
-	    cmocka_unit_test(test_flush_debt_of_group), cmocka_unit_test(test_flush_hung),
-	    cmocka_unit_test(test_flush_tokens),	cmocka_unit_test(test_stats),
-	    cmocka_unit_test(test_wrap_around),		cmocka_unit_test(test_huge_debt),
-	    cmocka_unit_test(test_long_idle),		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_flush_charge),	    cmocka_unit_test(test_flush_debt),
+		cmocka_unit_test(test_flush_debt_of_group), cmocka_unit_test(test_flush_hung),
+		cmocka_unit_test(test_flush_tokens),	    cmocka_unit_test(test_stats),
+		cmocka_unit_test(test_wrap_around),	    cmocka_unit_test(test_huge_debt),
+		cmocka_unit_test(test_long_idle),	    cmocka_unit_test(test_many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

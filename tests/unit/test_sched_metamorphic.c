@@ -213,9 +213,9 @@ static void test_shifted_time(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_scaled_weights),
-	    cmocka_unit_test(test_order_of_creation),
-	    cmocka_unit_test(test_shifted_time),
+		cmocka_unit_test(test_scaled_weights),
+		cmocka_unit_test(test_order_of_creation),
+		cmocka_unit_test(test_shifted_time),
 	};
 
 	if (getenv("SEED"))

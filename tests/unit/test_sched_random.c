@@ -94,8 +94,8 @@ struct world {
 	struct drift issued[ORACLE_NODES][ORACLE_NODES], returned[ORACLE_NODES][ORACLE_NODES];
 	struct request requests[REQUESTS];
 	unsigned queued, most_in_flight;
-	unsigned
-	    epoch; /* changes after which a slice that returns may not be counted where it went */
+	unsigned epoch; /* changes after which a slice that returns may not be counted where it went
+			 */
 	struct out out[8192]; /* more than all requests have slices */
 	unsigned nout;
 	struct fbs_flush flushes[FLUSHES];
@@ -472,7 +472,7 @@ static void do_push(struct world *w)
 		len = 1 + below(w, 40 * MIB);
 	}
 	request->req =
-	    (struct fbs_req){.pos_bytes = pos, .end_bytes = pos + len, .op = request->op};
+		(struct fbs_req){.pos_bytes = pos, .end_bytes = pos + len, .op = request->op};
 	request->next = NULL;
 	request->queued = true;
 	request->leaf = leaf;
@@ -586,10 +586,10 @@ static void do_configure(struct world *w)
 	w->params.io_throttle = chance(w, 300) ? 0 : 1 + (unsigned)below(w, 32);
 	if (w->kind != HUGE)
 		w->params.capability =
-		    (struct fbs_capability){.read_iops = below(w, 10000),
-					    .write_iops = below(w, 10000),
-					    .read_bps = below(w, 1000) * 1000000,
-					    .write_bps = below(w, 1000) * 1000000};
+			(struct fbs_capability){.read_iops = below(w, 10000),
+						.write_iops = below(w, 10000),
+						.read_bps = below(w, 1000) * 1000000,
+						.write_bps = below(w, 1000) * 1000000};
 	fbs_configure(w->fbs, &w->params);
 	if (w->params.policy == old)
 		return;

@@ -407,21 +407,21 @@ static void test_cancel_in_tree(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_shares),
-	    cmocka_unit_test(test_ties),
-	    cmocka_unit_test(test_idle_earns_nothing),
-	    cmocka_unit_test(test_debt_is_kept),
-	    cmocka_unit_test(test_tree),
-	    cmocka_unit_test(test_policies),
-	    cmocka_unit_test(test_slices),
-	    cmocka_unit_test(test_slices_share),
-	    cmocka_unit_test(test_done),
-	    cmocka_unit_test(test_discard),
-	    cmocka_unit_test(test_discard_charge),
-	    cmocka_unit_test(test_discards_together),
-	    cmocka_unit_test(test_cancel),
-	    cmocka_unit_test(test_cancel_sliced),
-	    cmocka_unit_test(test_cancel_in_tree),
+		cmocka_unit_test(test_shares),
+		cmocka_unit_test(test_ties),
+		cmocka_unit_test(test_idle_earns_nothing),
+		cmocka_unit_test(test_debt_is_kept),
+		cmocka_unit_test(test_tree),
+		cmocka_unit_test(test_policies),
+		cmocka_unit_test(test_slices),
+		cmocka_unit_test(test_slices_share),
+		cmocka_unit_test(test_done),
+		cmocka_unit_test(test_discard),
+		cmocka_unit_test(test_discard_charge),
+		cmocka_unit_test(test_discards_together),
+		cmocka_unit_test(test_cancel),
+		cmocka_unit_test(test_cancel_sliced),
+		cmocka_unit_test(test_cancel_in_tree),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

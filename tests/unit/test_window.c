@@ -262,15 +262,15 @@ static unsigned queue_limit(void *sched)
 }
 
 static const struct sim_sched_ops queue_ops = {
-    .name = "window",
-    .create = queue_create,
-    .destroy = queue_destroy,
-    .add_leaf = queue_add_leaf,
-    .push = queue_push,
-    .next = queue_next,
-    .done = queue_done,
-    .tokens = queue_tokens,
-    .limit = queue_limit,
+	.name = "window",
+	.create = queue_create,
+	.destroy = queue_destroy,
+	.add_leaf = queue_add_leaf,
+	.push = queue_push,
+	.next = queue_next,
+	.done = queue_done,
+	.tokens = queue_tokens,
+	.limit = queue_limit,
 };
 
 /* ---- the disks ---- */
@@ -297,7 +297,7 @@ struct finding {
 static struct sim *run(const struct model *model, const struct sim_sched_ops *ops)
 {
 	struct sim_params params = {
-	    .ops = ops, .disk = model->disk, .seed = 5, .sample_ns = 10 * SIM_MS};
+		.ops = ops, .disk = model->disk, .seed = 5, .sample_ns = 10 * SIM_MS};
 	struct sim_client client = {.weight = 1, .depth = DEPTH, .max_bytes = model->max_bytes};
 	struct sim *sim;
 
@@ -399,41 +399,44 @@ static void test_models(void **state)
 	static const char no_knee[] = "the deeper its queue, the better its order";
 	static const char few[] = "a second is 158 samples: 1 to 5 slices, as chance has it";
 	const struct model models[] = {
-	    {"serial 6.3 ms", sim_disk_serial(6300 * SIM_US), 1, 1, 158, 30 * SIM_SEC, 0, NULL},
-	    {"serial 1 ms", sim_disk_serial(SIM_MS), 1, 1, 1000, 12 * SIM_SEC, 0, NULL},
-	    {"4 x 1 ms", sim_disk_channels(4, SIM_MS), 4, 4, 4000, 12 * SIM_SEC, 0, NULL},
-	    {"  priced too low", sim_disk_channels(4, SIM_MS), 4, 4, 80000, 6 * SIM_SEC, 0, NULL},
-	    {"  priced too high", sim_disk_channels(4, SIM_MS), 4, 4, 200, 6 * SIM_SEC, 0, NULL},
-	    {"  sizes to 128 KiB", by_size(sim_disk_channels(4, SIM_MS)), 4, 4, 4000, 12 * SIM_SEC,
-	     131072, NULL},
-	    {"  stalls 0.5 s in 4 s", stalling(sim_disk_channels(4, SIM_MS)), 4, 4, 4000,
-	     12 * SIM_SEC, 0, NULL},
-	    {"  four times slower", changing(sim_disk_channels(4, SIM_MS), 400), 4, 4, 4000,
-	     12 * SIM_SEC, 0, NULL},
-	    {"  four times faster", changing(sim_disk_channels(4, SIM_MS), 25), 4, 4, 4000,
-	     6 * SIM_SEC, 0, NULL},
-	    {"16 x 1 ms", sim_disk_channels(16, SIM_MS), 16, 16, 16000, 6 * SIM_SEC, 0, NULL},
-	    {"32 x 2 ms", sim_disk_channels(32, 2 * SIM_MS), 32, 32, 16000, 8 * SIM_SEC, 0, NULL},
-	    {"64 x 0.1 ms", sim_disk_channels(64, SIM_MS / 10), 64, 64, 640000, SIM_SEC / 4, 0,
-	     NULL},
-	    {"128 x 1 ms", sim_disk_channels(128, SIM_MS), 128, 128, 128000, SIM_SEC, 0, NULL},
-	    {"RAM, 2 x 3.8 us", sim_disk_ram(), 2, 2, 200000, SIM_SEC / 4, 0, NULL},
-	    {"capped 1000/s, 1 ms", sim_disk_capped(1000, SIM_MS, 1), 1, 2, 1000, 12 * SIM_SEC, 0,
-	     NULL},
-	    {"capped 20000/s, 1 ms", sim_disk_capped(20000, SIM_MS, 1), 20, 32, 20000, 6 * SIM_SEC,
-	     0, NULL},
-	    {"capped 3000/s, burst", sim_disk_capped(3000, SIM_MS / 2, 3000), 1.5, 32, 3000,
-	     12 * SIM_SEC, 0, NULL},
-	    {"exponential 1 x 6.3", sim_disk_exponential(1, 6300 * SIM_US), 1, 1, 158, 30 * SIM_SEC,
-	     0, few},
-	    {"exponential 4 x 1", sim_disk_exponential(4, SIM_MS), 4, 8, 4000, 12 * SIM_SEC, 0,
-	     NULL},
-	    {"exponential 32 x 2", sim_disk_exponential(32, 2 * SIM_MS), 32, 64, 16000, 8 * SIM_SEC,
-	     0, NULL},
-	    {"spindle, in order", sim_disk_seek(SIM_MS, 9 * SIM_MS, SIM_FIFO), 1, 1, 185,
-	     30 * SIM_SEC, 0, NULL},
-	    {"spindle, nearest first", sim_disk_seek(SIM_MS, 9 * SIM_MS, SIM_NEAREST), 0, 32, 185,
-	     30 * SIM_SEC, 0, no_knee},
+		{"serial 6.3 ms", sim_disk_serial(6300 * SIM_US), 1, 1, 158, 30 * SIM_SEC, 0, NULL},
+		{"serial 1 ms", sim_disk_serial(SIM_MS), 1, 1, 1000, 12 * SIM_SEC, 0, NULL},
+		{"4 x 1 ms", sim_disk_channels(4, SIM_MS), 4, 4, 4000, 12 * SIM_SEC, 0, NULL},
+		{"  priced too low", sim_disk_channels(4, SIM_MS), 4, 4, 80000, 6 * SIM_SEC, 0,
+		 NULL},
+		{"  priced too high", sim_disk_channels(4, SIM_MS), 4, 4, 200, 6 * SIM_SEC, 0,
+		 NULL},
+		{"  sizes to 128 KiB", by_size(sim_disk_channels(4, SIM_MS)), 4, 4, 4000,
+		 12 * SIM_SEC, 131072, NULL},
+		{"  stalls 0.5 s in 4 s", stalling(sim_disk_channels(4, SIM_MS)), 4, 4, 4000,
+		 12 * SIM_SEC, 0, NULL},
+		{"  four times slower", changing(sim_disk_channels(4, SIM_MS), 400), 4, 4, 4000,
+		 12 * SIM_SEC, 0, NULL},
+		{"  four times faster", changing(sim_disk_channels(4, SIM_MS), 25), 4, 4, 4000,
+		 6 * SIM_SEC, 0, NULL},
+		{"16 x 1 ms", sim_disk_channels(16, SIM_MS), 16, 16, 16000, 6 * SIM_SEC, 0, NULL},
+		{"32 x 2 ms", sim_disk_channels(32, 2 * SIM_MS), 32, 32, 16000, 8 * SIM_SEC, 0,
+		 NULL},
+		{"64 x 0.1 ms", sim_disk_channels(64, SIM_MS / 10), 64, 64, 640000, SIM_SEC / 4, 0,
+		 NULL},
+		{"128 x 1 ms", sim_disk_channels(128, SIM_MS), 128, 128, 128000, SIM_SEC, 0, NULL},
+		{"RAM, 2 x 3.8 us", sim_disk_ram(), 2, 2, 200000, SIM_SEC / 4, 0, NULL},
+		{"capped 1000/s, 1 ms", sim_disk_capped(1000, SIM_MS, 1), 1, 2, 1000, 12 * SIM_SEC,
+		 0, NULL},
+		{"capped 20000/s, 1 ms", sim_disk_capped(20000, SIM_MS, 1), 20, 32, 20000,
+		 6 * SIM_SEC, 0, NULL},
+		{"capped 3000/s, burst", sim_disk_capped(3000, SIM_MS / 2, 3000), 1.5, 32, 3000,
+		 12 * SIM_SEC, 0, NULL},
+		{"exponential 1 x 6.3", sim_disk_exponential(1, 6300 * SIM_US), 1, 1, 158,
+		 30 * SIM_SEC, 0, few},
+		{"exponential 4 x 1", sim_disk_exponential(4, SIM_MS), 4, 8, 4000, 12 * SIM_SEC, 0,
+		 NULL},
+		{"exponential 32 x 2", sim_disk_exponential(32, 2 * SIM_MS), 32, 64, 16000,
+		 8 * SIM_SEC, 0, NULL},
+		{"spindle, in order", sim_disk_seek(SIM_MS, 9 * SIM_MS, SIM_FIFO), 1, 1, 185,
+		 30 * SIM_SEC, 0, NULL},
+		{"spindle, nearest first", sim_disk_seek(SIM_MS, 9 * SIM_MS, SIM_NEAREST), 0, 32,
+		 185, 30 * SIM_SEC, 0, no_knee},
 	};
 
 	(void)state;
@@ -446,10 +449,10 @@ static void test_models(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_empty_disk), cmocka_unit_test(test_counts_cost),
-	    cmocka_unit_test(test_start_up),   cmocka_unit_test(test_stands_still),
-	    cmocka_unit_test(test_forget),     cmocka_unit_test(test_extremes),
-	    cmocka_unit_test(test_models),
+		cmocka_unit_test(test_empty_disk), cmocka_unit_test(test_counts_cost),
+		cmocka_unit_test(test_start_up),   cmocka_unit_test(test_stands_still),
+		cmocka_unit_test(test_forget),	   cmocka_unit_test(test_extremes),
+		cmocka_unit_test(test_models),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
