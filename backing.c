@@ -396,9 +396,10 @@ static void find_extent(struct backing *backing)
 		    disks_attr_u64(&disks_system, id.dev, "loop/offset", &value) != 0)
 			break;
 		CLEANUP(free_mounts) struct mountinfo mounts = {0};
-		const struct mountinfo_line *mount =
-			mountinfo_read(&mounts) == 0 ? mountinfo_find(&mounts, path) : NULL;
-		if (!mount || mountinfo_is_fuse(mount) || stat(path, &st) < 0 ||
+		if (mountinfo_read(&mounts) < 0)
+			break;
+		const struct mountinfo_line *mount = mountinfo_find(&mounts, path);
+		if ((mount && mountinfo_is_fuse(mount)) || stat(path, &st) < 0 ||
 		    backing_id_of(&st, &id) < 0)
 			break;
 		start += value;

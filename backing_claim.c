@@ -152,10 +152,10 @@ static int add_user(struct backing_users *users, const struct mountinfo *mounts,
 	struct user user = {.readonly = readonly};
 	const struct mountinfo_line *mount = mountinfo_find(mounts, path);
 	struct stat st;
-	if (!mount)
-		return 0;
-	user.mount = mount->dev;
-	user.is_fuse = mountinfo_is_fuse(mount);
+	if (mount) {
+		user.mount = mount->dev;
+		user.is_fuse = mountinfo_is_fuse(mount);
+	}
 	if (!user.is_fuse && (stat(path, &st) < 0 || backing_id_of(&st, &user.id) < 0))
 		return 0;
 	struct user *grown = reallocarray(users->list, users->n + 1, sizeof(*grown));

@@ -148,25 +148,32 @@ bool mountinfo_path_below(const char *path, const char *dir)
  * So descend as the kernel does: from the root mount to the child whose mount point comes first on
  * the way to the path, until none is left.
  */
+static bool has_parent(const struct mountinfo *mounts, const struct mountinfo_line *mount)
+{
+	for (size_t i = 0; i < mounts->n; i++)
+		if (&mounts->list[i] != mount && mounts->list[i].id == mount->parent)
+			return true;
+	return false;
+}
+
+/*
+ * Down from the root, the outermost first. In a chroot the root itself need not be a mount: then
+ * those whose parent is not in the table are the first.
+ */
 const struct mountinfo_line *mountinfo_find(const struct mountinfo *mounts, const char *path)
 {
 	const struct mountinfo_line *at = NULL;
-	for (size_t i = 0; i < mounts->n && !at; i++) {
-		const struct mountinfo_line *mount = &mounts->list[i];
-		bool has_parent = false;
-		for (size_t k = 0; k < mounts->n && !has_parent; k++)
-			has_parent = k != i && mounts->list[k].id == mount->parent;
-		if (!has_parent && strcmp(mount->point, "/") == 0)
-			at = mount;
-	}
+
 	/* The tree has no cycles; the count keeps a table torn while it was read from making one.
 	 */
-	for (size_t steps = 0; at && steps < mounts->n; steps++) {
+	for (size_t steps = 0; steps < mounts->n; steps++) {
 		const struct mountinfo_line *next = NULL;
+
 		for (size_t i = 0; i < mounts->n; i++) {
 			const struct mountinfo_line *mount = &mounts->list[i];
-			if (mount == at || mount->parent != at->id ||
-			    !mountinfo_path_below(path, mount->point))
+
+			if (mount == at || !mountinfo_path_below(path, mount->point) ||
+			    (at ? mount->parent != at->id : has_parent(mounts, mount)))
 				continue;
 			if (!next || strlen(mount->point) < strlen(next->point))
 				next = mount;

@@ -24,7 +24,8 @@ int mountinfo_read(struct mountinfo *ret_mounts); /* 0 or -errno */
 void mountinfo_free(struct mountinfo *mounts);
 
 /*
- * The mount on which an absolute path without symbolic links lies, or NULL. Nothing is looked up: a
+ * The mount on which an absolute path without symbolic links lies, or NULL: the root of a chroot
+ * that is no mount. Nothing is looked up: a
  * path on a filesystem that this very process serves is safe.
  */
 const struct mountinfo_line *mountinfo_find(const struct mountinfo *mounts, const char *path);
