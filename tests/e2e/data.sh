@@ -206,23 +206,40 @@ converting() {
 	dd if=/dev/urandom of="$WORK/source.raw" bs=4k seek=7777 count=900 conv=notrunc status=none
 	qemu-img convert -f raw -O qcow2 "$WORK/source.raw" "$WORK/source.qcow2" || fail "qemu-img"
 	random_file "$WORK/target.img" 48M # so that zeros have to be written
+	# and a device that can neither zero nor discard
+	mkdir -p "$WORK/ramfs"
+	mount -t ramfs none "$WORK/ramfs" || fail "ramfs"
+	random_file "$WORK/ramfs/img" 48M
+	mkloop 0 "$WORK/ramfs/img"
+	plain=$LOOP
 	mkloop 48M
 	ini "$WORK/fuseband.ini" <<-END
 		[image]
 		path = $WORK/target.img
 		[device]
 		path = $LOOP
+		[plain]
+		path = $plain
 	END
 	start_fuseband "$WORK/fuseband.ini"
-	for file in image device; do
+	for file in image device plain; do
 		promise "qemu-img convert to the $file" qemu-img convert -n -f qcow2 -O raw -T none -t none \
 			"$WORK/source.qcow2" "$MNT/$file"
 		promise "qemu-img compare with the $file" \
 			qemu-img compare -T none -f qcow2 -F raw "$WORK/source.qcow2" "$MNT/$file"
+		promise "QEMU zeroes and discards on the $file" qemu-io -f raw -t none -d unmap \
+			-c "write -P 5 0 2M" -c "write -z 64k 128k" -c "write -z -u 512k 128k" \
+			-c "discard 1M 256k" -c flush -c "read -P 0 64k 128k" -c "read -P 0 512k 128k" \
+			-c "read -P 5 0 64k" -c "read -P 5 192k 320k" -c "read -P 5 640k 384k" \
+			-c "read -P 5 1280k 768k" "$MNT/$file"
+		! grep -qiE 'fail|error|pattern' "$WORK/out" || fail "QEMU, $file: $(cat "$WORK/out")"
 	done
 	stop_fuseband
+	dd if="$WORK/source.raw" of="$WORK/target.img" bs=2M count=1 conv=notrunc status=none
 	promise "the image is the source" cmp "$WORK/source.raw" "$WORK/target.img"
 	rm -f "$WORK"/source.* "$WORK/target.img"
+	losetup -d "$plain"
+	umount "$WORK/ramfs"
 }
 
 filesystem() {

@@ -27,7 +27,7 @@ log=$WORK/disk.log
 failed=0
 disk_iops=${DISK_IOPS:-2000}
 settle=3 # seconds both sides work before the window
-window=10
+window=${WINDOW:-10}
 load="fio --name=load --direct=1 --ioengine=psync --rw=randrw --bs=4k --numjobs=128 --thread
 	--group_reporting --norandommap --randrepeat=0 --gtod_reduce=1 --output-format=json
 	--time_based --runtime=$((settle + window + 7))"
