@@ -15,7 +15,7 @@
 #include "mountinfo.h"
 #include "plan.h"
 #include "status.h"
-#include "worker.h"
+#include "crew.h"
 
 #include <errno.h>
 #include <fcntl.h>

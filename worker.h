@@ -32,59 +32,64 @@
 #ifndef FUSEBAND_WORKER_H
 #define FUSEBAND_WORKER_H
 
-#include "front.h"
-#include "mount.h"
-#include "pool.h"
-#include "waiting.h"
+#include "crew.h"
+#include "ring.h"
 
-struct worker;
+#define READ_LEAST 8U /* requests of a round */
+#define READ_MOST 128U
+#define REAP_MOST 64U /* completions of a round */
+#define VISITS (READ_MOST + REAP_MOST)
 
-/* Shared by all workers of a mount. */
-struct crew {
-	struct mount *mount;
-	struct front *front;
-	struct depot depot;
-	struct waiting waiting;
-	struct worker *workers;
-	unsigned n_workers;
-	uint64_t memory_bytes; /* cap on held write data. Parked */
-	int event_fd;	       /* readable: unmounted, garbage to collect, or a worker has failed */
-	_Atomic bool unmounted;
-	_Atomic bool draining; /* read no more requests */
-	_Atomic bool leaving;
-	_Atomic bool memory_told; /* in this episode */
-	_Atomic unsigned seekers; /* threads in lseek() */
-
-	pthread_mutex_t park_lock;
-	pthread_cond_t park_changed;
-	_Atomic bool parking;
-	unsigned parked;
+/* A part of a request at the disk, or (io NULL) a flush of a file's backing. */
+struct slice {
+	struct ring_op op; /* first: completions come back as its address */
+	struct fbs_slice grant;
+	struct fbs_flush flush;
+	struct io *io;
+	struct file *file;
+	struct disk *disk;
+	struct slice *link;
 };
 
-/* Create n workers with their rings and sessions, not started. 0 or -errno, logged. */
-int crew_create(struct mount *mount, struct front *front, unsigned n, uint64_t memory_bytes,
-		struct crew **ret_crew);
-int crew_start(struct crew *crew);
-/*
- * Stop and join the workers. Returns how many requests are unanswered: unless there are none, the
- * kernel may still write to their memory, nothing was freed, and the process should end at once.
- */
-unsigned crew_destroy(struct crew *crew);
+/* A disk that has something to do in this round. */
+struct visit {
+	struct disk *disk;
+	struct slice *done; /* came back from it */
+};
 
-/*
- * Workers finish their round and wait / go on. Not nested. False, and they go on: one of them
- * did not finish its round within PARK_NS, as it is stuck in the kernel on a disk that hangs.
- */
-bool crew_park(struct crew *crew);
-void crew_resume(struct crew *crew);
+struct worker {
+	struct crew *crew;
+	unsigned index;
+	pthread_t thread;
+	bool started, ring_made;
+	int start_result; /* park_lock: 1 = not known yet, 0 = runs, -errno */
+	int wake_fd;
+	struct ring ring;
+	struct pool pool;
+	struct front_session session;
+	struct buffer *landing; /* the next request is read into it */
+	struct io *spare;	/* the next request becomes it */
+	bool more;		/* the kernel may have more requests */
+	bool retry;		/* something could not be done for want of memory */
+	uint64_t watched_ns;
 
-/* No more requests are read from now on. */
-void crew_drain(struct crew *crew);
-/* Workers end after their round, without being waited for. */
-void crew_leave(struct crew *crew);
-/* Requests read and not answered yet. */
-unsigned crew_unanswered(const struct crew *crew);
-/* Answer all of them EIO. Parked; the workers must not be resumed. Returns how many. */
-unsigned crew_abandon(struct crew *crew);
+	/* of the round */
+	struct io *fresh[READ_MOST];
+	unsigned n_fresh;
+	struct visit visits[VISITS];
+	unsigned n_visits;
+	struct slice *issue, **issue_end;
+	struct io *answers, **answers_end;
+
+	_Atomic unsigned begun, answered;
+	_Atomic int64_t held_bytes; /* of write payloads; may be negative: others answer, too */
+};
+
+/* 0 or -errno; worker_fini() is needed in either case. */
+int worker_init(struct worker *worker, struct crew *crew, unsigned index);
+void worker_fini(struct worker *worker);
+void *worker_main(void *worker); /* of the thread */
+/* Any thread: finish the round, look at every disk, see what the crew is to do. */
+void worker_wake(struct worker *worker);
 
 #endif

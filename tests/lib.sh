@@ -115,7 +115,10 @@ cleanup() {
 	kill_ours TERM
 	wait_gone 3
 	for loop in "${LOOPS[@]}"; do
-		losetup -d "$loop" 2>/dev/null
+		# unless it has gone already, and another test has that number now
+		case $(cat "/sys/block/${loop#/dev/}/loop/backing_file" 2>/dev/null) in
+		"$WORK"/*) losetup -d "$loop" 2>/dev/null ;;
+		esac
 	done
 	unmount_ours
 	kill_ours KILL

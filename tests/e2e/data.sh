@@ -238,8 +238,6 @@ converting() {
 	dd if="$WORK/source.raw" of="$WORK/target.img" bs=2M count=1 conv=notrunc status=none
 	promise "the image is the source" cmp "$WORK/source.raw" "$WORK/target.img"
 	rm -f "$WORK"/source.* "$WORK/target.img"
-	losetup -d "$plain"
-	umount "$WORK/ramfs"
 }
 
 filesystem() {

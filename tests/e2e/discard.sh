@@ -12,14 +12,7 @@ need_root
 log=$WORK/disk.log
 
 start_testdisk -s 1 -t 20000 -b 8G -l "$log"
-ini "$WORK/fuseband.ini" <<END
-[a]
-path = $DISK
-[b]
-path = ${DISK}
-offset = 4G
-END
-sed -i '0,/^path/s|^path.*|&\nsize = 4G|' "$WORK/fuseband.ini"
+ini "$WORK/fuseband.ini" <<<$'[a]\npath = '"$DISK"
 start_fuseband "$WORK/fuseband.ini"
 for size in 16M 256M 2G; do
 	ctl log-reset
