@@ -18,6 +18,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <linux/fs.h>
 #include <linux/fuse.h>
 #include <stdio.h>
@@ -411,10 +412,16 @@ fail:
 	return r;
 }
 
-void front_unmount(struct front *front)
+bool front_unmount(struct front *front)
 {
-	if (!front->dev || mounted_dev(front->mountpoint, front->dev) == front->dev)
-		fuse_session_unmount(front->session);
+	struct pollfd pfd = {.fd = front->fd, .events = POLLOUT};
+	bool dead = poll(&pfd, 1, 0) == 1 && (pfd.revents & POLLERR);
+
+	/* libfuse does not touch the mount point of a connection that is dead */
+	if (!dead && front->dev && mounted_dev(front->mountpoint, front->dev) != front->dev)
+		return false;
+	fuse_session_unmount(front->session);
+	return true;
 }
 
 void front_free(struct front *front)

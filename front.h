@@ -45,10 +45,10 @@ struct front_session {
 int front_mount(struct mount *mount, const char *mountpoint, const char *options, bool debug,
 		struct front **ret_front);
 /*
- * Unmount, lazily if it is in use; the rest of the requests is aborted by the kernel. Nothing if it
- * is unmounted already, whatever is mounted there now.
+ * Unmount, lazily if it is in use; the rest of the requests is aborted by the kernel. False, and
+ * nothing was done: somebody has taken it away from there, and it lives on for who has files open.
  */
-void front_unmount(struct front *front);
+bool front_unmount(struct front *front);
 void front_free(struct front *front); /* NULL is fine */
 
 int front_session_open(struct front *front, struct front_session *ret_session);

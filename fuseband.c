@@ -600,7 +600,7 @@ static bool drain(struct daemon *d)
 
 static int stop(struct daemon *d)
 {
-	bool stuck = false;
+	bool stuck = false, elsewhere = false;
 	unsigned left = 0;
 
 	if (d->crew && !atomic_load(&d->crew->unmounted)) {
@@ -608,7 +608,7 @@ static int stop(struct daemon *d)
 		log_open_files(d->mount);
 	}
 	if (d->front)
-		front_unmount(d->front);
+		elsewhere = !front_unmount(d->front);
 	if (!stuck)
 		left = crew_destroy(d->crew);
 	if (d->pidfile_path)
@@ -617,6 +617,8 @@ static int stop(struct daemon *d)
 		close(d->pidfile_fd);
 	if (stuck || left) /* the kernel may still be writing to our memory */
 		_exit(EXIT_COULD_NOT_RUN);
+	if (elsewhere) /* libfuse cannot end such a session without unmounting */
+		_exit(0);
 	front_free(d->front);
 	mount_free(d->mount);
 	if (d->signal_fd >= 0)

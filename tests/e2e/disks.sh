@@ -253,7 +253,29 @@ test_two_disks() {
 	stop_fuseband
 }
 
+# Every worker reads requests for every disk, and answers those that others have read.
+test_many_disks() {
+	local i name=
+	for i in 1 2 3 4; do
+		start_testdisk -s 64 -t 50 -b 32M
+		section "many$i.img" "path = $DISK"
+	done | ini "$conf"
+	start_fuseband "$conf"
+	for i in 1 2 3 4; do
+		start_load "many$i.img" --iodepth=16
+	done
+	sleep 8
+	mapfile -t served < <(counters many1.img many2.img many3.img many4.img)
+	note "four disks at once: ${served[*]} I/O"
+	for name in "${!LOADS[@]}"; do
+		promise "four fast disks at full speed: $name goes on" kill -0 "${LOADS[$name]}"
+	done
+	stop_loads
+	stop_fuseband
+}
+
 test_partitions
 test_images
 test_two_disks
+test_many_disks
 exit $failed
