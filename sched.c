@@ -104,8 +104,8 @@
 #define EARN_DEFAULT_NS UINT64_C(1000000)
 
 /* A discard's slice is sized so that one takes a few milliseconds, whatever the disk. */
-#define DISCARD_FIRST_BYTES (UINT64_C(16) << 20)
-#define DISCARD_LEAST_BYTES (UINT64_C(1) << 20)
+#define DISCARD_FIRST_BYTES (UINT64_C(64) << 20)
+#define DISCARD_LEAST_BYTES (UINT64_C(32) << 20)
 #define DISCARD_MOST_BYTES (UINT64_C(1) << 30)
 #define DISCARD_SHORT_NS UINT64_C(1000000)
 #define DISCARD_LONG_NS UINT64_C(8000000)

@@ -356,7 +356,7 @@ void visit_disk(struct worker *w, const struct visit *visit, uint64_t now_ns)
 		slice_done(w, slice, now_ns);
 	}
 	for (unsigned i = 0; i < w->n_fresh; i++)
-		if (w->fresh[i]->disk == disk)
+		if (w->fresh[i] && w->fresh[i]->disk == disk)
 			admit(w, w->fresh[i], now_ns);
 	pump(w, disk, now_ns);
 	if (disk->held)
@@ -364,8 +364,10 @@ void visit_disk(struct worker *w, const struct visit *visit, uint64_t now_ns)
 	for (unsigned i = 0; i < w->n_fresh; i++) {
 		struct io *io = w->fresh[i];
 
-		if (io->disk == disk && may_be_interrupted(io) &&
-		    waiting_add(&w->crew->waiting, io))
+		if (!io || io->disk != disk)
+			continue;
+		w->fresh[i] = NULL; /* others may take it on, answer and reuse it from the unlock on */
+		if (may_be_interrupted(io) && waiting_add(&w->crew->waiting, io))
 			worker_wake(
 				&w->crew->workers[0]); /* it looks at such ones from time to time */
 	}

@@ -255,11 +255,12 @@ test_two_disks() {
 
 # Every worker reads requests for every disk, and answers those that others have read.
 test_many_disks() {
-	local i name=
+	local i name
 	for i in 1 2 3 4; do
 		start_testdisk -s 64 -t 50 -b 32M
 		section "many$i.img" "path = $DISK"
-	done | ini "$conf"
+	done >"$WORK/many"
+	ini "$conf" <"$WORK/many"
 	start_fuseband "$conf"
 	for i in 1 2 3 4; do
 		start_load "many$i.img" --iodepth=16
