@@ -116,7 +116,7 @@ claimable() { # PATH
 }
 
 mode_is() { # MODE
-	[ "$(stat -c %a "$MNT/a.img")" = "$1" ]
+	[ "$(stat -c %a "$MNT/a.img" 2>/dev/null)" = "$1" ]
 }
 
 elapsed_ms() { # SINCE (log_now)

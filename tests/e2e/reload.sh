@@ -416,7 +416,7 @@ test_keys() {
 }
 
 mode_of_b_is() { # MODE
-	[ "$(stat -c %a "$MNT/b.img")" = "$1" ]
+	[ "$(stat -c %a "$MNT/b.img" 2>/dev/null)" = "$1" ]
 }
 
 # Opens FILE, and again, until there is a file `enough`.
