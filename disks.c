@@ -351,7 +351,8 @@ static int system_device_of(const char *path, dev_t *ret_dev)
 		return err;
 	const struct mountinfo_line *mount = mountinfo_find(&mounts, path);
 	if ((!mount || !mountinfo_is_fuse(mount)) && stat(path, &st) == 0 &&
-	    (!mount || S_ISBLK(st.st_mode))) /* NULL: a root that is no mount, and surely not ours */
+	    (!mount ||
+	     S_ISBLK(st.st_mode))) /* NULL: a root that is no mount, and surely not ours */
 		*ret_dev = S_ISBLK(st.st_mode) ? st.st_rdev : st.st_dev;
 	else if (mount)
 		*ret_dev = mount->dev;

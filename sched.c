@@ -72,29 +72,18 @@
  * is not (reservations), strict classes, and waiting a moment for a shallow queue. A queue that
  * never has more than q requests outstanding gets at most about q / (q + D) of a busy disk.
  */
-#include "sched.h"
-#include "window.h"
+#include "idle.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define INACTIVE UINT32_MAX
 #define SECTOR_BYTES 512U
-#define FIRST_TAG (UINT64_C(0) - (UINT64_C(1) << 36)) /* wraps early, see NUMBERS */
-#define EPOCH_SHIFT 61
-#define CHARGE_MAX_TOKENS (UINT64_C(1) << 58) /* of one charge, scaled: an hour of cost */
-#define AHEAD_MAX (INT64_C(1) << 60)	      /* of V, in tag units: far below half a lap */
-
-/* Prices are ns << PRICE_SHIFT: 10 TB/s is 0.0001 ns per byte. */
-#define PRICE_SHIFT 20
-/* A SATA flash disk: what matters is the ratio of small to large, and the window finds the rest. */
-#define PRESET_IOPS UINT64_C(20000)
-#define PRESET_BPS UINT64_C(500000000)
-#define IOPS_BYTES 4096U /* what a request of read_iops or write_iops carries */
 
 #define FLUSH_DEBT_NS UINT64_C(100000000) /* 100 ms: see fbs_flush_may_start() */
+/* What a reservation may put its holder in debt by. */
+#define RESERVED_DEBT_NS UINT64_C(100000000)
 /* One charge: a disk that hung during a flush was not worked by it all the time. */
 #define CHARGE_MAX_NS UINT64_C(1000000000)
 /* How fast the disk earns tokens is learnt over about this much busy time. */
@@ -103,61 +92,6 @@
 /* Until it is known: one token in a millisecond, or in a nanosecond if it is one. */
 #define EARN_DEFAULT_NS UINT64_C(1000000)
 
-/* A discard's slice is sized so that one takes a few milliseconds, whatever the disk. */
-#define DISCARD_FIRST_BYTES (UINT64_C(64) << 20)
-#define DISCARD_LEAST_BYTES (UINT64_C(32) << 20)
-#define DISCARD_MOST_BYTES (UINT64_C(1) << 30)
-#define DISCARD_SHORT_NS UINT64_C(1000000)
-#define DISCARD_LONG_NS UINT64_C(8000000)
-
-struct fbs_node {
-	struct fbs_node *parent;      /* NULL: the root */
-	struct fbs_node *prev, *next; /* all nodes of the disk but the root */
-	uint64_t tag;		      /* start of what is next, or finish of what was last */
-	uint64_t remainder;	      /* of the tag, in 1/weight */
-	uint64_t order;		      /* when it was tagged */
-	uint64_t epoch;		      /* of the parent's V when it was tagged */
-	uint32_t pos;		      /* in the parent's heap, or INACTIVE */
-	unsigned weight;
-	bool is_leaf, dropped;
-
-	/* inner nodes */
-	struct fbs_node **heap;
-	uint32_t active, capacity, children;
-	uint64_t vtime, vepoch;
-
-	/* leaves */
-	struct fbs_req *head, *tail;
-	unsigned queued, in_flight, flushes;
-	uint64_t tokens;
-	uint64_t dirty_bytes;
-};
-
-struct price {
-	uint64_t request, byte; /* ns << PRICE_SHIFT */
-};
-
-struct fbs {
-	struct fbs_node *root;
-	struct fbs_node *nodes;
-	enum fbs_policy policy;
-	unsigned
-		tag_shift; /* tokens << FBS_TOKEN_SHIFT << this, divided by weight, are tag units */
-	unsigned io_throttle;
-	struct fbs_capability capability;
-	struct price price[2]; /* read, write */
-	uint64_t last_ns; /* the caller's threads may read the clock before they get the lock */
-	struct window window;
-	uint64_t order;
-	unsigned queued, in_flight;
-	unsigned present; /* leaves with anything queued or in flight */
-	uint64_t tokens;
-	uint64_t dirty_bytes;
-	uint64_t discard_bytes;
-	/* tokens earned while anything was in flight */
-	uint64_t busy_since_ns, busy_ns, busy_tokens;
-};
-
 static uint64_t advance_clock(struct fbs *fbs, uint64_t now_ns)
 {
 	if (now_ns > fbs->last_ns)
@@ -165,179 +99,42 @@ static uint64_t advance_clock(struct fbs *fbs, uint64_t now_ns)
 	return fbs->last_ns;
 }
 
-/* Tags wrap: only differences mean something. */
-static bool before(uint64_t a, uint64_t b)
+static bool is_write(enum fbs_op op)
 {
-	return (int64_t)(a - b) < 0;
+	return op != FBS_READ;
 }
 
-/* ---- the heap of active children ---- */
+/* ---- tokens ---- */
 
-static bool goes_first(const struct fbs_node *a, const struct fbs_node *b)
-{
-	return a->tag == b->tag ? a->order < b->order : before(a->tag, b->tag);
-}
-
-static void heap_put(struct fbs_node *parent, uint32_t pos, struct fbs_node *node)
-{
-	parent->heap[pos] = node;
-	node->pos = pos;
-}
-
-static void heap_up(struct fbs_node *parent, uint32_t pos, struct fbs_node *node)
-{
-	while (pos && goes_first(node, parent->heap[(pos - 1) / 2])) {
-		heap_put(parent, pos, parent->heap[(pos - 1) / 2]);
-		pos = (pos - 1) / 2;
-	}
-	heap_put(parent, pos, node);
-}
-
-static void heap_down(struct fbs_node *parent, uint32_t pos, struct fbs_node *node)
-{
-	for (;;) {
-		uint32_t child = 2 * pos + 1;
-
-		if (child + 1 < parent->active &&
-		    goes_first(parent->heap[child + 1], parent->heap[child]))
-			child++;
-		if (child >= parent->active || !goes_first(parent->heap[child], node))
-			break;
-		heap_put(parent, pos, parent->heap[child]);
-		pos = child;
-	}
-	heap_put(parent, pos, node);
-}
-
-/* Its tag has changed either way. */
-static void heap_move(struct fbs_node *node)
-{
-	heap_up(node->parent, node->pos, node);
-	heap_down(node->parent, node->pos, node);
-}
-
-/* All tags have changed. */
-static void heap_rebuild(struct fbs_node *parent)
-{
-	for (uint32_t pos = parent->active / 2; pos-- > 0;)
-		heap_down(parent, pos, parent->heap[pos]);
-}
-
-static void heap_remove(struct fbs_node *node)
-{
-	struct fbs_node *parent = node->parent;
-	struct fbs_node *last = parent->heap[--parent->active];
-	uint32_t pos = node->pos;
-
-	node->pos = INACTIVE;
-	if (last == node)
-		return;
-	heap_put(parent, pos, last);
-	heap_move(last);
-}
-
-/* ---- tags ---- */
-
-static bool has_work(const struct fbs_node *node)
-{
-	return node->is_leaf ? node->head != NULL : node->active != 0;
-}
-
-static void stamp(struct fbs *fbs, struct fbs_node *node)
-{
-	node->order = ++fbs->order;
-	node->epoch = node->parent->vepoch;
-}
-
-/* Bring a tag that V has overtaken up to V. */
-static void catch_up(struct fbs_node *node)
-{
-	const struct fbs_node *parent = node->parent;
-
-	if (parent->vepoch - node->epoch >= 2 || before(node->tag, parent->vtime)) {
-		node->tag = parent->vtime;
-		node->remainder = 0;
-	}
-}
-
-/* Something is queued below node now: make it and its ancestors candidates. */
-static void activate(struct fbs *fbs, struct fbs_node *node)
-{
-	for (; node->parent && node->pos == INACTIVE; node = node->parent) {
-		catch_up(node);
-		stamp(fbs, node);
-		heap_up(node->parent, node->parent->active++, node);
-	}
-}
-
-/* The tag moves on by tokens (scaled) / weight; what the division drops is kept. */
-static void advance(const struct fbs *fbs, struct fbs_node *node, uint64_t tokens)
-{
-	unsigned __int128 sum = ((unsigned __int128)tokens << fbs->tag_shift) + node->remainder;
-	unsigned __int128 step = sum / node->weight;
-
-	node->tag += step > AHEAD_MAX ? (uint64_t)AHEAD_MAX : (uint64_t)step;
-	node->remainder = (uint64_t)(sum % node->weight);
-	if ((int64_t)(node->tag - node->parent->vtime) > AHEAD_MAX)
-		node->tag = node->parent->vtime + (uint64_t)AHEAD_MAX;
-}
-
-/* After a charge or a change of the queue: back into order, or out. */
-static void settle(struct fbs *fbs, struct fbs_node *node)
-{
-	if (node->pos == INACTIVE)
-		return;
-	if (has_work(node)) {
-		stamp(fbs, node);
-		heap_move(node);
-	} else {
-		heap_remove(node);
-	}
-}
-
-static void charge(struct fbs *fbs, struct fbs_node *leaf, uint64_t tokens)
-{
-	if (tokens > CHARGE_MAX_TOKENS)
-		tokens = CHARGE_MAX_TOKENS;
-	leaf->tokens += tokens;
-	fbs->tokens += tokens;
-	for (struct fbs_node *node = leaf; node->parent; node = node->parent) {
-		catch_up(node);
-		node->epoch = node->parent->vepoch;
-		advance(fbs, node, tokens);
-		settle(fbs, node);
-	}
-}
-
-static void set_vtime(struct fbs_node *node, uint64_t vtime)
-{
-	if ((vtime ^ node->vtime) >> EPOCH_SHIFT)
-		node->vepoch++;
-	node->vtime = vtime;
-}
-
-/* ---- tokens and prices ---- */
-
+/* A discard is charged for what it took when it is done. */
 static uint64_t cost_of(const struct fbs *fbs, enum fbs_op op, uint64_t bytes)
 {
-	const struct price *price = &fbs->price[op != FBS_READ];
-	unsigned __int128 cost = price->request;
-
-	if (op != FBS_DISCARD) /* what that really took is charged when it is done */
-		cost += (unsigned __int128)price->byte * bytes;
-	return (uint64_t)(cost >> PRICE_SHIFT) + 1;
+	return price_of(&fbs->prices, is_write(op), op == FBS_DISCARD ? 0 : bytes);
 }
 
-static uint64_t tokens_of(const struct fbs *fbs, enum fbs_op op, uint64_t bytes, uint64_t cost_ns)
+/* One for a request: a fraction for each of its slices, so that the others need not stand by. */
+static uint64_t part_of_token(const struct fbs_slice *slice, uint64_t start_bytes,
+			      uint64_t end_bytes)
 {
-	switch (fbs->policy) {
+	uint64_t n = (end_bytes - 1) / FBS_SLICE_BYTES - start_bytes / FBS_SLICE_BYTES + 1;
+
+	return slice->last ? FBS_TOKEN_ONE - (n - 1) * (FBS_TOKEN_ONE / n) : FBS_TOKEN_ONE / n;
+}
+
+static uint64_t tokens_of(const struct fbs *fbs, const struct fbs_slice *slice,
+			  const struct fbs_req *req)
+{
+	switch (fbs->params.policy) {
 	case FBS_POLICY_COST:
-		return cost_ns << FBS_TOKEN_SHIFT;
+		return slice->cost_ns << FBS_TOKEN_SHIFT;
 	case FBS_POLICY_IOSIZE:
-		if (op != FBS_DISCARD)
-			return (bytes + SECTOR_BYTES - 1) / SECTOR_BYTES << FBS_TOKEN_SHIFT;
+		if (slice->op != FBS_DISCARD)
+			return (slice->len_bytes + SECTOR_BYTES - 1) / SECTOR_BYTES
+			       << FBS_TOKEN_SHIFT;
 		break;
 	case FBS_POLICY_WEIGHT:
+		if (slice->op != FBS_DISCARD)
+			return part_of_token(slice, req->start_bytes, req->end_bytes);
 		break;
 	}
 	return FBS_TOKEN_ONE;
@@ -355,10 +152,10 @@ static uint64_t tokens_of_ns(const struct fbs *fbs, uint64_t ns)
 		ns = CHARGE_MAX_NS;
 	if (fbs->busy_ns < EARN_LEAST_NS)
 		tokens = ((unsigned __int128)ns << FBS_TOKEN_SHIFT) /
-			 (fbs->policy == FBS_POLICY_COST ? 1 : EARN_DEFAULT_NS);
+			 (fbs->params.policy == FBS_POLICY_COST ? 1 : EARN_DEFAULT_NS);
 	else
 		tokens = (unsigned __int128)ns * fbs->busy_tokens / fbs->busy_ns;
-	return tokens > CHARGE_MAX_TOKENS ? CHARGE_MAX_TOKENS : (uint64_t)tokens;
+	return tokens > INT64_MAX ? INT64_MAX : (uint64_t)tokens;
 }
 
 static void earned(struct fbs *fbs, uint64_t tokens, uint64_t now_ns)
@@ -372,98 +169,7 @@ static void earned(struct fbs *fbs, uint64_t tokens, uint64_t now_ns)
 	}
 }
 
-static struct price price_of(uint64_t iops, uint64_t bps)
-{
-	struct price price;
-	uint64_t first;
-
-	iops = iops ? iops : PRESET_IOPS;
-	bps = bps ? bps : PRESET_BPS;
-	price.byte = (UINT64_C(1000000000) << PRICE_SHIFT) / bps;
-	price.request = (UINT64_C(1000000000) << PRICE_SHIFT) / iops;
-	first = price.byte * IOPS_BYTES;
-	price.request = price.request > first ? price.request - first : 0;
-	return price;
-}
-
-/* ---- nodes ---- */
-
-static struct fbs_node *node_new(unsigned weight, bool is_leaf)
-{
-	struct fbs_node *node = calloc(1, sizeof(*node));
-
-	if (!node)
-		return NULL;
-	node->weight = weight;
-	node->is_leaf = is_leaf;
-	node->pos = INACTIVE;
-	node->vtime = FIRST_TAG;
-	return node;
-}
-
-static void node_free(struct fbs_node *node)
-{
-	free(node->heap);
-	free(node);
-}
-
-/* Room in the heap for one more child, so that the request path never allocates. */
-static int make_room(struct fbs_node *parent)
-{
-	struct fbs_node **heap;
-	uint32_t capacity;
-
-	if (parent->children < parent->capacity)
-		return 0;
-	capacity = parent->capacity ? 2 * parent->capacity : 8;
-	heap = realloc(parent->heap, capacity * sizeof(struct fbs_node *));
-	if (!heap)
-		return -ENOMEM;
-	parent->heap = heap;
-	parent->capacity = capacity;
-	return 0;
-}
-
-static struct fbs_node *add(struct fbs *fbs, struct fbs_node *parent, unsigned weight, bool is_leaf)
-{
-	struct fbs_node *node;
-
-	assert(weight >= 1 && weight <= FBS_WEIGHT_MAX && !parent->is_leaf);
-	if (make_room(parent))
-		return NULL;
-	node = node_new(weight, is_leaf);
-	if (!node)
-		return NULL;
-	node->parent = parent;
-	parent->children++;
-	node->tag = parent->vtime;
-	stamp(fbs, node);
-	node->next = fbs->nodes;
-	if (fbs->nodes)
-		fbs->nodes->prev = node;
-	fbs->nodes = node;
-	return node;
-}
-
-/* Free a dropped node once nothing holds it, then what only it held. */
-static void collect(struct fbs *fbs, struct fbs_node *node)
-{
-	while (node->parent && node->dropped && !node->children && !node->head &&
-	       !node->in_flight && !node->flushes) {
-		struct fbs_node *parent = node->parent;
-
-		if (node->prev)
-			node->prev->next = node->next;
-		else
-			fbs->nodes = node->next;
-		if (node->next)
-			node->next->prev = node->prev;
-		fbs->dirty_bytes -= node->dirty_bytes;
-		parent->children--;
-		node_free(node);
-		node = parent;
-	}
-}
+/* ---- settings ---- */
 
 struct fbs *fbs_create(const struct fbs_params *params)
 {
@@ -471,14 +177,17 @@ struct fbs *fbs_create(const struct fbs_params *params)
 
 	if (!fbs)
 		return NULL;
-	fbs->root = node_new(1, false);
+	fbs->root = tree_new_root();
 	if (!fbs->root) {
 		free(fbs);
 		return NULL;
 	}
-	fbs->discard_bytes = DISCARD_FIRST_BYTES;
+	fbs->capped.kind = HEAP_CAPPED;
+	fbs->due.kind = HEAP_DUE;
 	window_init(&fbs->window);
-	fbs->policy = params->policy;
+	discard_init(&fbs->discard);
+	fbs->params.policy = params->policy;
+	price_set(&fbs->prices, &params->capability);
 	fbs_configure(fbs, params);
 	return fbs;
 }
@@ -492,9 +201,11 @@ void fbs_destroy(struct fbs *fbs)
 	assert(!fbs->in_flight);
 	for (struct fbs_node *node = fbs->nodes; node; node = next) {
 		next = node->next;
-		node_free(node);
+		tree_free(node);
 	}
-	node_free(fbs->root);
+	tree_free(fbs->root);
+	heap_free(&fbs->capped);
+	heap_free(&fbs->due);
 	free(fbs);
 }
 
@@ -502,27 +213,20 @@ void fbs_configure(struct fbs *fbs, const struct fbs_params *params)
 {
 	static const unsigned shift[] = {
 		[FBS_POLICY_COST] = 0, [FBS_POLICY_IOSIZE] = 8, [FBS_POLICY_WEIGHT] = 16};
-	const struct fbs_capability *c = &params->capability;
 
-	if (params->policy != fbs->policy) {
-		for (struct fbs_node *node = fbs->nodes; node; node = node->next) {
-			node->tag = node->parent->vtime;
-			node->remainder = 0;
-			stamp(fbs, node);
-		}
-		heap_rebuild(fbs->root);
-		for (struct fbs_node *node = fbs->nodes; node; node = node->next)
-			heap_rebuild(node);
+	if (params->policy != fbs->params.policy) {
+		tree_level(fbs);
 		fbs->busy_ns = fbs->busy_tokens = 0;
 	}
-	if (memcmp(c, &fbs->capability, sizeof(*c)) != 0)
+	if (memcmp(&params->capability, &fbs->prices.given, sizeof(params->capability)) != 0) {
+		price_set(&fbs->prices, &params->capability);
 		window_forget(&fbs->window); /* it counts in prices */
-	fbs->capability = *c;
-	fbs->policy = params->policy;
+	}
+	fbs->params = *params;
 	fbs->tag_shift = shift[params->policy];
-	fbs->io_throttle = params->io_throttle;
-	fbs->price[0] = price_of(c->read_iops, c->read_bps);
-	fbs->price[1] = price_of(c->write_iops, c->write_bps);
+	window_set_latency_target(&fbs->window, params->latency_target_ns);
+	fbs->serial = false;
+	idle_look(fbs);
 }
 
 struct fbs_node *fbs_root(struct fbs *fbs)
@@ -532,101 +236,165 @@ struct fbs_node *fbs_root(struct fbs *fbs)
 
 struct fbs_node *fbs_add_group(struct fbs *fbs, struct fbs_node *parent, unsigned weight)
 {
-	return add(fbs, parent, weight, false);
+	assert(weight >= 1 && weight <= FBS_WEIGHT_MAX && !is_leaf(parent));
+	return tree_add(fbs, parent, weight, false);
 }
 
 struct fbs_node *fbs_add_leaf(struct fbs *fbs, struct fbs_node *parent, unsigned weight)
 {
-	return add(fbs, parent, weight, true);
+	assert(weight >= 1 && weight <= FBS_WEIGHT_MAX && !is_leaf(parent));
+	return tree_add(fbs, parent, weight, true);
 }
 
 void fbs_set_weight(struct fbs *fbs, struct fbs_node *node, unsigned weight)
 {
-	uint64_t vtime = node->parent->vtime;
-	unsigned __int128 ahead;
+	assert(weight >= 1 && weight <= FBS_WEIGHT_MAX && node->parent);
+	tree_set_weight(fbs, node, weight);
+}
 
-	assert(weight >= 1 && weight <= FBS_WEIGHT_MAX);
-	if (weight == node->weight)
+void fbs_set_class(struct fbs *fbs, struct fbs_node *node, enum fbs_class class)
+{
+	assert(class < FBS_CLASSES && node->parent);
+	tree_set_class(fbs, node, class);
+}
+
+void fbs_set_min(struct fbs *fbs, struct fbs_node *node, const struct fbs_min *min)
+{
+	assert(node->parent);
+	rate_promise_set(&node->promise, min, fbs->last_ns);
+	tree_set_due(fbs, node);
+}
+
+void fbs_set_cap(struct fbs *fbs, struct fbs_node *node, struct fbs_cap *cap)
+{
+	assert(node->parent);
+	if (cap != node->cap) {
+		if (node->cap)
+			rate_cap_detach(node->cap, &node->sharer);
+		node->cap = cap;
+		if (cap)
+			rate_cap_attach(cap, &node->sharer);
+	}
+	if (!fbs->capped.n)
 		return;
-	catch_up(node);
-	node->epoch = node->parent->vepoch;
-	ahead = (unsigned __int128)(node->tag - vtime) * node->weight / weight;
-	if (ahead > AHEAD_MAX)
-		ahead = AHEAD_MAX;
-	node->tag = vtime + (uint64_t)ahead;
-	node->remainder = 0;
-	node->weight = weight;
-	settle(fbs, node);
+	/* whoever was held is looked at again, and reservations below with them */
+	while (fbs->capped.n)
+		tree_uncap(fbs, fbs->capped.slots[0].node);
+	for (struct fbs_node *n = fbs->nodes; n; n = n->next)
+		tree_set_due(fbs, n);
 }
 
 int fbs_set_parent(struct fbs *fbs, struct fbs_node *node, struct fbs_node *parent)
 {
-	struct fbs_node *old = node->parent;
-	uint64_t ahead;
-	bool active = node->pos != INACTIVE;
-
-	if (parent == old)
-		return 0;
-	if (make_room(parent))
-		return -ENOMEM;
-	catch_up(node);
-	ahead = node->tag - old->vtime;
-	if (active)
-		heap_remove(node);
-	old->children--;
-	for (struct fbs_node *up = old; active && up->parent && !has_work(up); up = up->parent)
-		heap_remove(up);
-	node->parent = parent;
-	parent->children++;
-	node->tag = parent->vtime + ahead;
-	stamp(fbs, node);
-	if (active)
-		activate(fbs, node);
-	collect(fbs, old);
-	return 0;
+	for (const struct fbs_node *up = parent; up; up = up->parent)
+		assert(up != node);
+	assert(!is_leaf(parent));
+	return tree_move(fbs, node, parent);
 }
 
 void fbs_drop(struct fbs *fbs, struct fbs_node *node)
 {
 	node->dropped = true;
-	collect(fbs, node);
+	tree_collect(fbs, node);
+}
+
+/* ---- what it waited for ---- */
+
+static uint64_t held_ns(const struct fbs *fbs)
+{
+	return fbs->held_ns + (fbs->held ? fbs->last_ns - fbs->held_since_ns : 0);
+}
+
+static void wait_begin(struct fbs *fbs, struct fbs_node *leaf)
+{
+	leaf->wait_since_ns = fbs->last_ns;
+	leaf->wait_held_ns = held_ns(fbs);
+	leaf->wait_capped_ns = tree_capped_ns(fbs, leaf);
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Up to now; to be added to what it has waited for before. */
+static void wait_split(const struct fbs *fbs, const struct fbs_node *leaf,
+		       uint64_t ret_ns[FBS_WAITS])
+{
+	uint64_t left = fbs->last_ns - leaf->wait_since_ns;
+	uint64_t since = leaf->wait_since_ns > fbs->turn_ns ? leaf->wait_since_ns : fbs->turn_ns;
+
+	ret_ns[FBS_WAIT_CAP] = least(tree_capped_ns(fbs, leaf) - leaf->wait_capped_ns, left);
+	left -= ret_ns[FBS_WAIT_CAP];
+	ret_ns[FBS_WAIT_ANTICIPATION] = least(held_ns(fbs) - leaf->wait_held_ns, left);
+	left -= ret_ns[FBS_WAIT_ANTICIPATION];
+	ret_ns[FBS_WAIT_WINDOW] = least(fbs->last_ns - since, left);
+	ret_ns[FBS_WAIT_SHARE] = left - ret_ns[FBS_WAIT_WINDOW];
+}
+
+static void wait_end(struct fbs *fbs, struct fbs_node *leaf)
+{
+	uint64_t ns[FBS_WAITS];
+
+	wait_split(fbs, leaf, ns);
+	for (unsigned i = 0; i < FBS_WAITS; i++)
+		leaf->waited_ns[i] += ns[i];
 }
 
 /* ---- requests ---- */
 
+static unsigned queued_of(const struct fbs_node *node)
+{
+	return node->queued[LANE_READ] + node->queued[LANE_WRITE];
+}
+
+static bool is_present(const struct fbs_node *leaf)
+{
+	return has_queued(leaf) || leaf->in_flight;
+}
+
 void fbs_push(struct fbs *fbs, struct fbs_node *leaf, struct fbs_req *req, uint64_t now_ns)
 {
-	assert(leaf->is_leaf && req->pos_bytes < req->end_bytes);
-	fbs->present += !leaf->queued && !leaf->in_flight;
+	unsigned lane = is_write(req->op) ? LANE_WRITE : LANE_READ;
+	struct lane *l = &leaf->lanes[lane];
+
+	assert(is_leaf(leaf) && req->pos_bytes < req->end_bytes);
+	now_ns = advance_clock(fbs, now_ns);
+	if (!has_queued(leaf)) {
+		fbs->present += !leaf->in_flight;
+		idle_arrived(leaf, now_ns);
+		wait_begin(fbs, leaf);
+	}
 	req->leaf = leaf;
-	req->pushed_ns = advance_clock(fbs, now_ns);
+	req->start_bytes = req->pos_bytes;
+	req->pushed_ns = now_ns;
+	req->order = ++fbs->order;
 	req->next = NULL;
-	req->prev = leaf->tail;
-	if (leaf->tail)
-		leaf->tail->next = req;
+	req->prev = l->tail;
+	if (l->tail)
+		l->tail->next = req;
 	else
-		leaf->head = req;
-	leaf->tail = req;
-	leaf->queued++;
-	fbs->queued++;
-	activate(fbs, leaf);
+		l->head = req;
+	l->tail = req;
+	tree_count(fbs, leaf, lane, 1);
+	tree_activate(fbs, leaf);
 }
 
 static void unlink_req(struct fbs *fbs, struct fbs_req *req)
 {
 	struct fbs_node *leaf = req->leaf;
+	unsigned lane = is_write(req->op) ? LANE_WRITE : LANE_READ;
 
 	if (req->prev)
 		req->prev->next = req->next;
 	else
-		leaf->head = req->next;
+		leaf->lanes[lane].head = req->next;
 	if (req->next)
 		req->next->prev = req->prev;
 	else
-		leaf->tail = req->prev;
+		leaf->lanes[lane].tail = req->prev;
 	req->leaf = NULL;
-	leaf->queued--;
-	fbs->queued--;
+	tree_count(fbs, leaf, lane, -1);
 }
 
 void fbs_cancel(struct fbs *fbs, struct fbs_req *req)
@@ -634,21 +402,158 @@ void fbs_cancel(struct fbs *fbs, struct fbs_req *req)
 	struct fbs_node *leaf = req->leaf;
 
 	unlink_req(fbs, req);
-	fbs->present -= !leaf->queued && !leaf->in_flight;
-	for (struct fbs_node *node = leaf; node->parent && !has_work(node); node = node->parent)
-		if (node->pos != INACTIVE)
-			heap_remove(node);
-	collect(fbs, leaf);
+	if (!has_queued(leaf))
+		wait_end(fbs, leaf);
+	fbs->present -= !is_present(leaf);
+	tree_settle(fbs, leaf);
+	tree_collect(fbs, leaf);
 }
 
 /* How much of a request goes next: to the next boundary, which never splits a block. */
 static uint64_t slice_bytes(const struct fbs *fbs, const struct fbs_req *req)
 {
-	uint64_t unit = req->op == FBS_DISCARD ? fbs->discard_bytes : FBS_SLICE_BYTES;
+	uint64_t unit =
+		req->op == FBS_DISCARD ? discard_unit_bytes(&fbs->discard) : FBS_SLICE_BYTES;
 	uint64_t left = req->end_bytes - req->pos_bytes;
 	uint64_t bytes = unit - req->pos_bytes % unit;
 
 	return bytes < left ? bytes : left;
+}
+
+static struct rate_work work_of(const struct fbs_req *req, uint64_t bytes)
+{
+	return (struct rate_work){
+		.write = is_write(req->op),
+		.bytes = req->op == FBS_DISCARD ? 0 : bytes,
+		.from_bytes = req->pos_bytes - req->start_bytes,
+		.to_bytes = req->pos_bytes - req->start_bytes + bytes,
+	};
+}
+
+/* ---- who ---- */
+
+/* Where the caps on the way from leaf to the root hold a request. */
+struct hold {
+	struct fbs_node *node; /* the highest below which nothing else may go either; NULL: none */
+	uint64_t until_ns;     /* 0: nothing holds it */
+};
+
+static struct hold hold_of(struct fbs *fbs, struct fbs_node *leaf, const struct fbs_req *req)
+{
+	struct rate_work work = work_of(req, slice_bytes(fbs, req));
+	unsigned other = work.write ? LANE_READ : LANE_WRITE;
+	struct hold hold = {0};
+
+	for (struct fbs_node *node = leaf; node->parent; node = node->parent) {
+		uint64_t ready_ns;
+		bool all;
+
+		if (!node->cap)
+			continue;
+		ready_ns = rate_cap_ready_ns(node->cap, &node->sharer, &work, fbs->last_ns, &all);
+		if (ready_ns <= fbs->last_ns)
+			continue;
+		if (all || !node->queued[other])
+			hold = (struct hold){node, ready_ns};
+		else if (!hold.until_ns)
+			hold.until_ns = ready_ns;
+	}
+	return hold;
+}
+
+/*
+ * The request of leaf that goes next: the oldest, unless a cap holds only that direction. NULL:
+ * caps hold it, and it is out of the queue or what is above it is.
+ */
+static struct fbs_req *pick_request(struct fbs *fbs, struct fbs_node *leaf)
+{
+	struct fbs_req *read = leaf->lanes[LANE_READ].head, *write = leaf->lanes[LANE_WRITE].head;
+	struct fbs_req *first = !write || (read && read->order < write->order) ? read : write;
+	struct fbs_req *second = first == read ? write : read;
+	struct hold a = hold_of(fbs, leaf, first), b;
+
+	if (!a.until_ns)
+		return first;
+	if (a.node || !second) {
+		tree_cap_until(fbs, a.node, a.until_ns);
+		return NULL;
+	}
+	b = hold_of(fbs, leaf, second);
+	if (!b.until_ns)
+		return second;
+	if (b.node)
+		tree_cap_until(fbs, b.node, b.until_ns);
+	else
+		tree_cap_until(fbs, leaf, least(a.until_ns, b.until_ns));
+	return NULL;
+}
+
+/* The node whose reservation is due, or the root. */
+static struct fbs_node *pick_top(struct fbs *fbs)
+{
+	while (fbs->due.n && !before(fbs->last_ns, fbs->due.slots[0].key)) {
+		struct fbs_node *due = fbs->due.slots[0].node;
+		uint64_t at_ns = rate_promise_due_ns(&due->promise);
+
+		if (!tree_has_work(due)) /* caps hold all that is below it, or itself */
+			at_ns = fbs->capped.slots[0].key;
+		for (const struct fbs_node *node = due; node->parent; node = node->parent)
+			if (is_capped(node) &&
+			    before(at_ns, fbs->capped.slots[node->pos[HEAP_CAPPED]].key))
+				at_ns = fbs->capped.slots[node->pos[HEAP_CAPPED]].key;
+		if (!before(fbs->last_ns, at_ns))
+			return due;
+		heap_put(&fbs->due, due, at_ns, ++fbs->order); /* when its cap lets it */
+	}
+	return fbs->root;
+}
+
+static void stop_holding(struct fbs *fbs)
+{
+	if (!fbs->held)
+		return;
+	fbs->held_ns = held_ns(fbs);
+	fbs->held = NULL;
+	fbs->turn_ns = fbs->last_ns;
+}
+
+static void hold_for(struct fbs *fbs, struct fbs_node *leaf)
+{
+	if (!fbs->held)
+		fbs->held_since_ns = fbs->last_ns;
+	fbs->held = leaf;
+}
+
+/* What goes next and, in *ret_top, from where on by share. NULL: nothing may go now. */
+static struct fbs_req *pick(struct fbs *fbs, struct fbs_node **ret_top)
+{
+	while (fbs->capped.n && !before(fbs->last_ns, fbs->capped.slots[0].key))
+		tree_uncap(fbs, fbs->capped.slots[0].node);
+	while (queued_of(fbs->root)) {
+		struct fbs_node *top = pick_top(fbs), *leaf;
+		struct fbs_req *req;
+
+		if (!tree_has_work(top)) /* caps hold everybody */
+			break;
+		leaf = tree_first(top);
+		if (!has_queued(leaf)) {
+			if (top != fbs->root) {
+				idle_end(fbs, leaf); /* a promise comes before a hope */
+			} else if (idle_waits(fbs, leaf, fbs->last_ns)) {
+				hold_for(fbs, leaf);
+				return NULL;
+			}
+			continue;
+		}
+		req = pick_request(fbs, leaf);
+		if (req) {
+			stop_holding(fbs);
+			*ret_top = top;
+			return req;
+		}
+	}
+	stop_holding(fbs);
+	return NULL;
 }
 
 /* Is there room for a slice of this cost? */
@@ -656,29 +561,43 @@ static bool admits(struct fbs *fbs, uint64_t cost_ns)
 {
 	struct window *w = &fbs->window;
 
-	if (fbs->io_throttle)
-		return fbs->in_flight < fbs->io_throttle;
+	if (fbs->params.io_throttle)
+		return fbs->in_flight < fbs->params.io_throttle;
 	return w->in_flight_ns + cost_ns <= window_least_ns(w, fbs->present > 1) ||
 	       window_admit(w, cost_ns);
 }
 
+static void served(struct fbs *fbs, struct fbs_node *leaf, const struct rate_work *work)
+{
+	for (struct fbs_node *node = leaf; node->parent; node = node->parent) {
+		if (node->cap)
+			rate_cap_served(node->cap, &node->sharer, work, fbs->last_ns);
+		if (has_promise(node)) {
+			rate_promise_served(&node->promise, work, fbs->last_ns);
+			tree_set_due(fbs, node);
+		}
+	}
+}
+
 bool fbs_next(struct fbs *fbs, uint64_t now_ns, struct fbs_slice *ret_slice)
 {
-	struct fbs_node *leaf = fbs->root;
+	struct fbs_node *top, *leaf;
 	struct fbs_req *req;
+	struct rate_work work;
 	uint64_t bytes, cost_ns, tokens;
 
-	if (!leaf->active)
+	now_ns = advance_clock(fbs, now_ns);
+	fbs->full = false;
+	req = pick(fbs, &top);
+	if (!req)
 		return false;
-	while (!leaf->is_leaf)
-		leaf = leaf->heap[0];
-	req = leaf->head;
+	leaf = req->leaf;
 	bytes = slice_bytes(fbs, req);
 	cost_ns = cost_of(fbs, req->op, bytes);
-	if (!admits(fbs, cost_ns))
+	if (!admits(fbs, cost_ns)) {
+		fbs->full = true;
 		return false;
-	now_ns = advance_clock(fbs, now_ns);
-
+	}
 	*ret_slice = (struct fbs_slice){
 		.req = req,
 		.leaf = leaf,
@@ -689,60 +608,84 @@ bool fbs_next(struct fbs *fbs, uint64_t now_ns, struct fbs_slice *ret_slice)
 		.op = req->op,
 		.last = req->pos_bytes + bytes == req->end_bytes,
 	};
-	req->pos_bytes += bytes;
-	if (ret_slice->last)
-		unlink_req(fbs, req);
+	tokens = ret_slice->tokens = tokens_of(fbs, ret_slice, req);
+	work = work_of(req, bytes);
+	wait_end(fbs, leaf);
+	fbs->turn_ns = now_ns;
 
+	req->pos_bytes += bytes;
 	if (!fbs->in_flight++)
 		fbs->busy_since_ns = now_ns;
 	leaf->in_flight++;
 	window_issued(&fbs->window, cost_ns, now_ns);
-	for (struct fbs_node *node = leaf; node->parent; node = node->parent)
-		set_vtime(node->parent, node->tag);
-	tokens = tokens_of(fbs, req->op, bytes, cost_ns);
-	charge(fbs, leaf, tokens);
+	tree_served(leaf, top);
+	if (ret_slice->last)
+		unlink_req(fbs, req);
+	if (!has_queued(leaf))
+		idle_issued(fbs, leaf, now_ns);
+	served(fbs, leaf, &work);
+	if (top == fbs->root)
+		tree_charge(fbs, leaf, tokens);
+	else
+		tree_charge_reserved(fbs, leaf, top, tokens, tokens_of_ns(fbs, RESERVED_DEBT_NS));
+	wait_begin(fbs, leaf);
 	return true;
 }
 
-/* What a discard took, in tokens; and the size of the next ones. */
+uint64_t fbs_wakeup(const struct fbs *fbs)
+{
+	uint64_t at_ns = FBS_NEVER;
+
+	if (fbs->full || !queued_of(fbs->root)) /* a completion or a push comes first */
+		return at_ns;
+	if (fbs->capped.n)
+		at_ns = fbs->capped.slots[0].key;
+	if (fbs->held) {
+		at_ns = least(at_ns, fbs->held->anticipate_ns);
+		if (fbs->due.n)
+			at_ns = least(at_ns, fbs->due.slots[0].key);
+	}
+	return at_ns;
+}
+
+/* What a discard took, in tokens. */
 static uint64_t discard_tokens(struct fbs *fbs, const struct fbs_slice *slice, uint64_t now_ns)
 {
 	uint64_t took_ns = now_ns - slice->issued_ns;
 
-	if (took_ns > DISCARD_LONG_NS && fbs->discard_bytes > DISCARD_LEAST_BYTES)
-		fbs->discard_bytes /= 2;
-	else if (took_ns < DISCARD_SHORT_NS && slice->len_bytes == fbs->discard_bytes &&
-		 fbs->discard_bytes < DISCARD_MOST_BYTES)
-		fbs->discard_bytes *= 2;
+	discard_done(&fbs->discard, slice->len_bytes, took_ns);
 	return tokens_of_ns(fbs, took_ns / fbs->in_flight); /* it shared the disk */
 }
 
 void fbs_done(struct fbs *fbs, const struct fbs_slice *slice, uint64_t now_ns)
 {
-	uint64_t charged = tokens_of(fbs, slice->op, slice->len_bytes, slice->cost_ns);
-	uint64_t tokens = charged;
 	struct fbs_node *leaf = slice->leaf;
 
 	assert(leaf->in_flight && fbs->in_flight);
 	now_ns = advance_clock(fbs, now_ns);
 	if (slice->op == FBS_DISCARD) {
-		tokens = discard_tokens(fbs, slice, now_ns);
-		if (tokens > charged)
-			charge(fbs, leaf, tokens - charged);
-	} else if (slice->op == FBS_WRITE) {
-		leaf->dirty_bytes += slice->len_bytes;
-		fbs->dirty_bytes += slice->len_bytes;
-	}
-	if (slice->op == FBS_DISCARD)
+		uint64_t tokens = discard_tokens(fbs, slice, now_ns);
+
+		if (tokens > slice->tokens)
+			tree_charge(fbs, leaf, tokens - slice->tokens);
 		fbs->busy_since_ns =
 			now_ns; /* its tokens follow from the rate: no evidence for it */
-	else
-		earned(fbs, tokens, now_ns);
+	} else {
+		if (slice->op == FBS_WRITE) {
+			leaf->dirty_bytes += slice->len_bytes;
+			fbs->dirty_bytes += slice->len_bytes;
+		}
+		earned(fbs, slice->tokens, now_ns);
+		price_observe(&fbs->prices, is_write(slice->op), slice->len_bytes, fbs->full,
+			      now_ns);
+	}
 	leaf->in_flight--;
 	fbs->in_flight--;
-	fbs->present -= !leaf->queued && !leaf->in_flight;
+	fbs->present -= !is_present(leaf);
 	window_done(&fbs->window, slice->cost_ns, now_ns - slice->issued_ns, now_ns);
-	collect(fbs, leaf);
+	idle_look(fbs);
+	idle_done(leaf, now_ns);
+	tree_collect(fbs, leaf);
 }
 
 /* ---- flushes ---- */
@@ -751,17 +694,7 @@ bool fbs_flush_may_start(const struct fbs *fbs, const struct fbs_node *leaf)
 {
 	uint64_t most = tokens_of_ns(fbs, FLUSH_DEBT_NS);
 
-	for (const struct fbs_node *node = leaf; node->parent; node = node->parent) {
-		const struct fbs_node *parent = node->parent;
-		int64_t ahead = (int64_t)(node->tag - parent->vtime);
-
-		if (parent->active <= (node->pos != INACTIVE) ||
-		    parent->vepoch - node->epoch >= 2 || ahead <= 0)
-			continue;
-		if ((unsigned __int128)ahead * node->weight >> fbs->tag_shift > most)
-			return false;
-	}
-	return true;
+	return leaf->flush_tokens <= most || !tree_is_ahead(fbs, leaf, most);
 }
 
 void fbs_flush_start(struct fbs *fbs, struct fbs_node *leaf, uint64_t now_ns,
@@ -781,81 +714,91 @@ void fbs_flush_start(struct fbs *fbs, struct fbs_node *leaf, uint64_t now_ns,
 
 void fbs_flush_done(struct fbs *fbs, const struct fbs_flush *flush, uint64_t now_ns)
 {
+	struct fbs_node *leaf = flush->leaf;
 	uint64_t tokens;
 
 	now_ns = advance_clock(fbs, now_ns);
-	tokens = tokens_of_ns(fbs, now_ns - flush->started_ns);
-	flush->leaf->flushes--;
-	if (flush->all_dirty_bytes)
-		charge(fbs, flush->leaf,
-		       (uint64_t)((unsigned __int128)tokens * flush->own_dirty_bytes /
-				  flush->all_dirty_bytes));
-	collect(fbs, flush->leaf);
+	if (flush->own_dirty_bytes) {
+		tokens = tokens_of_ns(fbs, now_ns - flush->started_ns);
+		tokens = (uint64_t)((unsigned __int128)tokens * flush->own_dirty_bytes /
+				    flush->all_dirty_bytes);
+		if (!tree_is_ahead(fbs, leaf, 0)) /* nothing is owed of earlier ones */
+			leaf->flush_tokens = 0;
+		leaf->flush_tokens += tokens;
+		tree_charge(fbs, leaf, tokens);
+	}
+	leaf->flushes--;
+	idle_done(leaf, now_ns);
+	tree_collect(fbs, leaf);
 }
 
 /* ---- what there is to see ---- */
 
-void fbs_leaf_stats(const struct fbs *fbs, const struct fbs_node *leaf,
-		    struct fbs_leaf_stats *ret_stats)
+void fbs_node_stats(const struct fbs *fbs, const struct fbs_node *node,
+		    struct fbs_node_stats *ret_stats)
 {
-	(void)fbs;
-	*ret_stats = (struct fbs_leaf_stats){
-		.queued = leaf->queued,
-		.in_flight = leaf->in_flight,
-		.tokens = leaf->tokens,
-		.dirty_bytes = leaf->dirty_bytes,
+	struct fbs_node_stats stats = {
+		.queued = queued_of(node),
+		.tokens = node->parent ? node->tokens : fbs->tokens,
+		.entitled = node->parent ? tree_entitled(fbs, node) : fbs->tokens,
+		.capped_ns = node->capped_ns,
+		.capped = node->parent && is_capped(node),
+		.in_flight = node->in_flight,
+		.dirty_bytes = node->dirty_bytes,
 	};
+
+	if (stats.capped)
+		stats.capped_ns += fbs->last_ns - node->capped_since_ns;
+	if (is_leaf(node) && has_queued(node))
+		wait_split(fbs, node, stats.waited_ns);
+	for (unsigned i = 0; i < FBS_WAITS; i++)
+		stats.waited_ns[i] += node->waited_ns[i];
+	*ret_stats = stats;
 }
 
 void fbs_stats(const struct fbs *fbs, struct fbs_stats *ret_stats)
 {
 	const struct window *w = &fbs->window;
-	uint64_t least = window_least_ns(w, fbs->present > 1);
-	uint64_t limit = w->limit_ns > least ? w->limit_ns : least;
+	uint64_t floor = window_least_ns(w, fbs->present > 1);
+	uint64_t limit = w->limit_ns > floor ? w->limit_ns : floor;
 
 	limit = w->mean_cost_ns ? limit / w->mean_cost_ns : 1;
 
-	if (fbs->io_throttle)
-		limit = fbs->io_throttle;
+	if (fbs->params.io_throttle)
+		limit = fbs->params.io_throttle;
 	*ret_stats = (struct fbs_stats){
 		.in_flight = fbs->in_flight,
-		.queued = fbs->queued,
+		.queued = queued_of(fbs->root),
 		.limit = limit > UINT32_MAX ? UINT32_MAX : (unsigned)limit,
 		.tokens = fbs->tokens,
+		.serial = fbs->serial,
+		.anticipating = fbs->held != NULL,
+		.prices = price_capability(&fbs->prices),
 	};
-}
-
-static void check_inner(const struct fbs_node *node)
-{
-	for (uint32_t i = 0; i < node->active; i++) {
-		const struct fbs_node *child = node->heap[i];
-
-		assert(child->pos == i && child->parent == node);
-		assert(!before(child->tag, node->vtime));
-		assert(!i || !goes_first(child, node->heap[(i - 1) / 2]));
-	}
-	assert(node->active <= node->children && node->children <= node->capacity);
 }
 
 void fbs_check(const struct fbs *fbs)
 {
-	unsigned queued = 0, in_flight = 0, present = 0;
+	unsigned queued[LANES] = {0}, in_flight = 0, present = 0;
 
-	check_inner(fbs->root);
+	tree_check(fbs);
 	for (const struct fbs_node *node = fbs->nodes; node; node = node->next) {
-		unsigned n = 0;
+		if (!is_leaf(node))
+			continue;
+		for (unsigned lane = 0; lane < LANES; lane++) {
+			unsigned n = 0;
 
-		assert((node->pos != INACTIVE) == has_work(node));
-		if (!node->is_leaf)
-			check_inner(node);
-		for (const struct fbs_req *req = node->head; req; req = req->next, n++)
-			assert(req->leaf == node && req->pos_bytes < req->end_bytes);
-		assert(n == node->queued);
-		queued += node->queued;
+			for (const struct fbs_req *req = node->lanes[lane].head; req;
+			     req = req->next, n++)
+				assert(req->leaf == node && req->pos_bytes < req->end_bytes);
+			assert(n == node->queued[lane]);
+			queued[lane] += n;
+		}
 		in_flight += node->in_flight;
-		present += node->queued || node->in_flight;
+		present += is_present(node);
 	}
 	assert(present == fbs->present);
-	assert(queued == fbs->queued && in_flight == fbs->in_flight);
-	assert(in_flight == fbs->window.in_flight);
+	for (unsigned lane = 0; lane < LANES; lane++)
+		assert(queued[lane] == fbs->root->queued[lane]);
+	assert(in_flight == fbs->in_flight && in_flight == fbs->window.in_flight);
 }

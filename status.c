@@ -7,9 +7,9 @@ static void log_file(const struct file *file, const struct fbs_stats *disk)
 {
 	const struct file_counters *c = &file->counters;
 	uint64_t ios = c->read_ios + c->write_ios;
-	struct fbs_leaf_stats leaf;
+	struct fbs_node_stats leaf;
 
-	fbs_leaf_stats(file->disk->fbs, file->leaf, &leaf);
+	fbs_node_stats(file->disk->fbs, file->leaf, &leaf);
 	log_info("  %-16s %s%s got %.1f%%, %u queued, %u in flight, %llu reads, %llu writes, "
 		 "%llu errors, mean wait %.2f ms, service %.2f ms",
 		 file->name, file->removed ? "(removed, open)" : "",

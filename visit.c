@@ -366,7 +366,8 @@ void visit_disk(struct worker *w, const struct visit *visit, uint64_t now_ns)
 
 		if (!io || io->disk != disk)
 			continue;
-		w->fresh[i] = NULL; /* others may take it on, answer and reuse it from the unlock on */
+		w->fresh[i] =
+			NULL; /* others may take it on, answer and reuse it from the unlock on */
 		if (may_be_interrupted(io) && waiting_add(&w->crew->waiting, io))
 			worker_wake(
 				&w->crew->workers[0]); /* it looks at such ones from time to time */

@@ -351,3 +351,21 @@ void window_done(struct window *w, uint64_t cost_ns, uint64_t latency_ns, uint64
 		end_interval(w, now_ns);
 	}
 }
+
+unsigned window_parallelism_x16(const struct window *w)
+{
+	if (w->phase == WINDOW_STARTUP || !w->mean_cost_ns)
+		return 0;
+	return (unsigned)(knee_ns(w) * 16 / w->mean_cost_ns);
+}
+
+uint64_t window_base_ns(const struct window *w)
+{
+	return w->base_latency_ns;
+}
+
+void window_set_latency_target(struct window *w, uint64_t p99_ns)
+{
+	(void)w;
+	(void)p99_ns;
+}

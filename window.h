@@ -51,6 +51,9 @@ bool window_admit(struct window *window, uint64_t cost_ns);
  * is nobody to be unfair to, half of that for several.
  */
 uint64_t window_least_ns(const struct window *window, bool shared);
+unsigned window_parallelism_x16(const struct window *window);
+uint64_t window_base_ns(const struct window *window);
+void window_set_latency_target(struct window *window, uint64_t p99_ns);
 void window_issued(struct window *window, uint64_t cost_ns, uint64_t now_ns);
 void window_done(struct window *window, uint64_t cost_ns, uint64_t latency_ns, uint64_t now_ns);
 

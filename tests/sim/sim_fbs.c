@@ -61,9 +61,9 @@ static void flush_done(void *sched, const struct fbs_flush *flush, uint64_t now_
 
 static uint64_t tokens(void *sched, void *leaf)
 {
-	struct fbs_leaf_stats stats;
+	struct fbs_node_stats stats;
 
-	fbs_leaf_stats(sched, leaf, &stats);
+	fbs_node_stats(sched, leaf, &stats);
 	return stats.tokens;
 }
 

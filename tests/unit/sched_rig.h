@@ -3,8 +3,8 @@
  * sched_rig.h - a scheduler with leaves a, b, c ... and a pile of requests, for the unit tests.
  *
  * Most cases are written as the order in which leaves are served: order("abaa"). Tags in the
- * comments are in tokens / weight from the start of the case; under the policy `weight` a slice
- * is one token, so that they can be followed by head. Time is rig.now_ns.
+ * comments are in tokens / weight from the start of the case; under the policy `weight` a
+ * request of one slice is one token, so that they can be followed by head. Time is rig.now_ns.
  */
 #ifndef FUSEBAND_TESTS_UNIT_SCHED_RIG_H
 #define FUSEBAND_TESTS_UNIT_SCHED_RIG_H
@@ -48,6 +48,7 @@ static struct rig rig;
 static const struct fbs_params plain = {
 	.policy = FBS_POLICY_WEIGHT,
 	.io_throttle = 100000,
+	.isolation = FBS_ISOLATION_THROUGHPUT,
 	.capability = {.read_iops = 1000,
 		       .write_iops = 500,
 		       .read_bps = 1000000000,
@@ -170,11 +171,11 @@ static inline void end(void)
 	rig.fbs = NULL;
 }
 
-static inline struct fbs_leaf_stats stats_of(char name)
+static inline struct fbs_node_stats stats_of(char name)
 {
-	struct fbs_leaf_stats stats;
+	struct fbs_node_stats stats;
 
-	fbs_leaf_stats(rig.fbs, rig.leaf[name - 'a'], &stats);
+	fbs_node_stats(rig.fbs, rig.leaf[name - 'a'], &stats);
 	return stats;
 }
 

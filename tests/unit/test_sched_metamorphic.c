@@ -107,9 +107,9 @@ static void script(uint64_t script_seed, const struct variation *v, struct trace
 		}
 	}
 	for (int i = 0; i < SCRIPT_LEAVES; i++) {
-		struct fbs_leaf_stats stats;
+		struct fbs_node_stats stats;
 
-		fbs_leaf_stats(fbs, leaf[i], &stats);
+		fbs_node_stats(fbs, leaf[i], &stats);
 		t->tokens[i] = stats.tokens;
 	}
 	while (done < t->n)

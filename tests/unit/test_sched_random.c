@@ -55,7 +55,7 @@ struct request {
 	struct request *next;
 	bool queued;
 	int leaf;
-	uint64_t next_bytes, end_bytes;
+	uint64_t start_bytes, next_bytes, end_bytes;
 	unsigned out;
 	enum fbs_op op;
 };
@@ -242,11 +242,11 @@ static void check_stats(const struct world *w)
 	assert_true(stats.tokens == w->tokens);
 	for (int n = 1; n < ORACLE_NODES; n++) {
 		const struct member *m = &w->members[n];
-		struct fbs_leaf_stats leaf;
+		struct fbs_node_stats leaf;
 
 		if (!w->oracle.nodes[n].used || !w->oracle.nodes[n].is_leaf)
 			continue;
-		fbs_leaf_stats(w->fbs, m->fbs, &leaf);
+		fbs_node_stats(w->fbs, m->fbs, &leaf);
 		assert_int_equal(leaf.queued, w->oracle.nodes[n].queued);
 		assert_int_equal(leaf.in_flight, m->in_flight);
 		assert_true(leaf.tokens == m->tokens);
@@ -283,6 +283,14 @@ static uint64_t expected_tokens(const struct world *w, const struct fbs_slice *s
 {
 	if (w->params.policy == FBS_POLICY_IOSIZE && slice->op != FBS_DISCARD)
 		return (slice->len_bytes + 511) / 512 << FBS_TOKEN_SHIFT;
+	if (w->params.policy == FBS_POLICY_WEIGHT && slice->op != FBS_DISCARD) {
+		const struct request *request = (const struct request *)slice->req;
+		uint64_t n = 0;
+
+		for (uint64_t pos = request->start_bytes; pos < request->end_bytes; n++)
+			pos = (pos / FBS_SLICE_BYTES + 1) * FBS_SLICE_BYTES;
+		return FBS_TOKEN_ONE / n + (slice->last ? FBS_TOKEN_ONE % n : 0);
+	}
 	if (w->params.policy != FBS_POLICY_COST)
 		return FBS_TOKEN_ONE;
 	if (slice->cost_ns > CHARGE_MAX >> FBS_TOKEN_SHIFT)
@@ -476,7 +484,7 @@ static void do_push(struct world *w)
 	request->next = NULL;
 	request->queued = true;
 	request->leaf = leaf;
-	request->next_bytes = pos;
+	request->start_bytes = request->next_bytes = pos;
 	request->end_bytes = pos + len;
 	*w->members[leaf].tail = request;
 	w->members[leaf].tail = &request->next;
@@ -573,7 +581,7 @@ static void do_flush_done(struct world *w)
 	w->flush_leaf[i] = w->flush_leaf[w->nflushes];
 	w->members[leaf].flushes--;
 	fbs_flush_done(w->fbs, &flush, w->now_ns);
-	if (flush.all_dirty_bytes > 0)
+	if (flush.own_dirty_bytes > 0)
 		charged_afterwards(w, leaf, tokens_of(w) - w->tokens);
 }
 
@@ -640,7 +648,8 @@ static void run_round(uint64_t round_seed, enum kind kind, unsigned n, uint64_t 
 	w->kind = kind;
 	w->now_ns = below(w, 2) * below(w, UINT64_MAX / 4);
 	w->params = (struct fbs_params){.policy = (enum fbs_policy)below(w, 3),
-					.io_throttle = (unsigned)below(w, 9)};
+					.io_throttle = (unsigned)below(w, 9),
+					.isolation = FBS_ISOLATION_THROUGHPUT};
 	if (kind == HUGE) {
 		w->params.policy = FBS_POLICY_COST;
 		w->params.capability = (struct fbs_capability){1, 1, 10, 10};

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/* idle.c - see idle.h. */
+#include "idle.h"
+
+/* Slices served at a time, x 16: at most so many, one waits; more than so many, not any more. */
+#define SERIAL_MOST_X16 35U
+#define PARALLEL_LEAST_X16 48U
+
+#define WAIT_NS UINT64_C(2000000)
+/* A slice at the disk for longer hangs: the others need not suffer from that. */
+#define AWAY_NS UINT64_C(200000000)
+#define MISSES_MOST 3U
+#define THINK_MOST_NS (8 * WAIT_NS) /* longer ones count as this, so that a pause is forgotten */
+
+void idle_look(struct fbs *fbs)
+{
+	unsigned served = window_parallelism_x16(&fbs->window);
+
+	if (fbs->params.io_throttle == 1)
+		fbs->serial = true;
+	else if (served > PARALLEL_LEAST_X16)
+		fbs->serial = false;
+	else if (served && served <= SERIAL_MOST_X16)
+		fbs->serial = true;
+}
+
+/* The longest mean think time that is waited for; 0: this is no disk for it. */
+static uint64_t patience_ns(const struct fbs *fbs)
+{
+	uint64_t quarter;
+
+	switch (fbs->params.isolation) {
+	case FBS_ISOLATION_STRICT:
+		return WAIT_NS;
+	case FBS_ISOLATION_THROUGHPUT:
+		return 0;
+	case FBS_ISOLATION_AUTO:
+		break;
+	}
+	if (!fbs->serial)
+		return 0;
+	quarter = window_base_ns(&fbs->window) / 4;
+	return quarter < WAIT_NS ? quarter : WAIT_NS;
+}
+
+void idle_issued(struct fbs *fbs, struct fbs_node *leaf, uint64_t now_ns)
+{
+	uint64_t most_ns = patience_ns(fbs);
+
+	leaf->anticipated = most_ns && !leaf->dropped && leaf->misses < MISSES_MOST &&
+			    leaf->think_ns <= most_ns;
+	leaf->anticipate_ns = now_ns + AWAY_NS;
+}
+
+void idle_done(struct fbs_node *leaf, uint64_t now_ns)
+{
+	leaf->idle_ns = now_ns;
+	leaf->anticipate_ns = now_ns + (leaf->in_flight || leaf->flushes ? AWAY_NS : WAIT_NS);
+}
+
+void idle_arrived(struct fbs_node *leaf, uint64_t now_ns)
+{
+	bool was_idle = !leaf->in_flight && !leaf->flushes && leaf->idle_ns;
+	uint64_t think_ns = now_ns - leaf->idle_ns;
+
+	if (was_idle) {
+		if (think_ns > THINK_MOST_NS)
+			think_ns = THINK_MOST_NS;
+		leaf->think_ns = leaf->think_ns - leaf->think_ns / 8 + think_ns / 8;
+		if (leaf->anticipated)
+			leaf->misses = 0;
+		else if (leaf->misses && think_ns <= WAIT_NS)
+			leaf->misses--;
+	}
+	leaf->anticipated = false;
+}
+
+void idle_end(struct fbs *fbs, struct fbs_node *leaf)
+{
+	leaf->anticipated = false;
+	tree_settle(fbs, leaf);
+}
+
+bool idle_waits(struct fbs *fbs, struct fbs_node *leaf, uint64_t now_ns)
+{
+	bool late = !before(now_ns, leaf->anticipate_ns);
+
+	if (!late && patience_ns(fbs))
+		return true;
+	if (late && leaf->misses < MISSES_MOST)
+		leaf->misses++;
+	idle_end(fbs, leaf);
+	return false;
+}

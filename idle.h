@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * idle.h - keeping the disk free for a moment for somebody who will be back. Part of the scheduler
+ * library; not for its users.
+ *
+ * A client with one request outstanding is never queued when the choice is made: its next request
+ * comes just after the last one was answered, and meanwhile the disk has begun somebody else's. On
+ * a disk that serves one slice at a time it gets every second turn, whatever its weight ("deceptive
+ * idleness": S. Iyer, P. Druschel, "Anticipatory scheduling", SOSP 2001).
+ *
+ * So a leaf stays a candidate after its last request was issued: until that is done, and for a
+ * moment more. As long as it has the lowest tag nobody else goes; others go as soon as their tags
+ * are lower, so nobody runs ahead by more than a slice. On a disk with many servers that would
+ * leave most of them idle; there the leaf gives way, and the window sees to it that it need not
+ * wait long (window.h).
+ *
+ * It is not done for a leaf whose requests come later than they are waited for, seen from the mean
+ * of its think times and from how often it was waited for in vain. Where the choice is ours
+ * (FBS_ISOLATION_AUTO) it has to think for a quarter of the disk's latency at most, so that no more
+ * than a fifth of the disk's time can be lost, and 2 ms.
+ */
+#ifndef FUSEBAND_IDLE_H
+#define FUSEBAND_IDLE_H
+
+#include "tree.h"
+
+/* Is this a disk for it? Looks at the window; call it when that may have learnt something. */
+void idle_look(struct fbs *fbs);
+/* leaf has nothing queued any more: it stays a candidate, or not. */
+void idle_issued(struct fbs *fbs, struct fbs_node *leaf, uint64_t now_ns);
+/* Something of leaf came back, and it has nothing queued. */
+void idle_done(struct fbs_node *leaf, uint64_t now_ns);
+/* A request for leaf, which had nothing queued. */
+void idle_arrived(struct fbs_node *leaf, uint64_t now_ns);
+/* leaf has the lowest tag and nothing queued: is it still worth waiting for? Else it is put out. */
+bool idle_waits(struct fbs *fbs, struct fbs_node *leaf, uint64_t now_ns);
+/* No longer. */
+void idle_end(struct fbs *fbs, struct fbs_node *leaf);
+
+#endif

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * price.h - what a slice costs in disk time, and how that is corrected by what is seen. Part of the
+ * scheduler library. The method is at the head of price.c.
+ */
+#ifndef FUSEBAND_PRICE_H
+#define FUSEBAND_PRICE_H
+
+#include "sched.h"
+
+/* Of a read, of each of its bytes, of a write, of each of its bytes. */
+#define PRICES 4
+
+struct price_list {
+	struct fbs_capability given;
+	uint64_t base[PRICES];	 /* ns << PRICE_SHIFT: from the capability */
+	uint64_t factor[PRICES]; /* << PRICE_FACTOR_SHIFT: what has been learnt */
+	bool fixed[PRICES];	 /* the user gave it: not corrected */
+	bool frozen;		 /* all of them */
+	uint64_t now[PRICES];	 /* base x factor */
+
+	/* the running interval */
+	uint64_t began_ns;     /* 0: none */
+	uint64_t paid[PRICES]; /* ns << PRICE_SHIFT, for each component */
+	unsigned slices;
+	/* slow means over intervals */
+	uint64_t slowness;	/* time taken / time paid */
+	uint64_t usual[PRICES]; /* each component's part of what was paid */
+};
+
+/* Numbers that are 0 are preset, and corrected by observation. What was learnt of them is kept. */
+void price_set(struct price_list *list, const struct fbs_capability *capability);
+/* ns, at least 1. */
+uint64_t price_of(const struct price_list *list, bool write, uint64_t bytes);
+/* A slice is back. full: the disk had as much to do as it is given, ever since the last one. */
+void price_observe(struct price_list *list, bool write, uint64_t bytes, bool full, uint64_t now_ns);
+/* The prices now in the form in which they are given. */
+struct fbs_capability price_capability(const struct price_list *list);
+
+#endif

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: MIT */
+/* rate.c - see rate.h. */
+#include "rate.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#define BURST_LEAST_NS UINT64_C(10000000)
+/* Back from idleness a promise is late by no more than a thread may be. */
+#define WAKE_LATE_NS UINT64_C(10000000)
+/* Of several that wait for one cap, none gets ahead of another by more than this much of it. */
+#define AHEAD_NS UINT64_C(5000000)
+/* One that does not come back for so long does not wait any more. */
+#define FORGET_NS UINT64_C(20000000)
+#define YIELD_NS UINT64_C(1000000)
+
+static rate_clock clock_of(uint64_t ns)
+{
+	return (rate_clock)ns << RATE_SHIFT;
+}
+
+/* What one unit takes at so many per second; 0 for 0. */
+static rate_clock step_of(uint64_t per_second)
+{
+	return per_second ? clock_of(1000000000) / per_second : 0;
+}
+
+static rate_clock span(uint64_t units, rate_clock step)
+{
+	rate_clock span = units * step;
+
+	return span < clock_of(RATE_NEVER_NS) ? span : clock_of(RATE_NEVER_NS);
+}
+
+static rate_clock later(rate_clock a, rate_clock b)
+{
+	return a > b ? a : b;
+}
+
+static rate_clock sooner(rate_clock a, rate_clock b)
+{
+	return a < b ? a : b;
+}
+
+/* One for each started size_bytes of the request, counted where they start. */
+static uint64_t ios_of(const struct rate_work *work, uint64_t size_bytes)
+{
+	if (!work->bytes) /* a discard: each piece is one */
+		return 1;
+	return (work->to_bytes + size_bytes - 1) / size_bytes -
+	       (work->from_bytes + size_bytes - 1) / size_bytes;
+}
+
+static uint64_t iops_size_of(uint64_t bytes)
+{
+	return bytes ? bytes : FBS_IOPS_SIZE_DEFAULT;
+}
+
+/* ---- promises ---- */
+
+void rate_promise_set(struct rate_promise *promise, const struct fbs_min *min, uint64_t now_ns)
+{
+	if (min->iops != promise->min.iops)
+		promise->iops = clock_of(now_ns);
+	if (min->bps != promise->min.bps)
+		promise->bps = clock_of(now_ns);
+	promise->iops_step = step_of(min->iops);
+	promise->bps_step = step_of(min->bps);
+	promise->min = *min;
+	promise->min.iops_size_bytes = iops_size_of(min->iops_size_bytes);
+}
+
+static rate_clock not_before(rate_clock clock, uint64_t now_ns, uint64_t late_ns)
+{
+	return later(clock, clock_of(now_ns > late_ns ? now_ns - late_ns : 0));
+}
+
+void rate_promise_wake(struct rate_promise *promise, uint64_t now_ns)
+{
+	promise->iops = not_before(promise->iops, now_ns, WAKE_LATE_NS);
+	promise->bps = not_before(promise->bps, now_ns, WAKE_LATE_NS);
+}
+
+static void serve(rate_clock *clock, uint64_t units, rate_clock step, uint64_t now_ns)
+{
+	*clock = sooner(not_before(*clock, now_ns, RATE_LATE_NS), clock_of(now_ns)) +
+		 span(units, step);
+}
+
+void rate_promise_served(struct rate_promise *promise, const struct rate_work *work,
+			 uint64_t now_ns)
+{
+	serve(&promise->iops, ios_of(work, promise->min.iops_size_bytes), promise->iops_step,
+	      now_ns);
+	serve(&promise->bps, work->bytes, promise->bps_step, now_ns);
+}
+
+uint64_t rate_promise_due_ns(const struct rate_promise *promise)
+{
+	rate_clock due;
+
+	if (!promise->min.bps)
+		due = promise->iops;
+	else if (!promise->min.iops)
+		due = promise->bps;
+	else
+		due = sooner(promise->iops, promise->bps);
+	return (uint64_t)(due >> RATE_SHIFT);
+}
+
+/* ---- caps ---- */
+
+enum { IOPS, BPS, READ_IOPS, READ_BPS, WRITE_IOPS, WRITE_BPS, BUCKETS };
+
+struct bucket {
+	rate_clock step; /* for one I/O, one byte; 0: no limit */
+	rate_clock clock;
+};
+
+struct fbs_cap {
+	atomic_flag locked;
+	atomic_uint refs;
+	struct bucket buckets[BUCKETS];
+	uint64_t iops_size_bytes;
+	rate_clock burst;
+	uint64_t last_ns;
+	struct rate_sharer *sharers;
+	rate_clock had; /* where one that was away joins: what the last one served had before */
+};
+
+static void lock(struct fbs_cap *cap)
+{
+	while (atomic_flag_test_and_set_explicit(&cap->locked, memory_order_acquire))
+		;
+}
+
+static void unlock(struct fbs_cap *cap)
+{
+	atomic_flag_clear_explicit(&cap->locked, memory_order_release);
+}
+
+struct fbs_cap *fbs_cap_create(const struct fbs_max *max)
+{
+	struct fbs_cap *cap = calloc(1, sizeof(*cap));
+
+	if (!cap)
+		return NULL;
+	atomic_init(&cap->refs, 1);
+	atomic_flag_clear(&cap->locked);
+	fbs_cap_configure(cap, max);
+	return cap;
+}
+
+void fbs_cap_unref(struct fbs_cap *cap)
+{
+	if (cap && atomic_fetch_sub_explicit(&cap->refs, 1, memory_order_acq_rel) == 1)
+		free(cap);
+}
+
+/* What is owed is owed in units: at ten times the rate it takes a tenth of the time. */
+static rate_clock owed(rate_clock ahead, rate_clock old_step, rate_clock step)
+{
+	ahead = sooner(ahead, clock_of(RATE_NEVER_NS)) >> RATE_SHIFT;
+	return sooner((ahead * step / old_step) << RATE_SHIFT, clock_of(RATE_NEVER_NS));
+}
+
+void fbs_cap_configure(struct fbs_cap *cap, const struct fbs_max *max)
+{
+	const uint64_t rates[BUCKETS] = {
+		[IOPS] = max->iops,
+		[BPS] = max->bps,
+		[READ_IOPS] = max->read_iops,
+		[READ_BPS] = max->read_bps,
+		[WRITE_IOPS] = max->write_iops,
+		[WRITE_BPS] = max->write_bps,
+	};
+
+	lock(cap);
+	for (unsigned i = 0; i < BUCKETS; i++) {
+		struct bucket *b = &cap->buckets[i];
+		rate_clock now = clock_of(cap->last_ns), step = step_of(rates[i]);
+
+		if (b->step && step && b->clock > now)
+			b->clock = now + owed(b->clock - now, b->step, step);
+		b->step = step;
+	}
+	cap->iops_size_bytes = iops_size_of(max->iops_size_bytes);
+	cap->burst = clock_of(max->burst_ns > BURST_LEAST_NS ? max->burst_ns : BURST_LEAST_NS);
+	unlock(cap);
+}
+
+void rate_cap_attach(struct fbs_cap *cap, struct rate_sharer *sharer)
+{
+	atomic_fetch_add_explicit(&cap->refs, 1, memory_order_relaxed);
+	lock(cap);
+	*sharer = (struct rate_sharer){.had = cap->had, .next = cap->sharers};
+	cap->sharers = sharer;
+	unlock(cap);
+}
+
+void rate_cap_detach(struct fbs_cap *cap, struct rate_sharer *sharer)
+{
+	lock(cap);
+	for (struct rate_sharer **at = &cap->sharers; *at; at = &(*at)->next) {
+		if (*at == sharer) {
+			*at = sharer->next;
+			break;
+		}
+	}
+	unlock(cap);
+	fbs_cap_unref(cap);
+}
+
+/* What the work takes of a bucket's time. */
+static rate_clock cost(const struct fbs_cap *cap, unsigned i, const struct rate_work *work)
+{
+	static const bool reads[BUCKETS] = {true, true, true, true, false, false};
+	static const bool writes[BUCKETS] = {true, true, false, false, true, true};
+	static const bool in_bytes[BUCKETS] = {false, true, false, true, false, true};
+	rate_clock step = cap->buckets[i].step;
+
+	if (!step || !(work->write ? writes : reads)[i])
+		return 0;
+	return span(in_bytes[i] ? work->bytes : ios_of(work, cap->iops_size_bytes), step);
+}
+
+/* The clock, with no more credit than burst. */
+static rate_clock start(const struct fbs_cap *cap, unsigned i, uint64_t now_ns)
+{
+	rate_clock now = clock_of(now_ns);
+
+	return later(cap->buckets[i].clock, now > cap->burst ? now - cap->burst : 0);
+}
+
+/* Somebody else waits who has had less by more than AHEAD_NS. */
+static bool should_yield(const struct fbs_cap *cap, const struct rate_sharer *sharer,
+			 uint64_t now_ns)
+{
+	for (const struct rate_sharer *other = cap->sharers; other; other = other->next)
+		if (other != sharer && other->again_ns && now_ns < other->again_ns + FORGET_NS &&
+		    other->had + clock_of(AHEAD_NS) < sharer->had)
+			return true;
+	return false;
+}
+
+uint64_t rate_cap_ready_ns(struct fbs_cap *cap, struct rate_sharer *sharer,
+			   const struct rate_work *work, uint64_t now_ns, bool *ret_all)
+{
+	rate_clock ready = 0;
+	uint64_t ready_ns;
+	bool all = false;
+
+	lock(cap);
+	for (unsigned i = 0; i < BUCKETS; i++) {
+		rate_clock needs = sooner(cost(cap, i, work), cap->burst / 2);
+		rate_clock at = needs ? start(cap, i, now_ns) + needs : 0;
+
+		all = all || (i < READ_IOPS && at > clock_of(now_ns));
+		ready = later(ready, at);
+	}
+	ready_ns = (uint64_t)((ready + clock_of(1) - 1) >> RATE_SHIFT);
+	if (!sharer->again_ns && now_ns > sharer->served_ns + FORGET_NS)
+		sharer->had = later(sharer->had, cap->had);
+	if (ready_ns <= now_ns && should_yield(cap, sharer, now_ns)) {
+		ready_ns = now_ns + YIELD_NS;
+		all = true;
+	}
+	if (ready_ns > now_ns)
+		sharer->again_ns = ready_ns;
+	unlock(cap);
+	*ret_all = all;
+	return ready_ns;
+}
+
+void rate_cap_leave(struct fbs_cap *cap, struct rate_sharer *sharer)
+{
+	lock(cap);
+	sharer->again_ns = 0;
+	unlock(cap);
+}
+
+void rate_cap_served(struct fbs_cap *cap, struct rate_sharer *sharer, const struct rate_work *work,
+		     uint64_t now_ns)
+{
+	rate_clock most = 0;
+
+	lock(cap);
+	if (now_ns > cap->last_ns)
+		cap->last_ns = now_ns;
+	for (unsigned i = 0; i < BUCKETS; i++) {
+		rate_clock takes = cost(cap, i, work);
+
+		if (takes)
+			cap->buckets[i].clock = start(cap, i, now_ns) + takes;
+		most = later(most, takes);
+	}
+	cap->had = sharer->had;
+	sharer->had += most;
+	sharer->served_ns = now_ns;
+	sharer->again_ns = 0;
+	unlock(cap);
+}

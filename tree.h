@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tree.h - the share tree: who is a candidate, who comes first, who pays. Part of the scheduler
+ * library; not for its users.
+ *
+ *   queue      an inner node has one for each class: its children in that class that have
+ *              something to do, by tag, and the virtual time V, the tag that went last
+ *   candidate  a node in its parent's queue. It is while it has work and is not held by a cap. An
+ *              inner node has work while any of its queues has a candidate, a leaf while anything
+ *              is queued or, without that, while its next request is anticipated
+ *   capped     held until a time; its parent does not see it meanwhile
+ *   due        has a reservation and something queued: also in the heap of those, by time
+ *
+ * Tags: 64-bit, compared wrap-safe, FIRST_TAG at the start. `epoch` counts V's laps in eighths; a
+ * tag two or more of them old is in the past, however it compares.
+ */
+#ifndef FUSEBAND_TREE_H
+#define FUSEBAND_TREE_H
+
+#include "discard.h"
+#include "heap.h"
+#include "price.h"
+#include "rate.h"
+#include "sched.h"
+#include "window.h"
+
+/* A leaf's requests of one direction, oldest first. */
+enum { LANE_READ, LANE_WRITE, LANES };
+struct lane {
+	struct fbs_req *head, *tail;
+};
+
+struct queue {
+	struct heap heap; /* key: tag */
+	uint64_t vtime, vepoch;
+	uint64_t weights; /* of the candidates */
+};
+
+struct fbs_node {
+	struct fbs_node *parent;      /* NULL: the root */
+	struct fbs_node *prev, *next; /* all nodes of the disk but the root */
+	struct queue *queues;	      /* FBS_CLASSES of them; NULL: a leaf */
+	uint32_t pos[HEAP_KINDS];
+	uint32_t children;
+	unsigned weight;
+	enum fbs_class class;
+	bool dropped;
+	uint64_t tag;		/* start of what is next, or finish of what was last */
+	uint64_t remainder;	/* of the tag, in 1/weight */
+	uint64_t epoch;		/* of V when it was tagged */
+	unsigned queued[LANES]; /* requests, of it or below it */
+
+	struct fbs_cap *cap; /* NULL: none */
+	struct rate_sharer sharer;
+	struct rate_promise promise;
+
+	/* what it got and should have got */
+	uint64_t tokens, entitled;
+	uint64_t joined_vtime; /* V when it became a candidate, or when entitled was last updated */
+	uint64_t capped_since_ns, capped_ns;
+
+	/* leaves */
+	struct lane lanes[LANES];
+	unsigned in_flight, flushes;
+	uint64_t dirty_bytes;
+	uint64_t flush_tokens; /* charged for flushes since it was last seen without debt */
+
+	/* anticipation (idle.h) */
+	bool anticipated;	/* a candidate with nothing queued */
+	unsigned misses;	/* in a row */
+	uint64_t anticipate_ns; /* until then */
+	uint64_t idle_ns;	/* when the last of it was done; 0: never */
+	uint64_t think_ns;	/* mean time between that and the next request */
+
+	/* since it last had something issued, or began to wait */
+	uint64_t wait_since_ns, wait_held_ns, wait_capped_ns;
+	uint64_t waited_ns[FBS_WAITS];
+};
+
+struct fbs {
+	struct fbs_node *root;
+	struct fbs_node *nodes;
+	uint32_t n_nodes;
+	struct heap capped, due;
+	struct fbs_params params;
+	unsigned tag_shift; /* tokens << FBS_TOKEN_SHIFT << this, / weight, are tag units */
+	struct price_list prices;
+	struct window window;
+	struct discard_size discard;
+	uint64_t last_ns; /* the caller's threads may read the clock before they get the lock */
+	uint64_t order;	  /* of tagging, of pushing */
+	unsigned queued, in_flight;
+	unsigned present; /* leaves with anything queued or in flight */
+	uint64_t tokens;
+	uint64_t dirty_bytes;
+	/* tokens earned while anything was in flight */
+	uint64_t busy_since_ns, busy_ns, busy_tokens;
+
+	/* why fbs_next() last said no */
+	bool full;	       /* the window */
+	struct fbs_node *held; /* leaf for whose next request the disk is kept free, or NULL */
+	uint64_t held_since_ns, held_ns; /* and for how long it was, in all */
+	uint64_t turn_ns;		 /* since when whoever is first has been first */
+	bool serial;			 /* see idle.h */
+};
+
+static inline bool is_leaf(const struct fbs_node *node)
+{
+	return !node->queues;
+}
+
+static inline struct queue *queue_of(const struct fbs_node *node)
+{
+	return &node->parent->queues[node->class];
+}
+
+static inline bool is_candidate(const struct fbs_node *node)
+{
+	return node->pos[HEAP_QUEUE] != HEAP_ABSENT;
+}
+
+static inline bool is_capped(const struct fbs_node *node)
+{
+	return node->pos[HEAP_CAPPED] != HEAP_ABSENT;
+}
+
+static inline bool has_queued(const struct fbs_node *node)
+{
+	return node->queued[LANE_READ] || node->queued[LANE_WRITE];
+}
+
+static inline bool has_promise(const struct fbs_node *node)
+{
+	return rate_promised(&node->promise);
+}
+
+bool tree_has_work(const struct fbs_node *node);
+
+/* ---- nodes: no memory is an outcome only of these ---- */
+
+struct fbs_node *tree_new_root(void); /* NULL without memory */
+struct fbs_node *tree_add(struct fbs *fbs, struct fbs_node *parent, unsigned weight, bool leaf);
+int tree_move(struct fbs *fbs, struct fbs_node *node, struct fbs_node *parent); /* 0, -ENOMEM */
+/* Free node if nobody has a use for it any more, then what only it kept. */
+void tree_collect(struct fbs *fbs, struct fbs_node *node);
+void tree_free(struct fbs_node *node);
+
+/* ---- candidates ---- */
+
+/* leaf has work: it and what is above it become candidates, unless something is capped. */
+void tree_activate(struct fbs *fbs, struct fbs_node *leaf);
+/* After a node may have lost its last work: out of the queue, and what is above it. */
+void tree_settle(struct fbs *fbs, struct fbs_node *node);
+/* One request more (+1) or less (-1) below; reservations come and go with the first and last. */
+void tree_count(struct fbs *fbs, struct fbs_node *leaf, unsigned lane, int by);
+void tree_cap_until(struct fbs *fbs, struct fbs_node *node, uint64_t until_ns);
+void tree_uncap(struct fbs *fbs, struct fbs_node *node);
+/* Time that node and what is above it have been held by caps so far. */
+uint64_t tree_capped_ns(const struct fbs *fbs, const struct fbs_node *node);
+/* After a reservation was set, kept, or may be kept sooner than thought. */
+void tree_set_due(struct fbs *fbs, struct fbs_node *node);
+/* The leaf that comes first below node, which has work. */
+struct fbs_node *tree_first(struct fbs_node *node);
+
+/* ---- tags ---- */
+
+/* V goes on to leaf's tag in every queue between it and `from`, which is above it. */
+void tree_served(struct fbs_node *leaf, const struct fbs_node *from);
+/* Tokens (scaled) move tags on, from leaf upwards. */
+void tree_charge(struct fbs *fbs, struct fbs_node *leaf, uint64_t tokens);
+/*
+ * The same for service that was not by share from top on upwards: nobody is put further ahead by it
+ * than what `most_tokens` of the whole disk mean at its place.
+ */
+void tree_charge_reserved(struct fbs *fbs, struct fbs_node *leaf, const struct fbs_node *top,
+			  uint64_t tokens, uint64_t most_tokens);
+/* How much of what is ahead of V is more than tokens? Only where somebody else is a candidate. */
+bool tree_is_ahead(const struct fbs *fbs, const struct fbs_node *leaf, uint64_t tokens);
+void tree_set_weight(struct fbs *fbs, struct fbs_node *node, unsigned weight);
+void tree_set_class(struct fbs *fbs, struct fbs_node *node, enum fbs_class class);
+/* All level: tags mean something else from now on. */
+void tree_level(struct fbs *fbs);
+uint64_t tree_entitled(const struct fbs *fbs, const struct fbs_node *node);
+
+void tree_check(const struct fbs *fbs);
+
+#endif
