@@ -128,6 +128,7 @@ static struct disk *disk_new(const struct plan_disk *planned)
 	if (!disk)
 		return NULL;
 	pthread_mutex_init(&disk->lock, NULL);
+	atomic_init(&disk->wake_ns, FBS_NEVER);
 	disk->fbs = fbs_create(&params);
 	disk->name = strdup(planned->name);
 	disk->leaves = calloc(planned->n_leaves + 1, sizeof(*disk->leaves));

@@ -34,6 +34,9 @@ struct disk {
 	struct disk_group *groups; /* parked: the group nodes that exist below this disk */
 	size_t n_groups;
 	_Atomic bool backlogged; /* hint: a request that comes now will wait */
+	/* when its scheduler wants to be looked at without cause, and by which worker */
+	_Atomic uint64_t wake_ns; /* FBS_NEVER: it does not */
+	_Atomic unsigned wake_worker;
 
 	pthread_mutex_t lock;
 	struct fbs *fbs;      /* lock */

@@ -344,6 +344,16 @@ static bool may_be_interrupted(const struct io *io)
 	       (io->kind == IO_WRITE && (io->req.leaf || !io->range.granted));
 }
 
+/* Whoever was here last looks at it next: it cannot be asleep already. */
+static void set_wakeup(struct worker *w, struct disk *disk)
+{
+	uint64_t wake_ns = fbs_wakeup(disk->fbs);
+
+	atomic_store_explicit(&disk->wake_worker, w->index, memory_order_relaxed);
+	atomic_store_explicit(&disk->wake_ns, wake_ns, memory_order_relaxed);
+	w->timed = w->timed || wake_ns != FBS_NEVER;
+}
+
 void visit_disk(struct worker *w, const struct visit *visit, uint64_t now_ns)
 {
 	struct disk *disk = visit->disk;
@@ -374,6 +384,7 @@ void visit_disk(struct worker *w, const struct visit *visit, uint64_t now_ns)
 	}
 	fbs_stats(disk->fbs, &stats);
 	atomic_store_explicit(&disk->backlogged, stats.queued != 0, memory_order_relaxed);
+	set_wakeup(w, disk);
 	pthread_mutex_unlock(&disk->lock);
 }
 

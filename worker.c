@@ -348,15 +348,57 @@ static void submit(struct worker *w)
 	ring_submit(&w->ring);
 }
 
+/* When the first disk wants this worker without cause. */
+static uint64_t next_wake_ns(struct worker *w)
+{
+	const struct mount *mount = w->crew->mount;
+	uint64_t first_ns = FBS_NEVER;
+
+	for (size_t i = 0; w->timed && i < mount->n_disks; i++) {
+		struct disk *disk = mount->disks[i];
+		uint64_t wake_ns = atomic_load_explicit(&disk->wake_ns, memory_order_relaxed);
+
+		if (wake_ns < first_ns &&
+		    atomic_load_explicit(&disk->wake_worker, memory_order_relaxed) == w->index)
+			first_ns = wake_ns;
+	}
+	w->timed = first_ns != FBS_NEVER;
+	return first_ns;
+}
+
 static void sleep_until_needed(struct worker *w)
 {
 	bool observing = !w->index &&
 			 atomic_load_explicit(&w->crew->waiting.interrupted, memory_order_relaxed);
+	uint64_t most_ns = w->retry ? RETRY_NS : observing ? WATCH_NS : 0;
+	uint64_t wake_ns = next_wake_ns(w);
 
 	/* set before the wake-up that this round may have consumed */
 	if (atomic_load(&w->crew->parking) || atomic_load(&w->crew->leaving))
 		return;
-	ring_wait(&w->ring, w->retry ? RETRY_NS : observing ? WATCH_NS : 0);
+	if (wake_ns != FBS_NEVER) {
+		uint64_t now_ns = clock_ns();
+
+		if (wake_ns <= now_ns)
+			return;
+		if (!most_ns || wake_ns - now_ns < most_ns)
+			most_ns = wake_ns - now_ns;
+	}
+	ring_wait(&w->ring, most_ns);
+}
+
+/* Disks whose time has come. */
+static void visit_due(struct worker *w, uint64_t now_ns)
+{
+	const struct mount *mount = w->crew->mount;
+
+	for (size_t i = 0; w->timed && i < mount->n_disks; i++) {
+		struct disk *disk = mount->disks[i];
+
+		if (atomic_load_explicit(&disk->wake_worker, memory_order_relaxed) == w->index &&
+		    atomic_load_explicit(&disk->wake_ns, memory_order_relaxed) <= now_ns)
+			visit_disk(w, &(struct visit){.disk = disk}, now_ns);
+	}
 }
 
 /*
@@ -399,6 +441,7 @@ static void round_of(struct worker *w)
 	now_ns = clock_ns();
 	for (unsigned i = 0; i < w->n_visits; i++)
 		visit_disk(w, &w->visits[i], now_ns);
+	visit_due(w, now_ns);
 	visit_all_if_woken(w, retried, now_ns);
 	if (!w->index && now_ns - w->watched_ns > WATCH_NS &&
 	    atomic_load_explicit(&w->crew->waiting.interrupted, memory_order_relaxed)) {

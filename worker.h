@@ -7,6 +7,8 @@
  * has completed, answer, and sleep on requests and completions at once when there is nothing to
  * do. No request is handed from thread to thread unless it had to wait; then whoever has the
  * disk's lock when its turn comes takes it on, and answers through the descriptor it came from.
+ * When a scheduler can say by the clock alone that something may go (a cap, a wait that ends), the
+ * worker that visited it last wakes for it.
  *
  * WHO OWNS A REQUEST
  *
@@ -71,6 +73,7 @@ struct worker {
 	struct io *spare;	/* the next request becomes it */
 	bool more;		/* the kernel may have more requests */
 	bool retry;		/* something could not be done for want of memory */
+	bool timed;		/* it may be this worker that is to wake for a disk */
 	uint64_t watched_ns;
 
 	/* of the round */
