@@ -10,9 +10,9 @@
  * control came and went with the load, and two guests that wanted 80:20 got 48:52. So the first
  * rule here: what is in flight decides how many go, never who.
  *
- * TOKENS. What a slice costs depends on the policy: `weight` one token (a large request counts once
- * per slice: that is what goes at a time), `weight-iosize` one per 512-byte sector, `cost` one per
- * nanosecond of disk time by the linear model in sched.h.
+ * TOKENS. What a request costs depends on the policy: `weight` one token (each slice of a large one
+ * its fraction), `weight-iosize` one per 512-byte sector, `cost` one per nanosecond of disk time by
+ * the linear model in sched.h.
  *
  * WHO. Each queue has a tag: the virtual time at which its next request starts. The lowest tag goes
  * first, and going moves it on by tokens / weight. The virtual time V of the disk is the tag that
@@ -38,14 +38,45 @@
  * in tokens served, with D slices in flight and c the largest slice of each.
  *
  * TREE. A group is one queue towards its siblings and a disk of its own towards its children: each
- * inner node has a V and a heap of those children below which something is queued. Choosing is
- * walking down the lowest tags, charging is walking up: O(depth x log children).
+ * inner node has a V and a heap of those children below which something is queued, and that for
+ * each class. Choosing is walking down the lowest tags, charging is walking up:
+ * O(depth x log children). (tree.c)
  *
  *             disk V                    vm1 and vm2 share 60:40;
  *            /      \                   vm1's 60 are shared 1:3 by its two files
  *      vm1 60        vm2 40
  *      /    \           |
  *   log 1  data 3     root 1
+ *
+ * PRECEDENCE. Four questions, in this order:
+ *
+ *   1. Who may?     A node over one of its caps is out of its parent's sight until it may again.
+ *                   A cap of reads only lets the writes of the same leaf pass. (rate.c)
+ *   2. Who must?    A reservation that is due, the most overdue first. It is served out of turn
+ *                   and paid from the share all the same: the tag moves on, V does not.
+ *   3. Which class? realtime before normal before idle, among the children of one node.
+ *   4. Whose turn?  The lowest tag.
+ *
+ *   r (weight 1, min_iops 1000) beside f (weight 10000) on a disk of 4000 IO/s: by share r would go
+ *   every 2.5 s. Its promise's clock says "due" each millisecond: r gets 1000 IO/s, f 3000. What r
+ *   has thus taken in advance would keep it from its share for hours; the debt is cut at what
+ *   100 ms of the disk are worth at r's place. If the disk cannot do all that was promised, the
+ *   promises are kept in proportion.
+ *
+ * IDLING. Whoever has one request at a time is never queued when the choice is made. On a disk that
+ * serves one or two slices at a time its leaf stays a candidate for a moment, and the disk idles if
+ * it has the lowest tag (idle.c):
+ *
+ *   a (80, one at a time) and b (20, always something queued), a disk of 5 ms for each:
+ *
+ *     without   a b a b a b ...    b is queued whenever a's request ends: 50:50
+ *     with      a.a.a.a.b a.a.a.a.b    each dot is a's next request on its way, 0.15 ms of
+ *                                      idling: 80:20 for 2.4 % of the disk's time
+ *
+ * On a disk with many servers that would be no bargain: 80:20 for someone who can use one of 32
+ * servers means that 31 stand still. There a client with q requests gets q / (q + D) of a disk with
+ * D others in flight, at the latency it would have alone as long as the window is not too large.
+ * `strict` idles there, too.
  *
  * HOW MANY. `io_throttle` slices, or as much as window.c finds to be enough.
  *
@@ -54,7 +85,13 @@
  *
  * AFTERWARDS. What a flush or a discard costs is known when it is over; it is charged then by
  * moving the tag on. Time becomes tokens at the rate at which the disk has lately earned them, also
- * where tokens are nanoseconds: a price list may be off by any factor, time is not.
+ * where tokens are nanoseconds: a price list may be off by any factor, time is not. Discards are
+ * cut into pieces whose size is learnt (discard.c), prices are corrected slowly (price.c).
+ *
+ * WHAT WAS DUE. Of siblings that have something queued, V advances at the pace at which one of
+ * weight 1 is served: weight x (V now - V when it joined) is what a node was entitled to. Time spent
+ * waiting is told apart by what it was for: a cap; a disk kept free for somebody else; the window,
+ * from the moment it was first in line; and else that it was the turn of others.
  *
  * NUMBERS. Tags are 64-bit, scaled so that 1 / weight keeps at least three digits, and what a
  * division drops is carried to the next. They wrap; only differences are compared, and the first
@@ -63,14 +100,18 @@
  * past.
  *
  * INVARIANTS (fbs_check)
- *   - a node is in its parent's heap exactly while something below it is queued
- *   - no tag in a heap is before V of that heap's node; V never goes back
- *   - a heap is ordered by (tag, order of tagging)
+ *   - a node is in its parent's queue exactly while it has work and no cap holds it
+ *   - no tag in a queue is before V of that queue; V never goes back
+ *   - a queue is ordered by (tag, order of tagging)
+ *   - a node is in the heap of reservations exactly while it has one and something is queued
  *   - counters: queued and in flight of the disk are the sums of the leaves
+ * and, seen from outside: nothing that may go is held while the window has room, unless the disk
+ * idles for somebody whose turn it is.
  *
- * NOT HANDLED HERE: when a request may not go although it is its turn (caps), must go although it
- * is not (reservations), strict classes, and waiting a moment for a shallow queue. A queue that
- * never has more than q requests outstanding gets at most about q / (q + D) of a busy disk.
+ * NOT HANDLED HERE. Reservations that add up to more than the disk can do leave nothing to anybody
+ * else (the configuration refuses those that it can know). A class starves those below it; that is
+ * what it is for. A client that thinks for longer than it is waited for, or writes less than it
+ * could, gets less than its weight and no credit for it.
  */
 #include "idle.h"
 
