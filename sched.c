@@ -89,9 +89,9 @@
  * cut into pieces whose size is learnt (discard.c), prices are corrected slowly (price.c).
  *
  * WHAT WAS DUE. Of siblings that have something queued, V advances at the pace at which one of
- * weight 1 is served: weight x (V now - V when it joined) is what a node was entitled to. Time spent
- * waiting is told apart by what it was for: a cap; a disk kept free for somebody else; the window,
- * from the moment it was first in line; and else that it was the turn of others.
+ * weight 1 is served: weight x (V now - V when it joined) is what a node was entitled to. Time
+ * spent waiting is told apart by what it was for: a cap; a disk kept free for somebody else; the
+ * window, from the moment it was first in line; and else that it was the turn of others.
  *
  * NUMBERS. Tags are 64-bit, scaled so that 1 / weight keeps at least three digits, and what a
  * division drops is carried to the next. They wrap; only differences are compared, and the first
@@ -788,6 +788,8 @@ void fbs_node_stats(const struct fbs *fbs, const struct fbs_node *node,
 		.dirty_bytes = node->dirty_bytes,
 	};
 
+	if (node->parent)
+		tree_shares(fbs, node, &stats.entitled_ppm, &stats.achieved_ppm);
 	if (stats.capped)
 		stats.capped_ns += fbs->last_ns - node->capped_since_ns;
 	if (is_leaf(node) && has_queued(node))

@@ -131,6 +131,8 @@ struct fbs_node_stats {
 	uint64_t entitled;  /* in the same unit: weight x virtual time while it had requests */
 	uint64_t capped_ns; /* held by its own max_* */
 	bool capped;	    /* it is now */
+	/* of all that the disk did in the last ten seconds, in millionths */
+	unsigned entitled_ppm, achieved_ppm;
 
 	/* leaves only */
 	unsigned in_flight;	       /* slices */

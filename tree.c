@@ -6,8 +6,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define FIRST_TAG (UINT64_C(0) - (UINT64_C(1) << 36)) /* wraps early, so that it is no news later \
-						       */
+#define FIRST_TAG                                                                       \
+	(UINT64_C(0) - (UINT64_C(1) << 36)) /* wraps early, so that it is no news later \
+					     */
 #define EPOCH_SHIFT 61
 #define CHARGE_MAX_TOKENS (UINT64_C(1) << 58) /* of one charge, scaled: an hour of cost */
 #define AHEAD_MAX (INT64_C(1) << 60)	      /* of V, in tag units: far below half a lap */
@@ -107,12 +108,24 @@ void tree_served(struct fbs_node *leaf, const struct fbs_node *from)
 		set_vtime(queue_of(node), node->tag);
 }
 
-static void charge(struct fbs *fbs, struct fbs_node *node, uint64_t tokens)
+/* promised: it was entitled to this, too, whatever its share is. */
+static void charge(struct fbs *fbs, struct fbs_node *node, uint64_t tokens, bool promised)
 {
+	uint64_t old = node->entitled;
+
+	history_note(&node->history, fbs->last_ns, node->tokens, node->entitled);
 	entitle(fbs, node);
+	if (promised && node->entitled - old < tokens)
+		node->entitled = old + tokens;
 	catch_up(node);
 	advance(fbs, node, tokens);
 	node->tokens += tokens;
+}
+
+static void charge_disk(struct fbs *fbs, uint64_t tokens)
+{
+	history_note(&fbs->root->history, fbs->last_ns, fbs->tokens, 0);
+	fbs->tokens += tokens;
 }
 
 /* Its tag has changed. */
@@ -134,9 +147,9 @@ static uint64_t clamp_tokens(uint64_t tokens)
 void tree_charge(struct fbs *fbs, struct fbs_node *leaf, uint64_t tokens)
 {
 	tokens = clamp_tokens(tokens);
-	fbs->tokens += tokens;
+	charge_disk(fbs, tokens);
 	for (struct fbs_node *node = leaf; node->parent; node = node->parent) {
-		charge(fbs, node, tokens);
+		charge(fbs, node, tokens, false);
 		place(fbs, node);
 	}
 }
@@ -162,7 +175,7 @@ void tree_charge_reserved(struct fbs *fbs, struct fbs_node *leaf, const struct f
 	bool reserved = false;
 
 	tokens = clamp_tokens(tokens);
-	fbs->tokens += tokens;
+	charge_disk(fbs, tokens);
 	for (struct fbs_node *node = leaf; node->parent; node = node->parent) {
 		unsigned __int128 most = part_of(node->parent, most_tokens);
 		uint64_t old, limit;
@@ -173,7 +186,7 @@ void tree_charge_reserved(struct fbs *fbs, struct fbs_node *leaf, const struct f
 		most = (most << fbs->tag_shift) / weights_beside(node);
 		limit = queue_of(node)->vtime +
 			(most < AHEAD_MAX ? (uint64_t)most : (uint64_t)AHEAD_MAX);
-		charge(fbs, node, tokens);
+		charge(fbs, node, tokens, reserved);
 		if (reserved && before(limit, node->tag))
 			node->tag = before(limit, old) ? old : limit;
 		place(fbs, node);
@@ -263,6 +276,36 @@ void tree_level(struct fbs *fbs)
 			heap_rebuild(&node->queues[c].heap);
 	for (unsigned c = 0; c < FBS_CLASSES; c++)
 		heap_rebuild(&fbs->root->queues[c].heap);
+}
+
+/* a x b / c, without going over. */
+static uint64_t scale(uint64_t a, uint64_t b, uint64_t c)
+{
+	unsigned __int128 scaled = c ? (unsigned __int128)a * b / c : a;
+
+	return scaled < UINT64_MAX ? (uint64_t)scaled : UINT64_MAX;
+}
+
+void tree_shares(const struct fbs *fbs, const struct fbs_node *node, unsigned *ret_entitled_ppm,
+		 unsigned *ret_achieved_ppm)
+{
+	uint64_t disk = fbs->tokens, nothing = 0, achieved = node->tokens,
+		 entitled = tree_entitled(fbs, node);
+
+	history_growth(&fbs->root->history, fbs->last_ns, &disk, &nothing);
+	history_growth(&node->history, fbs->last_ns, &achieved, &entitled);
+	/* that was of what its group got; and the group was entitled to more, or less */
+	for (const struct fbs_node *up = node->parent; up && up->parent; up = up->parent) {
+		uint64_t got = up->tokens, due = tree_entitled(fbs, up);
+
+		history_growth(&up->history, fbs->last_ns, &got, &due);
+		entitled = scale(entitled, due, got);
+	}
+	if (!disk)
+		entitled = achieved = 0;
+	entitled = scale(entitled, 1000000, disk);
+	*ret_entitled_ppm = entitled < 1000000 ? (unsigned)entitled : 1000000;
+	*ret_achieved_ppm = (unsigned)scale(achieved, 1000000, disk);
 }
 
 /* ---- candidates ---- */

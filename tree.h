@@ -19,6 +19,7 @@
 
 #include "discard.h"
 #include "heap.h"
+#include "history.h"
 #include "price.h"
 #include "rate.h"
 #include "sched.h"
@@ -57,6 +58,7 @@ struct fbs_node {
 	/* what it got and should have got */
 	uint64_t tokens, entitled;
 	uint64_t joined_vtime; /* V when it became a candidate, or when entitled was last updated */
+	struct history history;
 	uint64_t capped_since_ns, capped_ns;
 
 	/* leaves */
@@ -181,6 +183,9 @@ void tree_set_class(struct fbs *fbs, struct fbs_node *node, enum fbs_class class
 /* All level: tags mean something else from now on. */
 void tree_level(struct fbs *fbs);
 uint64_t tree_entitled(const struct fbs *fbs, const struct fbs_node *node);
+/* In millionths of what the disk did in the last ten seconds. */
+void tree_shares(const struct fbs *fbs, const struct fbs_node *node, unsigned *ret_entitled_ppm,
+		 unsigned *ret_achieved_ppm);
 
 void tree_check(const struct fbs *fbs);
 
