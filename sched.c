@@ -799,6 +799,16 @@ void fbs_node_stats(const struct fbs *fbs, const struct fbs_node *node,
 	*ret_stats = stats;
 }
 
+unsigned fbs_in_flight(const struct fbs *fbs)
+{
+	return fbs->in_flight;
+}
+
+unsigned fbs_queued(const struct fbs *fbs)
+{
+	return queued_of(fbs->root);
+}
+
 void fbs_stats(const struct fbs *fbs, struct fbs_stats *ret_stats)
 {
 	const struct window *w = &fbs->window;

@@ -221,6 +221,9 @@ void fbs_flush_done(struct fbs *fbs, const struct fbs_flush *flush, uint64_t now
 void fbs_node_stats(const struct fbs *fbs, const struct fbs_node *node,
 		    struct fbs_node_stats *ret_stats);
 void fbs_stats(const struct fbs *fbs, struct fbs_stats *ret_stats);
+/* The two of them that are asked for all the time. */
+unsigned fbs_in_flight(const struct fbs *fbs);
+unsigned fbs_queued(const struct fbs *fbs);
 
 /* Asserts every invariant that sched.c names. O(nodes): for tests. */
 void fbs_check(const struct fbs *fbs);

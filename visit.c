@@ -283,10 +283,7 @@ static void fill_op(struct slice *slice)
  */
 static bool is_stalled(struct disk *disk, uint64_t now_ns)
 {
-	struct fbs_stats stats;
-
-	fbs_stats(disk->fbs, &stats);
-	if (!stats.in_flight)
+	if (!fbs_in_flight(disk->fbs))
 		disk->progress_ns = now_ns;
 	return now_ns > disk->progress_ns && now_ns - disk->progress_ns > STALLED_NS;
 }
@@ -358,7 +355,6 @@ void visit_disk(struct worker *w, const struct visit *visit, uint64_t now_ns)
 {
 	struct disk *disk = visit->disk;
 	struct slice *next;
-	struct fbs_stats stats;
 
 	pthread_mutex_lock(&disk->lock);
 	for (struct slice *slice = visit->done; slice; slice = next) {
@@ -382,8 +378,7 @@ void visit_disk(struct worker *w, const struct visit *visit, uint64_t now_ns)
 			worker_wake(
 				&w->crew->workers[0]); /* it looks at such ones from time to time */
 	}
-	fbs_stats(disk->fbs, &stats);
-	atomic_store_explicit(&disk->backlogged, stats.queued != 0, memory_order_relaxed);
+	atomic_store_explicit(&disk->backlogged, fbs_queued(disk->fbs) != 0, memory_order_relaxed);
 	set_wakeup(w, disk);
 	pthread_mutex_unlock(&disk->lock);
 }
