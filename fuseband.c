@@ -8,6 +8,7 @@
  * and background fail in the same words and with the same status. The main thread then only waits
  * for signals; all of a reload but the switch-over happens while the workers work.
  */
+#include "calibrate.h"
 #include "conf.h"
 #include "front.h"
 #include "log.h"
@@ -50,7 +51,8 @@ struct options {
 	char *config_path;   /* absolute, for reloads; NULL: it cannot be read again */
 	const char *pidfile; /* NULL: none asked for */
 	const char *mountpoint;
-	char *mount_options; /* after -o, joined by commas, or NULL */
+	char *mount_options;		   /* after -o, joined by commas, or NULL */
+	const char *calibrate, *overwrite; /* NULL: not asked for */
 	bool foreground, debug, check;
 };
 
@@ -71,6 +73,7 @@ static const char usage_text[] =
 	"usage: fuseband [-c FILE] [-f] [-d] [-o OPT[,OPT...]] [-p PIDFILE] MOUNTPOINT\n"
 	"       fuseband FILE MOUNTPOINT [-o OPT[,OPT...]]\n"
 	"       fuseband --check [-c FILE] [MOUNTPOINT]\n"
+	"       fuseband --calibrate PATH [--overwrite FILE]\n"
 	"       fuseband --help | --version | --help-config\n";
 
 static const char help_text[] =
@@ -85,6 +88,9 @@ static const char help_text[] =
 	"  -p PIDFILE       write the process id there (default in the background, as root:\n"
 	"                   " DEFAULT_PIDFILE ")\n"
 	"  --check          check FILE and what it names, print the plan, mount nothing\n"
+	"  --calibrate PATH measure what the disk below PATH can do, and print it as a section\n"
+	"                   of the configuration; reads only\n"
+	"  --overwrite FILE measure writes, too: FILE, a file or device on that disk, is lost\n"
 	"  --help-config    every key of FILE\n"
 	"  --version, --help\n"
 	"\n"
@@ -140,9 +146,18 @@ static int add_mount_options(struct options *options, const char *list)
 /* 0: go on. -1: done, with success. Else the exit status. */
 static int parse_arguments(int argc, char **argv, struct options *options)
 {
-	enum { OPT_CHECK = 256, OPT_HELP, OPT_VERSION, OPT_HELP_CONFIG };
+	enum {
+		OPT_CHECK = 256,
+		OPT_CALIBRATE,
+		OPT_OVERWRITE,
+		OPT_HELP,
+		OPT_VERSION,
+		OPT_HELP_CONFIG
+	};
 	static const struct option longs[] = {
 		{"check", no_argument, NULL, OPT_CHECK},
+		{"calibrate", required_argument, NULL, OPT_CALIBRATE},
+		{"overwrite", required_argument, NULL, OPT_OVERWRITE},
 		{"help", no_argument, NULL, OPT_HELP},
 		{"version", no_argument, NULL, OPT_VERSION},
 		{"help-config", no_argument, NULL, OPT_HELP_CONFIG},
@@ -173,6 +188,12 @@ static int parse_arguments(int argc, char **argv, struct options *options)
 		case OPT_CHECK:
 			options->check = true;
 			break;
+		case OPT_CALIBRATE:
+			options->calibrate = optarg;
+			break;
+		case OPT_OVERWRITE:
+			options->overwrite = optarg;
+			break;
 		case 'h':
 		case OPT_HELP:
 			printf("%s%s", usage_text, help_text);
@@ -191,6 +212,14 @@ static int parse_arguments(int argc, char **argv, struct options *options)
 		}
 	}
 	n = argc - optind;
+	if (options->calibrate) {
+		if (n || options->config || options->foreground || options->mount_options ||
+		    options->pidfile || options->check)
+			return usage_error("--calibrate goes with nothing but --overwrite", "");
+		return 0;
+	}
+	if (options->overwrite)
+		return usage_error("--overwrite goes only with --calibrate", "");
 	if (n == 2 && !options->config)
 		options->config = argv[optind++];
 	else if (n > 1)
@@ -710,6 +739,8 @@ int main(int argc, char **argv)
 
 	if (status)
 		return status < 0 ? 0 : status;
+	if (d.options.calibrate)
+		return calibrate(d.options.calibrate, d.options.overwrite);
 	if (d.options.check) {
 		status = check(&d.options);
 		free(d.options.mount_options);
