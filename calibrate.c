@@ -508,7 +508,7 @@ static void print_section(const struct target *target)
 		if (!isalnum((unsigned char)*c) && !strchr("-_+!.", *c))
 			*c = '-';
 	for (const char *c = path; *c; c++)
-		fits = fits && (unsigned char)*c > ' ' && *c != 0x7f;
+		fits = fits && !iscntrl((unsigned char)*c) && (*c != ' ' || c[1]);
 	printf("[device:%s]\n", name);
 	if (fits)
 		printf("path = %s\n", path);
@@ -516,29 +516,25 @@ static void print_section(const struct target *target)
 		printf("; path: that of a link, this one is too long or too strange\n");
 }
 
-static void print_figures(const char *what, const struct calibrate_figure figure[2])
+/* What was found out with the requests that go to target. */
+static void print_figures(const struct target *target, const char *what,
+			  const struct calibrate_figure figure[2])
 {
-	uint64_t iops, bps;
+	uint64_t data_mib = target->units * LARGE_BYTES >> 20;
+	uint64_t size_mib = target->backing->size_bytes >> 20, iops, bps;
 
 	calibrate_solve(figure[0].ps, figure[1].ps, &iops, &bps);
 	printf("%s_iops = %" PRIu64 "\n%s_bps = %" PRIu64 "\n", what, iops, what, bps);
 	for (int i = 0; i < 2; i++)
-		if ((figure[i].most_ps - figure[i].least_ps) > figure[i].ps / 10)
-			printf("; %ss of %s: %" PRIu64 " to %" PRIu64 " per second; the disk was "
-			       "busy? Measure again when it is not.\n",
+		if (figure[i].most_ps - figure[i].least_ps > figure[i].ps / 10)
+			printf("; %ss of %s varied from %" PRIu64 " to %" PRIu64 " per second: if "
+			       "the disk was busy, measure again\n",
 			       what, i ? "128K" : "4K", rate_of(1, figure[i].most_ps, IOPS_MAX),
 			       rate_of(1, figure[i].least_ps, IOPS_MAX));
-}
-
-static void print_holes(const struct target *target)
-{
-	uint64_t data_mib = target->units * LARGE_BYTES >> 20;
-	uint64_t size_mib = target->backing->size_bytes >> 20;
-
 	if (data_mib < size_mib)
-		printf("; %" PRIu64 "M of %" PRIu64 "M: only where there is data, because holes "
-		       "are answered without the disk\n",
-		       data_mib, size_mib);
+		printf("; %ss were of the %" PRIu64 "M of %" PRIu64 "M that hold data: holes are "
+		       "answered without the disk\n",
+		       what, data_mib, size_mib);
 }
 
 /* Everything but cleaning up. The exit status. */
@@ -579,16 +575,12 @@ static int calibrate_run(struct run *run)
 	if (isatty(STDERR_FILENO))
 		fputs("\r\033[K", stderr);
 	print_section(&run->read);
-	print_figures("read", figures);
-	print_holes(&run->read);
-	if (writes) {
-		print_figures("write", figures + 2);
-		print_holes(&run->write);
-	} else {
-		printf("; write_iops and write_bps: not measured, because that destroys data. Name "
-		       "a\n"
-		       "; file or device on this disk that may be overwritten: --overwrite FILE\n");
-	}
+	print_figures(&run->read, "read", figures);
+	if (writes)
+		print_figures(&run->write, "write", figures + 2);
+	else
+		printf(";write_iops = auto ; --overwrite FILE measures them: a file or device on\n"
+		       ";write_bps = auto  ; this disk, whose content is lost\n");
 	if (fflush(stdout))
 		return complain("standard output", "%s", strerror(errno));
 	return 0;
