@@ -14,27 +14,27 @@
  *	    +--+------------+-- bytes	bps  = 124 KiB / (1000 us - 250 us) = 169 MB/s
  *	      4 KiB      128 KiB
  *
- * DEPTH. One request in flight is enough for a spindle, hundreds are not for a flash disk. The
- *depth is quadrupled for as long as that brings 5 %. A step that seems to bring nothing is measured
- * again: it may have met somebody else's burst. The search ends before requests take a second,
- * because a disk that sorts its queue gains from a deeper one without end.
+ * DEPTH. One request in flight is enough for a spindle, a hundred may be too few for a flash disk:
+ * the number is quadrupled for as long as that brings 5 %. A step that seems to bring nothing is
+ * measured again, as it may have met somebody else's burst. The search ends before requests
+ * take a second, because a disk that sorts its queue gains from a deeper one without end.
  *
  * TIME. A sample is a number of requests and the time from the first one's start to the last one's
  * end. Writes are flushed, and the flush is part of their time: a disk with a cache would
- * otherwise be measured by how fast it can put things off. Four kinds of load take turns for
+ * otherwise be measured by how fast it can put things off. The loads take turns for
  * CALIBRATE_ROUNDS rounds; the median of each is what counts, and a large spread is told.
  *
  * WHERE. Anywhere in the object, but in an image only where it has data: holes are answered, and
- * filled, without the disk that was asked about. In units of 128 KiB, the first sector of one for
- * a small request.
+ * filled, without the disk that was asked about. A unit of 128 KiB is drawn, and a place in it for
+ * a small request: were that always the first, all could go to one disk of a striped array.
  *
  * HARM. Without --overwrite nothing is opened for writing, nor claimed: it may be in use. What is
- * named by --overwrite is claimed as for serving it. What is written is random and
- * nothing that was read.
+ * named by --overwrite is claimed as for serving it. What is written is random, and nothing
+ * that was read.
  *
- * One thread, which a disk of more than some 500000 requests per second will keep busy: then
- * that is what is measured, and what fuseband could do with it. Not handled: blocks of a flash
- * disk that were never written, which it answers without looking.
+ * One thread, which a disk that does several hundred thousand requests per second keeps busy: then
+ * the figure is what one thread can have. Not handled: blocks of a flash disk that were
+ * never written, which it answers without looking.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -419,12 +419,13 @@ static void issue(struct run *run, const struct calibrate_load *load, size_t slo
 {
 	const struct target *target = load->write ? &run->write : &run->read;
 	size_t buffer = load->write ? CALIBRATE_DEPTH_MAX : slot;
+	uint64_t within = next_random(run) % (LARGE_BYTES / load->bytes) * load->bytes;
 
 	run->ops[slot] = (struct ring_op){
 		.kind = load->write ? RING_WRITE : RING_READ,
 		.fd = target->backing->fd,
 		.data = run->buffers + buffer * LARGE_BYTES,
-		.pos_bytes = place_of(target, next_random(run) % target->units),
+		.pos_bytes = place_of(target, next_random(run) % target->units) + within,
 		.len_bytes = load->bytes,
 		.async = target->backing->may_block,
 		.align_bytes = target->backing->align_bytes,

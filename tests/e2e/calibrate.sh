@@ -148,7 +148,7 @@ refused "writing to what is served" "is served by another fuseband" "$B" --overw
 # What a running fuseband serves may be measured. A signal ends that, and nothing is printed.
 for signal in INT:130 TERM:143; do
 	start stopped "$A"
-	wait_for 10 grep -q "at depth" "$WORK/stopped.err" || fail "no progress: $(cat "$WORK/stopped.err")"
+	wait_for 10 grep -qs "at depth" "$WORK/stopped.err" || fail "no progress: $(cat "$WORK/stopped.err")"
 	# the child of timeout
 	kill "-${signal%:*}" "$(pgrep -P "${RUNS[stopped]}")" || fail "cannot stop it"
 	wait_pid 10 "${RUNS[stopped]}"
