@@ -69,20 +69,26 @@ void price_set(struct price_list *list, const struct fbs_capability *capability)
 {
 	const uint64_t given[PRICES] = {capability->read_iops, capability->read_bps,
 					capability->write_iops, capability->write_bps};
+	uint64_t base[PRICES];
 
 	list->given = *capability;
-	for (unsigned k = 0; k < PRICES; k += 2) {
-		uint64_t first;
+	for (unsigned k = 0; k < PRICES; k++) {
+		static const uint64_t preset[] = {PRESET_IOPS, PRESET_BPS};
+		/* reads tell more of writes, and the other way round, than a preset does */
+		uint64_t rate = given[k] ? given[k] : given[k ^ 2U] ? given[k ^ 2U] : preset[k % 2];
 
-		list->base[k + BYTE] = per_second(given[k + BYTE] ? given[k + BYTE] : PRESET_BPS);
-		first = list->base[k + BYTE] * IOPS_BYTES;
-		list->base[k] = per_second(given[k] ? given[k] : PRESET_IOPS);
-		list->base[k] = list->base[k] > first ? list->base[k] - first : 0;
+		base[k] = per_second(rate);
+	}
+	for (unsigned k = 0; k < PRICES; k += 2) {
+		uint64_t first = base[k + BYTE] * IOPS_BYTES;
+
+		base[k] = base[k] > first ? base[k] - first : 0;
 	}
 	for (unsigned k = 0; k < PRICES; k++) {
 		list->fixed[k] = given[k] != 0;
-		if (list->fixed[k] || !list->factor[k])
+		if (list->fixed[k] || base[k] != list->base[k])
 			list->factor[k] = FACTOR_ONE;
+		list->base[k] = base[k];
 	}
 	list->frozen = given[0] && given[1] && given[2] && given[3];
 	list->began_ns = 0;

@@ -28,7 +28,10 @@ struct price_list {
 	uint64_t usual[PRICES]; /* each component's part of what was paid */
 };
 
-/* Numbers that are 0 are preset, and corrected by observation. What was learnt of them is kept. */
+/*
+ * Numbers that are 0 are taken from the other direction, or else preset, and corrected by
+ * observation; what was learnt is kept as long as that stays the same.
+ */
 void price_set(struct price_list *list, const struct fbs_capability *capability);
 /* ns, at least 1. */
 uint64_t price_of(const struct price_list *list, bool write, uint64_t bytes);

@@ -43,7 +43,7 @@ enum fbs_class { FBS_REALTIME, FBS_NORMAL, FBS_IDLE };
 enum fbs_isolation { FBS_ISOLATION_AUTO, FBS_ISOLATION_STRICT, FBS_ISOLATION_THROUGHPUT };
 
 /*
- * What a saturated disk can do; 0 = take the preset. The time of a request follows as
+ * What a saturated disk can do; 0 = as the other direction, or else the preset. The time of a request follows as
  * 1 / iops for one of 4096 bytes and 1 / bps for each byte more or less
  * (the linear model of Linux block/blk-iocost.c).
  */
