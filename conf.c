@@ -14,8 +14,8 @@
  * end: every declaration and every use of a name is a struct mention, and
  * one sort puts a declaration in front of its duplicates and uses (resolve()).
  *
- * Complaints are kept with their position, because those about the whole (an undeclared
- * group) come up last, and are sorted before the caller gets them.
+ * Complaints about the whole (an undeclared group, a promise that cannot be kept) come up last;
+ * the caller gets all of them in the order of the text.
  *
  * One thread; no state outlives a call, but getpwnam(3) and getgrnam(3) have some.
  */
@@ -24,10 +24,10 @@
 #endif
 #include "conf_error.h"
 #include "conf_keys.h"
+#include "conf_tree.h"
 
 #include <errno.h>
 #include <ini.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,16 +36,8 @@
  * may take more; the same text is good or bad everywhere.
  */
 #define LINE_BYTES_MAX 198
-#define CYCLE_SHOWN 8 /* groups of a cycle in a message */
 
 /* ---- the parser ---- */
-
-/* A complaint and its place in the text. */
-struct found {
-	size_t source, order;
-	int line;
-	char *text;
-};
 
 /* A place where a name is declared or used. */
 enum role { DECLARES, IS_DEVICE_OF_FILE, IS_PARENT_OF_FILE, IS_PARENT_OF_GROUP };
@@ -61,7 +53,7 @@ struct mention {
 
 struct parser {
 	struct conf *conf;
-	bool oom; /* sticky; all else is then only there to be freed */
+	struct conf_complaints complaints; /* without memory, all else is only there to be freed */
 
 	/* the text still to read */
 	const char *cursor, *end;
@@ -80,41 +72,11 @@ struct parser {
 	bool any_file; /* a section that was meant to be a file, perhaps */
 	struct mention *mentions;
 	size_t n_mentions;
-	struct found *found;
-	size_t n_found;
 };
 
 static struct conf_where here(const struct parser *p)
 {
 	return (struct conf_where){p->conf->source_names[p->source], p->line};
-}
-
-static void complain(struct parser *p, struct conf_where where, const char *section,
-		     const char *key, const char *value, const char *fmt, ...)
-	__attribute__((format(printf, 6, 7)));
-static void complain(struct parser *p, struct conf_where where, const char *section,
-		     const char *key, const char *value, const char *fmt, ...)
-{
-	struct found *list, found = {.order = p->n_found, .line = where.line};
-	va_list args;
-
-	if (p->oom || p->n_found > CONF_ERRORS_MAX)
-		return;
-	while (found.source < p->conf->n_sources &&
-	       p->conf->source_names[found.source] != where.file)
-		found.source++;
-	va_start(args, fmt);
-	found.text = conf_error_text(&where, section, key, value, fmt, args);
-	va_end(args);
-	list = conf_grown(p->found, p->n_found, sizeof(*list));
-	if (list)
-		p->found = list;
-	if (!list || !found.text) {
-		free(found.text);
-		p->oom = true;
-		return;
-	}
-	list[p->n_found++] = found;
 }
 
 /* Note that the open section, which will be `index` in its list, declares or uses a name. */
@@ -130,7 +92,7 @@ static void mention(struct parser *p, enum role role, enum conf_section named_ki
 		p->mentions = list;
 	if (!list || !name) {
 		free(name);
-		p->oom = true;
+		p->complaints.oom = true;
 		return;
 	}
 	list[p->n_mentions] = (struct mention){.name = name,
@@ -213,7 +175,7 @@ static void close_section(struct parser *p)
 	case CONF_SECTION_KINDS:
 		break;
 	}
-	p->oom |= !ok;
+	p->complaints.oom |= !ok;
 out:
 	if (p->state == OPEN_SECTION)
 		conf_draft_clear(draft, p->kind);
@@ -232,7 +194,7 @@ static void open_section(struct parser *p, const char *text, size_t len)
 	close_section(p);
 	p->state = SKIPPED_SECTION;
 	if (!name) {
-		p->oom = true;
+		p->complaints.oom = true;
 		return;
 	}
 	if (colon)
@@ -243,12 +205,13 @@ static void open_section(struct parser *p, const char *text, size_t len)
 		const char *nearest = conf_section_suggest(text, prefix_len);
 
 		if (nearest)
-			complain(p, where, name, NULL, NULL,
-				 "unknown kind of section; did you mean \"%s\"?", nearest);
+			conf_complain(&p->complaints, where, name, NULL, NULL,
+				      "unknown kind of section; did you mean \"%s\"?", nearest);
 		else
-			complain(p, where, name, NULL, NULL,
-				 "unknown kind of section; there are device:, group: and disk:, "
-				 "and file names have no colon");
+			conf_complain(
+				&p->complaints, where, name, NULL, NULL,
+				"unknown kind of section; there are device:, group: and disk:, "
+				"and file names have no colon");
 		p->any_file = true;
 		free(name);
 		return;
@@ -256,14 +219,14 @@ static void open_section(struct parser *p, const char *text, size_t len)
 	bare = kind == CONF_SECTION_MAIN ? "" : name + prefix_len;
 	wrong = kind == CONF_SECTION_MAIN ? NULL : conf_name_wrong(bare);
 	if (len > CONF_NAME_BYTES)
-		complain(p, where, name, NULL, NULL,
-			 "the name in brackets is %zu bytes long, at most %d are allowed", len,
-			 CONF_NAME_BYTES);
+		conf_complain(&p->complaints, where, name, NULL, NULL,
+			      "the name in brackets is %zu bytes long, at most %d are allowed", len,
+			      CONF_NAME_BYTES);
 	else if (wrong)
-		complain(p, where, name, NULL, NULL, "the name %s", wrong);
+		conf_complain(&p->complaints, where, name, NULL, NULL, "the name %s", wrong);
 	else if (kind == CONF_SECTION_DISK)
-		complain(p, where, name, NULL, NULL,
-			 "is not supported yet; write a section for each partition");
+		conf_complain(&p->complaints, where, name, NULL, NULL,
+			      "is not supported yet; write a section for each partition");
 	if (kind == CONF_SECTION_FILE || kind == CONF_SECTION_DISK)
 		p->any_file = true;
 	if (kind != CONF_SECTION_DISK) {
@@ -275,7 +238,7 @@ static void open_section(struct parser *p, const char *text, size_t len)
 		if (conf_draft_init(&p->draft, p->kind, bare, where))
 			p->state = OPEN_SECTION;
 		else
-			p->oom = true;
+			p->complaints.oom = true;
 	}
 	free(name);
 }
@@ -308,7 +271,7 @@ static void admit_header(struct parser *p, const char *text, size_t len)
 	size_t end = find_char(text + 1, len - 1, "]") + 1, rest = end + 1;
 
 	if (end == len) {
-		complain(p, here(p), NULL, NULL, NULL, "\"[\" without \"]\"");
+		conf_complain(&p->complaints, here(p), NULL, NULL, NULL, "\"[\" without \"]\"");
 		close_section(p);
 		p->state = SKIPPED_SECTION;
 		p->any_file = true;
@@ -317,7 +280,7 @@ static void admit_header(struct parser *p, const char *text, size_t len)
 	while (rest < len && is_blank(text[rest]))
 		rest++;
 	if (rest < len && text[rest] != ';' && text[rest] != '#')
-		complain(p, here(p), NULL, NULL, NULL, "text after \"]\"");
+		conf_complain(&p->complaints, here(p), NULL, NULL, NULL, "text after \"]\"");
 	open_section(p, text + 1, end - 1);
 }
 
@@ -338,24 +301,25 @@ static bool admit(struct parser *p, const char *text, size_t len, size_t max)
 		if (((unsigned char)text[i] < 0x20 && text[i] != '\t') || text[i] == 0x7f)
 			control = (unsigned char)text[i];
 	if (control == 0) {
-		complain(p, here(p), NULL, NULL, NULL, "the line contains a NUL byte");
+		conf_complain(&p->complaints, here(p), NULL, NULL, NULL,
+			      "the line contains a NUL byte");
 	} else if (control > 0) {
-		complain(p, here(p), NULL, NULL, NULL,
-			 "the line contains the control character \\x%02x", (unsigned)control);
+		conf_complain(&p->complaints, here(p), NULL, NULL, NULL,
+			      "the line contains the control character \\x%02x", (unsigned)control);
 	} else if (len > max) {
-		complain(p, here(p), NULL, NULL, NULL,
-			 "the line is %zu bytes long, at most %zu are allowed", len, max);
+		conf_complain(&p->complaints, here(p), NULL, NULL, NULL,
+			      "the line is %zu bytes long, at most %zu are allowed", len, max);
 	} else if (comment) {
 		return true;
 	} else if (blanks > 0) {
-		complain(p, here(p), NULL, NULL, NULL,
-			 "the line is indented; it would continue the value above");
+		conf_complain(&p->complaints, here(p), NULL, NULL, NULL,
+			      "the line is indented; it would continue the value above");
 	} else if (text[0] == '[') {
 		admit_header(p, text, len);
 		return true;
 	} else if (find_char(text, len, "=:") == len) {
-		complain(p, here(p), NULL, NULL, text,
-			 "is neither \"[section]\" nor \"key = value\"");
+		conf_complain(&p->complaints, here(p), NULL, NULL, text,
+			      "is neither \"[section]\" nor \"key = value\"");
 	} else {
 		return true;
 	}
@@ -376,7 +340,7 @@ static char *read_line(char *buffer, int size, void *arg)
 	const char *text = p->cursor, *eol;
 	char *copy;
 
-	if (p->oom || text == p->end)
+	if (p->complaints.oom || text == p->end)
 		return NULL;
 	eol = memchr(text, '\n', (size_t)(p->end - text));
 	p->cursor = eol ? eol + 1 : p->end;
@@ -390,7 +354,7 @@ static char *read_line(char *buffer, int size, void *arg)
 	}
 	copy = malloc(len + 1);
 	if (!copy) {
-		p->oom = true;
+		p->complaints.oom = true;
 		return NULL;
 	}
 	memcpy(copy, text, len);
@@ -414,51 +378,53 @@ static int set_key(void *arg, const char *section, const char *name, const char 
 	int rc;
 
 	(void)section; /* p->section is not cut */
-	if (p->state == SKIPPED_SECTION || p->oom || !name)
+	if (p->state == SKIPPED_SECTION || p->complaints.oom || !name)
 		return 1;
 	if (p->state == NO_SECTION) {
-		complain(p, where, NULL, name, NULL, "stands before any [section]");
+		conf_complain(&p->complaints, where, NULL, name, NULL,
+			      "stands before any [section]");
 		return 1;
 	}
 	if (name[0] == '\0') {
-		complain(p, where, p->section, NULL, NULL, "a value without a key");
+		conf_complain(&p->complaints, where, p->section, NULL, NULL,
+			      "a value without a key");
 		return 1;
 	}
 	if (strlen(name) > CONF_NAME_BYTES) {
-		complain(p, where, p->section, name, NULL,
-			 "the key is %zu bytes long, at most %d are allowed", strlen(name),
-			 CONF_NAME_BYTES);
+		conf_complain(&p->complaints, where, p->section, name, NULL,
+			      "the key is %zu bytes long, at most %d are allowed", strlen(name),
+			      CONF_NAME_BYTES);
 		return 1;
 	}
 	key = conf_key_find(p->kind, name, &index);
 	if (!key) {
 		conf_key_unknown(p->kind, name, why, sizeof(why));
-		complain(p, where, p->section, name, NULL, "%s", why);
+		conf_complain(&p->complaints, where, p->section, name, NULL, "%s", why);
 		return 1;
 	}
 	if (p->seen[index] != 0)
-		complain(p, where, p->section, name, NULL, "is already set in line %d",
-			 p->seen[index]);
+		conf_complain(&p->complaints, where, p->section, name, NULL,
+			      "is already set in line %d", p->seen[index]);
 	else
 		p->seen[index] = p->line;
 	if (key->type == CONF_TYPE_PATH)
 		p->pathless = false;
 	if (!value || value[0] == '\0') {
-		complain(p, where, p->section, name, NULL, "has no value");
+		conf_complain(&p->complaints, where, p->section, name, NULL, "has no value");
 		return 1;
 	}
 	blank = strpbrk(value, " \t");
 	if (blank && blank[strspn(blank, " \t")] == '#' && key->type != CONF_TYPE_PATH) {
-		complain(p, where, p->section, name, value,
-			 "has a \"#\" in it: comments after a value "
-			 "begin with \";\"");
+		conf_complain(&p->complaints, where, p->section, name, value,
+			      "has a \"#\" in it: comments after a value "
+			      "begin with \";\"");
 		return 1;
 	}
 	rc = conf_draft_set(&p->draft, key, value, where, why, sizeof(why));
 	if (rc == -ENOMEM)
-		p->oom = true;
+		p->complaints.oom = true;
 	else if (rc != 0)
-		complain(p, where, p->section, name, value, "%s", why);
+		conf_complain(&p->complaints, where, p->section, name, value, "%s", why);
 	return 1;
 }
 
@@ -485,7 +451,7 @@ static void invent_device(struct parser *p, const struct mention *use)
 
 	if (!conf_draft_init(&draft, CONF_SECTION_DEVICE, bare, use->where) ||
 	    !add(&conf->devices, &conf->n_devices, &draft, sizeof(*conf->devices)))
-		p->oom = true;
+		p->complaints.oom = true;
 	conf_draft_clear(&draft, CONF_SECTION_DEVICE);
 }
 
@@ -498,8 +464,8 @@ static void complain_parent(struct parser *p, const struct mention *use)
 	snprintf(section, sizeof(section), "%s%s", conf_section_prefix(use->kind),
 		 use->kind == CONF_SECTION_GROUP ? p->conf->groups[use->index].name
 						 : p->conf->files[use->index].name);
-	complain(p, use->where, section, "parent", bare, "is not declared: there is no [%s]",
-		 use->name);
+	conf_complain(&p->complaints, use->where, section, "parent", bare,
+		      "is not declared: there is no [%s]", use->name);
 }
 
 /* Find duplicates, and turn names into indexes. */
@@ -511,7 +477,7 @@ static void resolve(struct parser *p)
 
 	if (p->n_mentions > 0)
 		qsort(p->mentions, p->n_mentions, sizeof(*p->mentions), by_name);
-	for (size_t i = 0; i < p->n_mentions && !p->oom; i++) {
+	for (size_t i = 0; i < p->n_mentions && !p->complaints.oom; i++) {
 		const struct mention *m = &p->mentions[i];
 
 		if (!first || strcmp(first->name, m->name) != 0) {
@@ -525,11 +491,12 @@ static void resolve(struct parser *p)
 		switch (m->role) {
 		case DECLARES:
 			if (m != first)
-				complain(p, m->where, m->name, NULL, NULL, "is already at %s:%d",
-					 first->where.file, first->where.line);
+				conf_complain(&p->complaints, m->where, m->name, NULL, NULL,
+					      "is already at %s:%d", first->where.file,
+					      first->where.line);
 			else if (m->pathless)
-				complain(p, m->where, m->name, "path", NULL,
-					 "is missing, every file needs one");
+				conf_complain(&p->complaints, m->where, m->name, "path", NULL,
+					      "is missing, every file needs one");
 			break;
 		case IS_DEVICE_OF_FILE:
 			conf->files[m->index].device = (int)target;
@@ -547,55 +514,9 @@ static void resolve(struct parser *p)
 	}
 }
 
-/* Complain about the cycle of groups that member is in, where it comes up first in the text. */
-static void complain_cycle(struct parser *p, int member)
-{
-	const struct conf_group *groups = p->conf->groups;
-	char chain[(CYCLE_SHOWN + 2) * (CONF_NAME_BYTES + 4)], section[CONF_NAME_BYTES + 1];
-	size_t used;
-	int first = member, i, n = 0;
-
-	for (i = groups[member].parent; i != member; i = groups[i].parent)
-		if (i < first)
-			first = i;
-	used = (size_t)snprintf(chain, sizeof(chain), "%s", groups[first].name);
-	for (i = groups[first].parent; n < CYCLE_SHOWN; i = groups[i].parent, n++) {
-		used += (size_t)snprintf(chain + used, sizeof(chain) - used, " -> %s",
-					 groups[i].name);
-		if (i == first)
-			break;
-	}
-	if (n == CYCLE_SHOWN)
-		snprintf(chain + used, sizeof(chain) - used, " -> ...");
-	snprintf(section, sizeof(section), "group:%s", groups[first].name);
-	complain(p, groups[first].parent_where, section, "parent",
-		 groups[groups[first].parent].name, "makes a cycle: %s", chain);
-}
-
-static void find_cycles(struct parser *p)
-{
-	const struct conf_group *groups = p->conf->groups;
-	size_t n = p->conf->n_groups;
-	size_t *walk = calloc(n + 1, sizeof(*walk)); /* who came by first, from 1 */
-
-	if (!walk)
-		p->oom = true;
-	for (size_t i = 0; walk && i < n; i++) {
-		int j = (int)i;
-
-		while (j >= 0 && walk[j] == 0) {
-			walk[j] = i + 1;
-			j = groups[j].parent;
-		}
-		if (j >= 0 && walk[j] == i + 1)
-			complain_cycle(p, j);
-	}
-	free(walk);
-}
-
 static void parse_source(struct parser *p, const struct conf_source *source)
 {
-	size_t before = p->n_found;
+	size_t before = p->complaints.n;
 	int rc;
 
 	p->cursor = source->text;
@@ -603,39 +524,12 @@ static void parse_source(struct parser *p, const struct conf_source *source)
 	p->line = 0;
 	rc = ini_parse_stream(read_line, p, set_key, p);
 	if (rc < 0)
-		p->oom = true;
-	if (rc > 0 && p->n_found == before) /* a build of inih with tastes of its own */
-		complain(p, (struct conf_where){p->conf->source_names[p->source], rc}, NULL, NULL,
-			 NULL, "the line cannot be parsed");
+		p->complaints.oom = true;
+	if (rc > 0 && p->complaints.n == before) /* a build of inih with tastes of its own */
+		conf_complain(&p->complaints,
+			      (struct conf_where){p->conf->source_names[p->source], rc}, NULL, NULL,
+			      NULL, "the line cannot be parsed");
 	close_section(p);
-}
-
-static int by_place(const void *a, const void *b)
-{
-	const struct found *x = a, *y = b;
-
-	if (x->source != y->source)
-		return x->source < y->source ? -1 : 1;
-	if (x->line != y->line)
-		return x->line < y->line ? -1 : 1;
-	return x->order < y->order ? -1 : 1;
-}
-
-/* The result for the caller: 0, -EINVAL or -ENOMEM. */
-static int publish(struct parser *p, struct conf_errors *errors)
-{
-	if (p->oom) {
-		conf_errors_push(errors, NULL);
-		return -ENOMEM;
-	}
-	if (p->n_found == 0)
-		return 0;
-	qsort(p->found, p->n_found, sizeof(*p->found), by_place);
-	for (size_t i = 0; i < p->n_found; i++) {
-		conf_errors_push(errors, p->found[i].text);
-		p->found[i].text = NULL;
-	}
-	return -EINVAL;
 }
 
 static struct conf *conf_new(const struct conf_text *text)
@@ -668,26 +562,24 @@ int conf_parse(const struct conf_text *text, struct conf_errors *errors, struct 
 	struct parser p = {.conf = conf_new(text)};
 	int rc;
 
+	p.complaints.conf = p.conf;
 	if (!p.conf) {
 		conf_errors_push(errors, NULL);
 		return -ENOMEM;
 	}
-	for (; p.source < text->n_sources && !p.oom; p.source++)
+	for (; p.source < text->n_sources && !p.complaints.oom; p.source++)
 		parse_source(&p, &text->sources[p.source]);
 	if (!p.any_file)
-		complain(&p, (struct conf_where){p.conf->source_names[0], 0}, NULL, NULL, NULL,
-			 "no files to serve");
-	if (!p.oom)
+		conf_complain(&p.complaints, (struct conf_where){p.conf->source_names[0], 0}, NULL,
+			      NULL, NULL, "no files to serve");
+	if (!p.complaints.oom)
 		resolve(&p);
-	if (!p.oom)
-		find_cycles(&p);
-	rc = publish(&p, errors);
+	if (!p.complaints.oom)
+		conf_tree_check(p.conf, &p.complaints);
+	rc = conf_complaints_publish(&p.complaints, errors);
 
-	for (size_t i = 0; i < p.n_found; i++)
-		free(p.found[i].text);
 	for (size_t i = 0; i < p.n_mentions; i++)
 		free(p.mentions[i].name);
-	free(p.found);
 	free(p.mentions);
 	if (rc != 0)
 		conf_free(p.conf);
@@ -714,6 +606,7 @@ void conf_free(struct conf *conf)
 		free(conf->source_names[i]);
 	free(conf->devices);
 	free(conf->groups);
+	free(conf->parents_first);
 	free(conf->files);
 	free(conf->source_names);
 	free(conf);

@@ -118,6 +118,7 @@ struct conf {
 	size_t n_devices;
 	struct conf_group *groups;
 	size_t n_groups;
+	size_t *parents_first;	 /* indices of all groups, each after its parent */
 	struct conf_file *files; /* in the order of the text */
 	size_t n_files;
 	char **source_names; /* what conf_where.file points at */

@@ -11,6 +11,7 @@
 #include "conf_error.h"
 #include "conf_keys.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -130,4 +131,68 @@ void conf_error_add(struct conf_errors *errors, const struct conf_where *where, 
 	va_start(args, fmt);
 	conf_errors_push(errors, conf_error_text(where, section, key, value, fmt, args));
 	va_end(args);
+}
+
+/* ---- in the order of the text ---- */
+
+struct conf_complaint {
+	size_t source, order;
+	int line;
+	char *text;
+};
+
+void conf_complain(struct conf_complaints *complaints, struct conf_where where, const char *section,
+		   const char *key, const char *value, const char *fmt, ...)
+{
+	struct conf_complaint *list, complaint = {.order = complaints->n, .line = where.line};
+	const struct conf *conf = complaints->conf;
+	va_list args;
+
+	if (complaints->oom || complaints->n > CONF_ERRORS_MAX)
+		return;
+	while (complaint.source < conf->n_sources &&
+	       conf->source_names[complaint.source] != where.file)
+		complaint.source++;
+	va_start(args, fmt);
+	complaint.text = conf_error_text(&where, section, key, value, fmt, args);
+	va_end(args);
+	list = conf_grown(complaints->list, complaints->n, sizeof(*list));
+	if (list)
+		complaints->list = list;
+	if (!list || !complaint.text) {
+		free(complaint.text);
+		complaints->oom = true;
+		return;
+	}
+	list[complaints->n++] = complaint;
+}
+
+static int by_place(const void *a, const void *b)
+{
+	const struct conf_complaint *x = a, *y = b;
+
+	if (x->source != y->source)
+		return x->source < y->source ? -1 : 1;
+	if (x->line != y->line)
+		return x->line < y->line ? -1 : 1;
+	return x->order < y->order ? -1 : 1;
+}
+
+int conf_complaints_publish(struct conf_complaints *complaints, struct conf_errors *errors)
+{
+	int rc = complaints->oom ? -ENOMEM : complaints->n > 0 ? -EINVAL : 0;
+
+	if (complaints->n > 0)
+		qsort(complaints->list, complaints->n, sizeof(*complaints->list), by_place);
+	for (size_t i = 0; i < complaints->n; i++)
+		if (rc == -EINVAL)
+			conf_errors_push(errors, complaints->list[i].text);
+		else
+			free(complaints->list[i].text);
+	if (rc == -ENOMEM)
+		conf_errors_push(errors, NULL);
+	free(complaints->list);
+	complaints->list = NULL;
+	complaints->n = 0;
+	return rc;
 }

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * conf_tree.h - the share tree of a configuration as a whole. Private to the conf_*.c files.
+ */
+#ifndef FUSEBAND_CONF_TREE_H
+#define FUSEBAND_CONF_TREE_H
+
+#include "conf_error.h"
+
+/*
+ * When the parents of all groups and files are known: complain about groups in a circle, and fill
+ * conf->parents_first if there are none.
+ */
+void conf_tree_check(struct conf *conf, struct conf_complaints *complaints);
+
+#endif
