@@ -19,6 +19,7 @@
 
 #define CONF_WEIGHT_MAX 10000U
 #define CONF_WEIGHT_DEFAULT 100U
+#define CONF_IOPS_SIZE_DEFAULT (UINT64_C(32) << 10)
 
 /* The text of one configuration file. */
 struct conf_source {
@@ -56,6 +57,7 @@ struct conf_errors {
 
 enum conf_policy { CONF_POLICY_COST, CONF_POLICY_WEIGHT, CONF_POLICY_WEIGHT_IOSIZE };
 enum conf_isolation { CONF_ISOLATION_AUTO, CONF_ISOLATION_STRICT, CONF_ISOLATION_THROUGHPUT };
+enum conf_class { CONF_CLASS_REALTIME, CONF_CLASS_NORMAL, CONF_CLASS_IDLE };
 enum conf_discard { CONF_DISCARD_PASS, CONF_DISCARD_IGNORE };
 enum conf_level { CONF_LEVEL_ERROR, CONF_LEVEL_WARNING, CONF_LEVEL_INFO, CONF_LEVEL_DEBUG };
 
@@ -81,10 +83,25 @@ struct conf_device {
 	uint64_t read_iops, write_iops, read_bps, write_bps; /* 0 = auto */
 };
 
+/*
+ * What a group or file is promised (min), on each device, and what it may not exceed (max), over
+ * all of them. 0 = nothing promised, no limit.
+ */
+struct conf_limits {
+	uint64_t min_iops, min_bps;
+	uint64_t max_iops, max_bps;
+	uint64_t max_read_iops, max_write_iops;
+	uint64_t max_read_bps, max_write_bps;
+	uint64_t iops_size_bytes; /* a request is one I/O for each started so many bytes */
+	uint64_t burst_ns;	  /* so much of max may be saved up */
+	struct conf_where min_iops_where, min_bps_where, iops_size_where, burst_where;
+};
+
 /* [group:NAME] */
 struct conf_group {
 	char *name;
 	struct conf_where where;
+	struct conf_limits limits; /* at the same place as in struct conf_file */
 	int parent; /* index into groups, -1 = directly below the device. Never a cycle. */
 	struct conf_where parent_where;
 	unsigned weight;
@@ -94,6 +111,7 @@ struct conf_group {
 struct conf_file {
 	char *name;
 	struct conf_where where;
+	struct conf_limits limits;
 	char *path; /* absolute; never NULL in an accepted configuration */
 	struct conf_where path_where;
 	uint64_t offset_bytes;
@@ -105,6 +123,7 @@ struct conf_file {
 	int parent; /* index into groups, -1 = directly below the device */
 	struct conf_where parent_where;
 	unsigned weight;
+	enum conf_class class;
 	enum conf_discard discard;
 	bool buffered, optional, readonly;
 	uid_t uid;
@@ -142,6 +161,9 @@ void conf_text_free(struct conf_text *text);
  */
 int conf_parse(const struct conf_text *text, struct conf_errors *errors, struct conf **ret_conf);
 void conf_free(struct conf *conf); /* NULL is fine */
+
+/* Whether any max_* is set. */
+bool conf_has_max(const struct conf_limits *limits);
 
 /*
  * Add "file:line: [section] key: "value" reason" to the list. where, section, key and value

@@ -74,6 +74,12 @@ static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
 #define AT(member)                                     \
 	.offset = offsetof(struct conf_draft, member), \
 	.size = sizeof(((struct conf_draft *)NULL)->member)
+/* A key of groups and files alike. */
+#define LIMIT(member) AT(file.limits.member)
+#define LIMIT2(member, where) AT2(file.limits.member, file.limits.where)
+_Static_assert(offsetof(struct conf_draft, file.limits) ==
+		       offsetof(struct conf_draft, group.limits),
+	       "one row of the table serves both");
 #define AT2(member, where) AT(member), .where_offset = offsetof(struct conf_draft, where)
 #define NOWHERE .size = 0
 
@@ -107,10 +113,10 @@ static const struct conf_key table[] = {
 	    "What is shared: disk time, requests, or sectors of 512 bytes."),
 	KEY(DEVICE, "io_throttle", "auto", NUMBER(1, 4096), AT(device.io_throttle), LIVE,
 	    "Slices of at most 128K in flight; auto: as the disk needs."),
-	LATER(DEVICE, "isolation", "throughput", CHOICE(isolations), AT(device.isolation), LIVE,
-	      "How far to go for files with few requests at a time."),
-	LATER(DEVICE, "latency_target", "0", TIME(10 * SEC_NS), AT(device.latency_target_ns), LIVE,
-	      "Latency of the disk to hold for 99 % of its I/O; 0: none."),
+	KEY(DEVICE, "isolation", "auto", CHOICE(isolations), AT(device.isolation), LIVE,
+	    "May the disk idle for a file with few requests at a time?"),
+	KEY(DEVICE, "latency_target", "0", TIME(10 * SEC_NS), AT(device.latency_target_ns), LIVE,
+	    "Latency of the disk to hold for 99 % of its I/O; 0: none."),
 	KEY(DEVICE, "read_iops", "auto", IOPS(1), AT(device.read_iops), LIVE,
 	    "Reads of 4K that the disk does when saturated (cost model)."),
 	KEY(DEVICE, "read_bps", "auto", BPS(1), AT(device.read_bps), LIVE,
@@ -138,22 +144,29 @@ static const struct conf_key table[] = {
 	    AT2(parent_name, file.parent_where), LIVE, "The group that this file is a member of."),
 	KEY(FILES, "weight", "100", NUMBER(1, CONF_WEIGHT_MAX), AT(file.weight), LIVE,
 	    "Share of the disk relative to its siblings."),
-	LATER(FILES, "class", "normal", CHOICE(classes), NOWHERE, LIVE,
-	      "Strict order among siblings."),
-	LATER(GROUP | FILES, "min_iops", "0", IOPS(0), NOWHERE, LIVE,
-	      "Reservation, honoured before shares; 0: none."),
-	LATER(GROUP | FILES, "min_bps", "0", BPS(0), NOWHERE, LIVE,
-	      "Reservation, honoured before shares; 0: none."),
-	LATER(GROUP | FILES, "max_iops", "0", IOPS(0), NOWHERE, LIVE, "Cap; 0: none."),
-	LATER(GROUP | FILES, "max_bps", "0", BPS(0), NOWHERE, LIVE, "Cap; 0: none."),
-	LATER(GROUP | FILES, "max_read_iops", "0", IOPS(0), NOWHERE, LIVE, "Cap; 0: none."),
-	LATER(GROUP | FILES, "max_write_iops", "0", IOPS(0), NOWHERE, LIVE, "Cap; 0: none."),
-	LATER(GROUP | FILES, "max_read_bps", "0", BPS(0), NOWHERE, LIVE, "Cap; 0: none."),
-	LATER(GROUP | FILES, "max_write_bps", "0", BPS(0), NOWHERE, LIVE, "Cap; 0: none."),
-	LATER(GROUP | FILES, "iops_size", "32K", SIZE(512, GIB), NOWHERE, LIVE,
-	      "One I/O of min_iops and max_iops per started so many bytes."),
-	LATER(GROUP | FILES, "burst", "0s", TIME(3600 * SEC_NS), NOWHERE, LIVE,
-	      "So much time of the cap may be saved up (at least 10ms)."),
+	KEY(FILES, "class", "normal", CHOICE(classes), AT(file.class), LIVE,
+	    "Strict order among siblings, before weights: realtime first, idle last."),
+	KEY(GROUP | FILES, "min_iops", "0", IOPS(0), LIMIT2(min_iops, min_iops_where), LIVE,
+	    "I/Os promised on each device, whatever the weights; 0: none."),
+	KEY(GROUP | FILES, "min_bps", "0", BPS(0), LIMIT2(min_bps, min_bps_where), LIVE,
+	    "Bytes promised on each device, whatever the weights; 0: none."),
+	KEY(GROUP | FILES, "max_iops", "0", IOPS(0), LIMIT(max_iops), LIVE,
+	    "Cap on I/Os, over all devices together; 0: none."),
+	KEY(GROUP | FILES, "max_bps", "0", BPS(0), LIMIT(max_bps), LIVE,
+	    "Cap on bytes, over all devices together; 0: none."),
+	KEY(GROUP | FILES, "max_read_iops", "0", IOPS(0), LIMIT(max_read_iops), LIVE,
+	    "The same for reads alone."),
+	KEY(GROUP | FILES, "max_write_iops", "0", IOPS(0), LIMIT(max_write_iops), LIVE,
+	    "The same for writes alone, discards among them."),
+	KEY(GROUP | FILES, "max_read_bps", "0", BPS(0), LIMIT(max_read_bps), LIVE,
+	    "The same for reads alone."),
+	KEY(GROUP | FILES, "max_write_bps", "0", BPS(0), LIMIT(max_write_bps), LIVE,
+	    "The same for writes alone."),
+	KEY(GROUP | FILES, "iops_size", "32K", SIZE(512, GIB),
+	    LIMIT2(iops_size_bytes, iops_size_where), LIVE,
+	    "A request is one I/O of the *_iops for each started so many bytes."),
+	KEY(GROUP | FILES, "burst", "0s", TIME(3600 * SEC_NS), LIMIT2(burst_ns, burst_where), LIVE,
+	    "So much time of the caps may be saved up; at least 10ms are."),
 	KEY(FILES, "discard", "pass", CHOICE(discards), AT(file.discard), LIVE,
 	    "What to do with discards of the guest."),
 	KEY(FILES, "buffered", "no", YESNO, AT(file.buffered), CLOSED,

@@ -8,8 +8,8 @@
 #include "conf_error.h"
 
 /*
- * When the parents of all groups and files are known: complain about groups in a circle, and fill
- * conf->parents_first if there are none.
+ * When the parents of all groups and files are known: fill conf->parents_first and complain about
+ * promises that a cap makes void; or, if that cannot be, complain about groups in a circle.
  */
 void conf_tree_check(struct conf *conf, struct conf_complaints *complaints);
 

@@ -133,6 +133,11 @@ static void print_scaled(const struct suffix *suffixes, uint64_t value, FILE *ou
 	fprintf(out, "%" PRIu64 "%s", value / suffixes->factor, value == 0 ? "" : suffixes->text);
 }
 
+void conf_print_value(enum conf_type type, uint64_t value, FILE *out)
+{
+	print_scaled(suffixes_of(type), value, out);
+}
+
 static bool parse_octal(const char *text, uint64_t *ret_value)
 {
 	uint64_t value = 0;

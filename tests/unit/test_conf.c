@@ -298,6 +298,19 @@ static void test_read_takes_a_pipe_as_descriptor(void **state)
 
 /* ---- conf_parse: what is accepted ---- */
 
+/* min_iops, min_bps, max_iops, max_bps, max_read_*, max_write_* (iops, bps), iops_size, burst */
+static void check_limits(const struct conf_limits *limits, const uint64_t wanted[10])
+{
+	const uint64_t got[10] = {limits->min_iops,	   limits->min_bps,
+				  limits->max_iops,	   limits->max_bps,
+				  limits->max_read_iops,   limits->max_read_bps,
+				  limits->max_write_iops,  limits->max_write_bps,
+				  limits->iops_size_bytes, limits->burst_ns};
+
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(got[i], wanted[i]);
+}
+
 static void test_defaults(void **state)
 {
 	struct conf *conf = accepted(VM "[device:ssd]\n[group:g]\n");
@@ -314,13 +327,16 @@ static void test_defaults(void **state)
 	assert_null(conf->devices[0].path);
 	assert_int_equal(conf->devices[0].policy, CONF_POLICY_COST);
 	assert_int_equal(conf->devices[0].io_throttle, 0);
-	assert_int_equal(conf->devices[0].isolation, CONF_ISOLATION_THROUGHPUT);
+	assert_int_equal(conf->devices[0].isolation, CONF_ISOLATION_AUTO);
 	assert_int_equal(conf->devices[0].latency_target_ns, 0);
 	assert_int_equal(conf->devices[0].read_iops, 0);
 	assert_int_equal(conf->n_groups, 1);
 	assert_string_equal(conf->groups[0].name, "g");
 	assert_int_equal(conf->groups[0].parent, -1);
 	assert_int_equal(conf->groups[0].weight, CONF_WEIGHT_DEFAULT);
+	check_limits(&conf->groups[0].limits, (const uint64_t[10]){[8] = 32 << 10});
+	assert_false(conf_has_max(&conf->groups[0].limits));
+	assert_int_equal(conf->parents_first[0], 0);
 	assert_int_equal(conf->n_files, 1);
 	assert_string_equal(conf->files[0].name, "vm1.img");
 	assert_string_equal(conf->files[0].path, "/dev/vm1");
@@ -333,6 +349,8 @@ static void test_defaults(void **state)
 	assert_int_equal(conf->files[0].device, -1);
 	assert_int_equal(conf->files[0].parent, -1);
 	assert_int_equal(conf->files[0].weight, CONF_WEIGHT_DEFAULT);
+	assert_int_equal(conf->files[0].class, CONF_CLASS_NORMAL);
+	check_limits(&conf->files[0].limits, (const uint64_t[10]){[8] = 32 << 10});
 	assert_int_equal(conf->files[0].discard, CONF_DISCARD_PASS);
 	assert_false(conf->files[0].buffered);
 	assert_false(conf->files[0].optional);
@@ -356,8 +374,8 @@ static void test_every_key(void **state)
 				     "path = /dev/sda\n"
 				     "policy = weight-iosize\n"
 				     "io_throttle = 16\n"
-				     "isolation = throughput\n"
-				     "latency_target = 0\n"
+				     "isolation = strict\n"
+				     "latency_target = 5ms\n"
 				     "read_iops = 90000\n"
 				     "read_bps = 2G\n"
 				     "write_iops = auto\n"
@@ -366,9 +384,16 @@ static void test_every_key(void **state)
 				     "parent = outer\n"
 				     "weight = 1\n"
 				     "[group:outer]\n"
-				     "max_iops = 0\n"
-				     "iops_size = 32768\n"
-				     "burst = 0\n"
+				     "min_iops = 1000\n"
+				     "min_bps = 2M\n"
+				     "max_iops = 3000\n"
+				     "max_bps = 4M\n"
+				     "max_read_iops = 5000\n"
+				     "max_read_bps = 6M\n"
+				     "max_write_iops = 7000\n"
+				     "max_write_bps = 8M\n"
+				     "iops_size = 9K\n"
+				     "burst = 10s\n"
 				     "[vm1.img]\n"
 				     "path = /srv/vm1.img\n"
 				     "offset = 1M\n"
@@ -376,17 +401,17 @@ static void test_every_key(void **state)
 				     "device = ssd\n"
 				     "parent = inner\n"
 				     "weight = 10000\n"
-				     "class = normal\n"
-				     "min_iops = 0\n"
-				     "min_bps = 0\n"
-				     "max_iops = 0\n"
-				     "max_bps = 0\n"
-				     "max_read_iops = 0\n"
-				     "max_write_iops = 0\n"
-				     "max_read_bps = 0\n"
-				     "max_write_bps = 0\n"
-				     "iops_size = 32K\n"
-				     "burst = 0s\n"
+				     "class = idle\n"
+				     "burst = 100ms\n"
+				     "iops_size = 90K\n"
+				     "max_write_bps = 80K\n"
+				     "max_write_iops = 70\n"
+				     "max_read_bps = 60K\n"
+				     "max_read_iops = 50\n"
+				     "max_bps = 40K\n"
+				     "max_iops = 30\n"
+				     "min_bps = 20K\n"
+				     "min_iops = 10\n"
 				     "discard = ignore\n"
 				     "buffered = yes\n"
 				     "optional = yes\n"
@@ -404,6 +429,8 @@ static void test_every_key(void **state)
 	assert_int_equal(conf->devices[0].path_where.line, 8);
 	assert_int_equal(conf->devices[0].policy, CONF_POLICY_WEIGHT_IOSIZE);
 	assert_int_equal(conf->devices[0].io_throttle, 16);
+	assert_int_equal(conf->devices[0].isolation, CONF_ISOLATION_STRICT);
+	assert_int_equal(conf->devices[0].latency_target_ns, 5000000);
 	assert_int_equal(conf->devices[0].read_iops, 90000);
 	assert_int_equal(conf->devices[0].read_bps, UINT64_C(2) << 30);
 	assert_int_equal(conf->devices[0].write_iops, 0);
@@ -412,17 +439,33 @@ static void test_every_key(void **state)
 	assert_int_equal(conf->groups[0].parent_where.line, 18);
 	assert_int_equal(conf->groups[0].weight, 1);
 	assert_int_equal(conf->groups[1].parent, -1);
+	check_limits(&conf->groups[1].limits,
+		     (const uint64_t[10]){1000, 2 << 20, 3000, 4 << 20, 5000, 6 << 20, 7000,
+					  8 << 20, 9 << 10, UINT64_C(10000000000)});
+	assert_int_equal(conf->groups[1].limits.min_iops_where.line, 21);
+	assert_int_equal(conf->groups[1].limits.burst_where.line, 30);
+	assert_int_equal(conf->groups[0].limits.min_iops_where.line, 17); /* not given */
+	assert_true(conf_has_max(&conf->groups[1].limits));
+	assert_int_equal(conf->parents_first[0], 1);
+	assert_int_equal(conf->parents_first[1], 0);
 	assert_string_equal(file->path, "/srv/vm1.img");
 	assert_int_equal(file->offset_bytes, 1 << 20);
 	assert_int_equal(file->size_bytes, UINT64_C(10) << 30);
-	assert_int_equal(file->offset_where.line, 26);
-	assert_int_equal(file->size_where.line, 27);
-	assert_int_equal(file->range_where.line, 27);
+	assert_int_equal(file->offset_where.line, 33);
+	assert_int_equal(file->size_where.line, 34);
+	assert_int_equal(file->range_where.line, 34);
 	assert_int_equal(file->device, 0);
-	assert_int_equal(file->device_where.line, 28);
+	assert_int_equal(file->device_where.line, 35);
 	assert_int_equal(file->parent, 0);
-	assert_int_equal(file->parent_where.line, 29);
+	assert_int_equal(file->parent_where.line, 36);
 	assert_int_equal(file->weight, 10000);
+	assert_int_equal(file->class, CONF_CLASS_IDLE);
+	check_limits(&file->limits, (const uint64_t[10]){10, 20 << 10, 30, 40 << 10, 50, 60 << 10,
+							 70, 80 << 10, 90 << 10, 100000000});
+	assert_int_equal(file->limits.burst_where.line, 39);
+	assert_int_equal(file->limits.iops_size_where.line, 40);
+	assert_int_equal(file->limits.min_bps_where.line, 47);
+	assert_int_equal(file->limits.min_iops_where.line, 48);
 	assert_int_equal(file->discard, CONF_DISCARD_IGNORE);
 	assert_true(file->buffered);
 	assert_true(file->optional);
@@ -525,7 +568,7 @@ static void test_undeclared_devices_are_made(void **state)
 	assert_string_equal(conf->devices[2].name, "z");
 	assert_false(conf->devices[2].declared);
 	assert_int_equal(conf->devices[2].where.line, 3);
-	assert_int_equal(conf->devices[2].isolation, CONF_ISOLATION_THROUGHPUT);
+	assert_int_equal(conf->devices[2].isolation, CONF_ISOLATION_AUTO);
 	assert_int_equal(conf->files[0].device, 2);
 	assert_int_equal(conf->files[1].device, 1);
 	assert_int_equal(conf->files[2].device, 2);
@@ -894,9 +937,40 @@ static void test_times(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		file_refused("burst", bad[i], "is not a time (us, ms, s) from 0 to 3600s");
+	CHECK_VALUE("vm1.img", "burst", "10ms", files[0].limits.burst_ns, 10000000);
+	CHECK_VALUE("vm1.img", "burst", "3600s", files[0].limits.burst_ns, UINT64_C(3600000000000));
+	CHECK_VALUE("group:g", "burst", "0", groups[0].limits.burst_ns, 0);
 	CHECK_VALUE("device:d", "latency_target", "0ms", devices[0].latency_target_ns, 0);
+	CHECK_VALUE("device:d", "latency_target", "250us", devices[0].latency_target_ns, 250000);
 	value_refused("device:d", "latency_target", "11s",
 		      "is not a time (us, ms, s) from 0 to 10s");
+}
+
+static void test_limits(void **state)
+{
+	static const char iops[] = "is not a number of I/Os per second from 0 to 1000000000";
+	static const char bps[] = "is not a number of bytes per second from 0 to 9T";
+	static const char size[] = "is not a size from 512 to 1G";
+
+	(void)state;
+	CHECK_VALUE("vm1.img", "max_iops", "1000000000", files[0].limits.max_iops, 1000000000);
+	CHECK_VALUE("group:g", "min_iops", "1", groups[0].limits.min_iops, 1);
+	CHECK_VALUE("vm1.img", "max_read_bps", "9T", files[0].limits.max_read_bps,
+		    UINT64_C(9) << 40);
+	CHECK_VALUE("group:g", "min_bps", "0", groups[0].limits.min_bps, 0);
+	CHECK_VALUE("vm1.img", "iops_size", "512", files[0].limits.iops_size_bytes, 512);
+	CHECK_VALUE("group:g", "iops_size", "1G", groups[0].limits.iops_size_bytes, 1 << 30);
+	file_refused("max_iops", "5K", iops);
+	file_refused("min_iops", "-1", iops);
+	file_refused("max_write_iops", "1000000001", iops);
+	value_refused("group:g", "max_read_iops", "auto", iops);
+	file_refused("max_bps", "5x", bps);
+	file_refused("min_bps", "10T", bps);
+	file_refused("max_write_bps", "1.5M", bps);
+	value_refused("group:g", "max_read_bps", "fast", bps);
+	file_refused("iops_size", "0", size);
+	file_refused("iops_size", "511", size);
+	value_refused("group:g", "iops_size", "2G", size);
 }
 
 static void test_words(void **state)
@@ -910,6 +984,15 @@ static void test_words(void **state)
 		file_refused("readonly", bad[i], "is not yes or no");
 	CHECK_VALUE("device:d", "policy", "weight", devices[0].policy, CONF_POLICY_WEIGHT);
 	value_refused("device:d", "policy", "iosize", "is not cost, weight or weight-iosize");
+	CHECK_VALUE("device:d", "isolation", "auto", devices[0].isolation, CONF_ISOLATION_AUTO);
+	CHECK_VALUE("device:d", "isolation", "throughput", devices[0].isolation,
+		    CONF_ISOLATION_THROUGHPUT);
+	value_refused("device:d", "isolation", "full", "is not auto, strict or throughput");
+	CHECK_VALUE("vm1.img", "class", "realtime", files[0].class, CONF_CLASS_REALTIME);
+	CHECK_VALUE("vm1.img", "class", "normal", files[0].class, CONF_CLASS_NORMAL);
+	file_refused("class", "high", "is not realtime, normal or idle");
+	refused(VM "[group:g]\nclass = idle\n",
+		"ioband.ini:4: [group:g] class: unknown key here; it belongs to files\n");
 	CHECK_VALUE("vm1.img", "discard", "pass", files[0].discard, CONF_DISCARD_PASS);
 	file_refused("discard", "unmap", "is not pass or ignore");
 	CHECK_VALUE("fuseband", "log_level", "error", main.log_level, CONF_LEVEL_ERROR);
@@ -943,32 +1026,9 @@ static void test_owners_and_mode(void **state)
 
 static void test_not_supported_yet(void **state)
 {
-	static const struct {
-		const char *key, *value, *only;
-	} limits[] = {
-		{"min_iops", "5", "0"},	     {"min_bps", "1M", "0"},
-		{"max_iops", "5", "0"},	     {"max_bps", "1M", "0"},
-		{"max_read_iops", "5", "0"}, {"max_write_iops", "5", "0"},
-		{"max_read_bps", "1K", "0"}, {"max_write_bps", "1", "0"},
-		{"iops_size", "4K", "32K"},  {"burst", "10ms", "0s"},
-	};
-	char reason[128];
-
 	(void)state;
 	value_refused("fuseband", "supervise", "yes", "is not supported yet, only \"no\"");
 	value_refused("fuseband", "gid", "daemon", "is not supported yet, only \"0\"");
-	value_refused("device:d", "isolation", "auto", "is not supported yet, only \"throughput\"");
-	value_refused("device:d", "isolation", "strict",
-		      "is not supported yet, only \"throughput\"");
-	value_refused("device:d", "latency_target", "5ms", "is not supported yet, only \"0\"");
-	file_refused("class", "realtime", "is not supported yet, only \"normal\"");
-	file_refused("class", "idle", "is not supported yet, only \"normal\"");
-	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
-		snprintf(reason, sizeof(reason), "is not supported yet, only \"%s\"",
-			 limits[i].only);
-		file_refused(limits[i].key, limits[i].value, reason);
-		value_refused("group:g", limits[i].key, limits[i].value, reason);
-	}
 	/* one for the whole section */
 	refused(VM "[disk:sda]\npath = relative\nfoo = 5\n",
 		"ioband.ini:3: [disk:sda] is not supported yet; write a section for each "
@@ -982,11 +1042,6 @@ static void test_malformed_comes_before_not_supported(void **state)
 	(void)state;
 	value_refused("fuseband", "supervise", "maybe", "is not yes or no");
 	value_refused("fuseband", "gid", "nosuchgroup", "is not a group name or number");
-	value_refused("device:d", "isolation", "full", "is not auto, strict or throughput");
-	file_refused("class", "high", "is not realtime, normal or idle");
-	file_refused("max_iops", "5K", "is not a number of I/Os per second from 0 to 1000000000");
-	file_refused("max_bps", "5x", "is not a number of bytes per second from 0 to 9T");
-	file_refused("iops_size", "0", "is not a size from 512 to 1G");
 }
 
 /* ---- conf_parse: names that refer ---- */
@@ -1017,6 +1072,88 @@ static void test_group_cycles(void **state)
 			 "[group:g%d]\nparent = g%d\n", i, (i + 1) % 30);
 	refused(text, "ioband.ini:4: [group:g0] parent: \"g1\" makes a cycle: g0 -> g1 -> g2 -> g3 "
 		      "-> g4 -> g5 -> g6 -> g7 -> g8 -> ...\n");
+}
+
+/* ---- conf_parse: promises below caps ---- */
+
+#define NEVER " allows, and could never be met: lower it, or raise the cap\n"
+#define TOGETHER " allows: lower theirs, or raise the cap\n"
+
+static void test_min_above_own_max(void **state)
+{
+	(void)state;
+	refused(VM "max_iops = 300\nmin_iops = 301\n",
+		"ioband.ini:4: [vm1.img] min_iops: \"301\" is more than max_iops = 300" NEVER);
+	conf_free(accepted(VM "max_iops = 300\nmin_iops = 300\n"));
+	refused(VM "min_bps = 2000K\nmax_bps = 1M\n",
+		"ioband.ini:3: [vm1.img] min_bps: \"2000K\" is more than max_bps = 1M" NEVER);
+	/* reads alone are no limit to what may be writes */
+	conf_free(accepted(VM "min_iops = 500\nmax_read_iops = 1\n"));
+	refused(VM "min_iops = 500\nmax_read_iops = 1\nmax_write_iops = 498\n",
+		"ioband.ini:3: [vm1.img] min_iops: \"500\" is more than max_read_iops + "
+		"max_write_iops = 499" NEVER);
+	refused(VM "[group:g]\nmin_bps = 3M\nmax_read_bps = 1M\nmax_write_bps = 1M\n",
+		"ioband.ini:4: [group:g] min_bps: \"3M\" is more than max_read_bps + "
+		"max_write_bps = 2M" NEVER);
+	/* bytes come in I/Os of at most iops_size */
+	refused(VM "min_bps = 1M\nmax_iops = 31\n",
+		"ioband.ini:3: [vm1.img] min_bps: \"1M\" is more than max_iops = 31 of iops_size = "
+		"32K" NEVER);
+	conf_free(accepted(VM "min_bps = 1M\nmax_iops = 32\n"));
+	conf_free(accepted(VM "min_bps = 1M\nmax_iops = 31\niops_size = 64K\n"));
+}
+
+static void test_min_above_max_of_a_group(void **state)
+{
+	(void)state;
+	/* every cap that would still be in the way is named */
+	refused("[group:top]\nmax_iops = 5\n[group:a]\nparent = top\nmax_iops = 10\n"
+		"[group:b]\nparent = a\n" VM "parent = b\nmin_iops = 11\n",
+		"ioband.ini:11: [vm1.img] min_iops: \"11\" is more than max_iops = 10 of "
+		"[group:a]" NEVER
+		"ioband.ini:11: [vm1.img] min_iops: \"11\" is more than max_iops = 5 of "
+		"[group:top]" NEVER);
+	refused("[group:top]\nmax_iops = 10\n[group:a]\nparent = top\nmax_iops = 10\n" VM
+		"parent = a\nmin_iops = 11\n",
+		"ioband.ini:9: [vm1.img] min_iops: \"11\" is more than max_iops = 10 of "
+		"[group:a]" NEVER);
+}
+
+static void test_members_above_max_of_their_group(void **state)
+{
+	(void)state;
+	refused("[group:a]\nmax_iops = 100\n[group:b]\nparent = a\nmin_iops = 70\n" VM
+		"parent = b\nmin_iops = 30\n[vm2]\npath = /2\nparent = b\nmin_iops = 50\n"
+		"[vm3]\npath = /3\nparent = a\nmin_iops = 21\n",
+		"ioband.ini:1: [group:a] promises its members min_iops = 101 together, more than "
+		"max_iops = 100" TOGETHER);
+	/* the group's own is the larger one, and does not come on top of theirs */
+	conf_free(accepted("[group:a]\nmax_iops = 100\nmin_iops = 100\n" VM
+			   "parent = a\nmin_iops = 50\n[vm2]\npath = /2\nparent = a\n"
+			   "min_iops = 50\n"));
+	/* groups above know nothing of each other */
+	conf_free(accepted("[group:a]\nmax_iops = 50\n[group:b]\nmax_iops = 50\n" VM
+			   "parent = a\nmin_iops = 50\n[vm2]\npath = /2\nparent = b\n"
+			   "min_iops = 50\n"));
+}
+
+/* An I/O of the group may be several of a member: of 32K, eight of 4K. */
+static void test_promises_in_other_sizes(void **state)
+{
+	(void)state;
+	conf_free(accepted("[group:a]\nmax_iops = 10\n" VM
+			   "parent = a\niops_size = 4K\nmin_iops = 80\n"));
+	refused("[group:a]\nmax_iops = 10\n" VM "parent = a\niops_size = 4K\nmin_iops = 81\n",
+		"ioband.ini:7: [vm1.img] min_iops: \"81\" is more than max_iops = 10 of "
+		"[group:a]" NEVER);
+	/* but not the other way round: small ones count as one in both */
+	conf_free(accepted("[group:a]\nmax_iops = 10\niops_size = 4K\n" VM
+			   "parent = a\nmin_iops = 10\n"));
+	/* no sum is too large to be compared */
+	refused("[group:a]\nmax_bps = 8T\n[group:b]\nparent = a\nmin_bps = 9T\n" VM
+		"parent = b\nmin_bps = 9T\n[vm2]\npath = /2\nparent = b\nmin_bps = 9T\n",
+		"ioband.ini:1: [group:a] promises its members min_bps = 18T together, more than "
+		"max_bps = 8T" TOGETHER);
 }
 
 /* ---- order and number of messages ---- */
@@ -1150,8 +1287,11 @@ static const char good_text[] = "; every kind of section\n"
 				"read_bps = 500M\n"
 				"[group:acme]\n"
 				"weight = 300\n"
+				"max_iops = 1000\n"
+				"burst = 5s\n"
 				"[group:web]\n"
 				"parent = acme\n"
+				"min_iops = 500\n"
 				"[vm1.img]\n"
 				"path = /dev/sda11\n"
 				"weight = 400\n"
@@ -1163,7 +1303,9 @@ static const char good_text[] = "; every kind of section\n"
 				"size = 10G\n"
 				"device = ssd\n"
 				"readonly = yes\n"
-				"burst = 0s\n";
+				"class = idle\n"
+				"min_bps = 1M\n"
+				"max_bps = 10M\n";
 
 /* inih alone, on a text that conf_parse() accepted, has to find the same. */
 static int compare_pair(void *arg, const char *section, const char *name, const char *value)
@@ -1200,15 +1342,23 @@ static void check_accepted(struct conf *conf, const char *text)
 		assert_in_range(file->device + 1, 0, conf->n_devices);
 		assert_in_range(file->parent + 1, 0, conf->n_groups);
 		assert_int_equal(file->size_bytes % 512, 0);
+		assert_true(!file->limits.max_bps || file->limits.min_bps <= file->limits.max_bps);
+		for (int g = file->parent; g >= 0; g = conf->groups[g].parent)
+			assert_true(!conf->groups[g].limits.max_bps ||
+				    file->limits.min_bps <= conf->groups[g].limits.max_bps);
 		assert_null(strchr(file->name, '/'));
 		for (size_t j = 0; j < i; j++)
 			assert_string_not_equal(file->name, conf->files[j].name);
 	}
 	for (size_t i = 0; i < conf->n_groups; i++) {
-		size_t steps = 0;
+		size_t steps = 0, place = 0;
 
 		for (int j = conf->groups[i].parent; j >= 0; j = conf->groups[j].parent)
 			assert_in_range(++steps, 1, conf->n_groups);
+		while (conf->parents_first[place] != i) /* every group has one */
+			assert_in_range(++place, 0, conf->n_groups - 1);
+		for (size_t k = place; k < conf->n_groups; k++)
+			assert_int_not_equal(conf->groups[i].parent, conf->parents_first[k]);
 	}
 	assert_int_equal(ini_parse_string(text, compare_pair, conf), 0);
 }
@@ -1239,7 +1389,7 @@ static size_t mutate(char *text, size_t len, size_t room)
 		"\n", "[", "]", "=", ":", ";", " ;", " ", "\t", "\r", "\n[vm3]\n", "\npath=/",
 		"weight=1\n", "0", "9", "\xc3", "\xc3\xa9", "\xef\xbb\xbf", "group:", "device:",
 		"\n[group:web]\n", "parent = web\n", "parent = acme\n", "K", "T",
-		"18446744073709551615", ".", "/", "auto"};
+		"18446744073709551615", ".", "/", "auto", "min_bps = 2M\n", "max_bps = 1M\n"};
 	/* clang-format on */
 	size_t at = random_below(len + 1), n;
 	const char *piece;
@@ -1356,12 +1506,17 @@ int main(void)
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_capability),
 		cmocka_unit_test(test_times),
+		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_owners_and_mode),
 		cmocka_unit_test(test_not_supported_yet),
 		cmocka_unit_test(test_malformed_comes_before_not_supported),
 		cmocka_unit_test(test_undeclared_groups),
 		cmocka_unit_test(test_group_cycles),
+		cmocka_unit_test(test_min_above_own_max),
+		cmocka_unit_test(test_min_above_max_of_a_group),
+		cmocka_unit_test(test_members_above_max_of_their_group),
+		cmocka_unit_test(test_promises_in_other_sizes),
 		cmocka_unit_test(test_all_messages_in_order),
 		cmocka_unit_test(test_too_many_messages),
 		cmocka_unit_test(test_message_form),
