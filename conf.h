@@ -162,8 +162,16 @@ void conf_text_free(struct conf_text *text);
 int conf_parse(const struct conf_text *text, struct conf_errors *errors, struct conf **ret_conf);
 void conf_free(struct conf *conf); /* NULL is fine */
 
-/* Whether any max_* is set. */
+/* Whether any max_* is set; whether anything that iops_size is about is. */
 bool conf_has_max(const struct conf_limits *limits);
+bool conf_has_iops(const struct conf_limits *limits);
+
+/* "10M": exactly, and as it may be written. */
+void conf_print_bytes(uint64_t bytes, FILE *out);
+/* What is not at its default, one after the other: "min_iops=500 max_bps=20M burst=5s". */
+void conf_print_limits(const struct conf_limits *limits, FILE *out);
+/* The same of a device: "policy=weight isolation=strict". */
+void conf_print_device(const struct conf_device *device, FILE *out);
 
 /*
  * Add "file:line: [section] key: "value" reason" to the list. where, section, key and value

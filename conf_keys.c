@@ -362,6 +362,22 @@ static void store(const struct conf_key *key, uint64_t value, struct conf_draft 
 		memcpy(at, &flag, sizeof(flag));
 }
 
+static uint64_t load(const struct conf_key *key, const struct conf_draft *draft)
+{
+	const char *at = (const char *)draft + key->offset;
+	uint64_t value = 0;
+	uint32_t value32 = 0;
+	bool flag = false;
+
+	if (key->size == sizeof(uint64_t))
+		memcpy(&value, at, sizeof(value));
+	else if (key->size == sizeof(uint32_t))
+		memcpy(&value32, at, sizeof(value32));
+	else if (key->size == sizeof(bool))
+		memcpy(&flag, at, sizeof(flag));
+	return value + value32 + flag;
+}
+
 int conf_draft_set(struct conf_draft *draft, const struct conf_key *key, const char *value,
 		   struct conf_where where, char *why, size_t why_size)
 {
@@ -451,6 +467,40 @@ void conf_draft_clear(struct conf_draft *draft, enum conf_section kind)
 		free(*name_of(draft, kind));
 		*name_of(draft, kind) = NULL;
 	}
+}
+
+/* ---- what is set ---- */
+
+/* Of those keys that stand in just these sections. */
+static void print_set(const struct conf_draft *draft, unsigned in, FILE *out)
+{
+	const char *blank = "";
+
+	for (size_t i = 0; i < TABLE_ROWS; i++) {
+		const struct conf_key *key = &table[i];
+		uint64_t value;
+
+		if (key->sections != in || is_string(key) ||
+		    (value = load(key, draft)) == default_of(key))
+			continue;
+		fprintf(out, "%s%s=", blank, key->name);
+		conf_print_value(key, value, out);
+		blank = " ";
+	}
+}
+
+void conf_print_limits(const struct conf_limits *limits, FILE *out)
+{
+	struct conf_draft draft = {.group.limits = *limits};
+
+	print_set(&draft, GROUP | FILES, out);
+}
+
+void conf_print_device(const struct conf_device *device, FILE *out)
+{
+	struct conf_draft draft = {.device = *device};
+
+	print_set(&draft, DEVICE, out);
 }
 
 /* ---- --help-config ---- */

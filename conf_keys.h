@@ -117,8 +117,10 @@ int conf_parse_number(const struct conf_key *key, const char *text, uint64_t *re
 /* Check the value of a string-like key. 0, or -EINVAL with the reason in why. */
 int conf_check_string(const struct conf_key *key, const char *text, char *why, size_t why_size);
 
-/* The shortest way to write a number-like value: "10M", "500ms". */
-void conf_print_value(enum conf_type type, uint64_t value, FILE *out);
+/* The shortest way to write an amount: "10M", "500ms". */
+void conf_print_amount(enum conf_type type, uint64_t value, FILE *out);
+/* The same of a key that takes an amount or a word. */
+void conf_print_value(const struct conf_key *key, uint64_t value, FILE *out);
 
 /* What the key takes: "a number from 1 to 10000". */
 void conf_describe(const struct conf_key *key, FILE *out);

@@ -187,7 +187,7 @@ static void describe_amount(enum unit unit, uint64_t amount, char *text, size_t 
 	text[0] = '\0';
 	if (!out)
 		return;
-	conf_print_value(types[unit], amount, out);
+	conf_print_amount(types[unit], amount, out);
 	fclose(out);
 }
 
@@ -200,10 +200,10 @@ static void describe_room(const struct room *room, char *text, size_t size)
 	if (!out)
 		return;
 	fprintf(out, "%s = ", room->caps);
-	conf_print_value(types[room->unit], room->value, out);
+	conf_print_amount(types[room->unit], room->value, out);
 	if (room->iops_size_bytes) {
 		fputs(" of iops_size = ", out);
-		conf_print_value(CONF_TYPE_SIZE, room->iops_size_bytes, out);
+		conf_print_amount(CONF_TYPE_SIZE, room->iops_size_bytes, out);
 	}
 	fclose(out);
 }
@@ -285,6 +285,12 @@ bool conf_has_max(const struct conf_limits *limits)
 {
 	return limits->max_iops || limits->max_bps || limits->max_read_iops ||
 	       limits->max_write_iops || limits->max_read_bps || limits->max_write_bps;
+}
+
+bool conf_has_iops(const struct conf_limits *limits)
+{
+	return limits->min_iops || limits->max_iops || limits->max_read_iops ||
+	       limits->max_write_iops;
 }
 
 void conf_tree_check(struct conf *conf, struct conf_complaints *complaints)

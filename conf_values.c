@@ -133,9 +133,22 @@ static void print_scaled(const struct suffix *suffixes, uint64_t value, FILE *ou
 	fprintf(out, "%" PRIu64 "%s", value / suffixes->factor, value == 0 ? "" : suffixes->text);
 }
 
-void conf_print_value(enum conf_type type, uint64_t value, FILE *out)
+void conf_print_amount(enum conf_type type, uint64_t value, FILE *out)
 {
 	print_scaled(suffixes_of(type), value, out);
+}
+
+void conf_print_bytes(uint64_t bytes, FILE *out)
+{
+	print_scaled(size_suffixes, bytes, out);
+}
+
+void conf_print_value(const struct conf_key *key, uint64_t value, FILE *out)
+{
+	if (key->type == CONF_TYPE_CHOICE)
+		fputs(key->choices[value], out);
+	else
+		conf_print_amount(key->type, value, out);
 }
 
 static bool parse_octal(const char *text, uint64_t *ret_value)

@@ -7,6 +7,7 @@
  *	  |  claim	one exclusive claim per object, however many ranges of it are exposed
  *	  |  open	the I/O descriptors; or those of the running file of that name
  *	  |  share	files that share a physical disk share a scheduler (share.c, plan_disks.c)
+ *	  |  limits	no disk is promised away more than once (plan_limits.c)
  *	  |  overlap	no byte may be written through two files
  *	plan		what mount, --check and a reload work with
  *
@@ -29,6 +30,7 @@
 #include "mountinfo.h"
 #include "overlap.h"
 #include "plan_disks.h"
+#include "plan_limits.h"
 #include "share.h"
 
 #include <errno.h>
@@ -575,6 +577,12 @@ static int make(struct making *making, const char *mountpoint)
 		open_file(making, i);
 	if (!err)
 		err = plan_disks_make(making->plan, &making->share, making->places);
+	if (!err)
+		err = plan_limits_check(making->plan, making->errors, making->notes);
+	if (err == -EINVAL) {
+		making->failed = true;
+		err = 0; /* and see what else is wrong */
+	}
 	if (!err)
 		check_open_devices(making);
 	if (!err)

@@ -14,6 +14,13 @@
 #include "conf.h"
 #include "disks.h"
 
+/* What the min_* below a disk come to together: per second, and as parts of what it can do. */
+struct plan_promised {
+	double iops, bps;
+	double reads;  /* 1 = all of the disk, if all of it is read; 0: not known */
+	double writes; /* the same for writes */
+};
+
 /* One scheduler. */
 struct plan_disk {
 	char *name; /* device:NAME, else the name of the physical disk(s), "sda+sdb" */
@@ -21,6 +28,7 @@ struct plan_disk {
 	const struct conf_device *conf; /* settings, or NULL: all defaults. Owned by plan->conf */
 	dev_t *leaves;			/* the physical disks it stands for, sorted */
 	size_t n_leaves;
+	struct plan_promised promised; /* at least */
 };
 
 #define PLAN_NO_DISK ((size_t)-1)
@@ -71,7 +79,8 @@ enum plan_purpose { PLAN_CHECK, PLAN_RUN };
  * touching the mount); overlapping ranges through all aliases, unless both are read-only; two
  * device sections on one physical disk; offset or size that do not fit; offset or size that are not
  * multiples of the block size; a changed path, range, device, readonly or buffered of a file that
- * is open; an open file whose path leads to another object now.
+ * is open; an open file whose path leads to another object now; reservations that the disk cannot
+ * keep, as far as its section says what it can do.
  *
  * An open file keeps its backing when its path is gone or its range shrank: notes say so. A running
  * file that is closed and changed is replaced: its backing must be released before the fence of the

@@ -7,26 +7,31 @@
  *	vm2.img  /dev/sda12    8G    512  sda   read-only, from 4G
  *	iso.img  -              -      -  -     absent
  *
- *	sda: /dev/sda11 is a partition of sda
- *	               WEIGHT  OF SIBLINGS  OF DISK
- *	  vm1.img         400       80.0 %   80.0 %
- *	  tenant          100       20.0 %   20.0 %
+ *	ssd: /dev/sda11 is a partition of sda
+ *	  isolation=strict read_iops=20000
+ *	               WEIGHT  OF SIBLINGS  OF DISK  LIMITS
+ *	  vm1.img         400       80.0 %   80.0 %  min_iops=5000
+ *	  tenant          100       20.0 %   20.0 %  max_bps=50M burst=10s
  *	    vm2.img       100      100.0 %   20.0 %
+ *	  promised: 5000 IO/s, at least 25.0 % of the disk in reads
  *
  * Percentages are what everybody gets while everybody wants more: caps, reservations and idle
- * neighbours change them. A group counts below every disk where one of its files is.
+ * neighbours change them. Weights count among siblings of one class, and divide what the classes
+ * before it leave. A group counts below every disk where one of its files is.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include "plan.h"
+#include "plan_limits.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define COLUMNS 6
-#define CELL_MAX 4200 /* a path and some more */
+#define CELL_MAX 4200  /* a path and some more */
+#define LIMITS_MAX 400 /* all keys of a section that are shown, each with its longest value */
+#define CLASSES (CONF_CLASS_IDLE + 1)
 
 static const char *const titles[COLUMNS] = {"NAME", "PATH", "SIZE", "BLOCK", "DISK", "NOTES"};
 
@@ -150,8 +155,10 @@ static void print_files(const struct plan *plan, FILE *out)
 struct node {
 	const char *name;
 	unsigned weight;
-	bool present;		  /* has a file on this disk */
-	uint64_t children_weight; /* of those present */
+	enum conf_class class;
+	const struct conf_limits *limits;
+	bool present;			   /* has a file on this disk */
+	uint64_t children_weight[CLASSES]; /* of those present */
 	size_t first, last, next; /* children, sibling; 0 = none: the disk is nobody's child */
 };
 
@@ -159,7 +166,26 @@ struct tree {
 	struct node *nodes;
 	const struct conf *conf;
 	int name_width;
+	bool limits, classes; /* there are any to show, to explain */
 };
+
+/* "class=idle max_bps=20M"; empty when nothing is set. */
+static void format_limits(const struct node *node, char *buf, size_t size)
+{
+	static const char *const classes[CLASSES] = {
+		[CONF_CLASS_REALTIME] = "class=realtime",
+		[CONF_CLASS_NORMAL] = "",
+		[CONF_CLASS_IDLE] = "class=idle",
+	};
+	const char *class = classes[node->class];
+	char limits[LIMITS_MAX] = "";
+	FILE *out = fmemopen(limits, sizeof(limits), "w");
+	if (out) {
+		conf_print_limits(node->limits, out);
+		fclose(out);
+	}
+	snprintf(buf, size, "%s%s%s", class, class[0] && limits[0] ? " " : "", limits);
+}
 
 /* Of a group, or of -1: the disk. */
 static size_t node_of(int group)
@@ -171,7 +197,7 @@ static void add_child(struct tree *tree, size_t parent, size_t child)
 {
 	struct node *up = &tree->nodes[parent], *node = &tree->nodes[child];
 	node->present = true;
-	up->children_weight += node->weight;
+	up->children_weight[node->class] += node->weight;
 	if (up->first == 0)
 		up->first = child;
 	else
@@ -181,7 +207,10 @@ static void add_child(struct tree *tree, size_t parent, size_t child)
 
 static void add_file(struct tree *tree, const struct conf_file *file, size_t index)
 {
-	tree->nodes[index] = (struct node){.name = file->name, .weight = file->weight};
+	tree->nodes[index] = (struct node){.name = file->name,
+					   .weight = file->weight,
+					   .class = file->class,
+					   .limits = &file->limits};
 	add_child(tree, node_of(file->parent), index);
 	for (int group = file->parent; group >= 0; group = tree->conf->groups[group].parent) {
 		size_t at = node_of(group);
@@ -191,24 +220,59 @@ static void add_file(struct tree *tree, const struct conf_file *file, size_t ind
 	}
 }
 
+/* Without out: find out what there is to print. */
 static void print_nodes(struct tree *tree, size_t parent, int depth, double part, FILE *out)
 {
 	const struct node *up = &tree->nodes[parent];
 	for (size_t at = up->first; at != 0; at = tree->nodes[at].next) {
 		const struct node *node = &tree->nodes[at];
 		int width = 2 * depth + width_of(node->name);
-		double share = (double)node->weight / (double)up->children_weight;
+		double share = (double)node->weight / (double)up->children_weight[node->class];
+		char limits[2 * LIMITS_MAX];
+		format_limits(node, limits, sizeof(limits));
 		if (out) {
 			put_spaces(out, 2 * depth);
 			put_text(out, node->name);
 			put_spaces(out, tree->name_width - width);
-			fprintf(out, "  %6u  %9.1f %%  %5.1f %%\n", node->weight, 100 * share,
-				100 * share * part);
-		} else if (width > tree->name_width) {
-			tree->name_width = width;
+			fprintf(out, "  %6u  %9.1f %%  %5.1f %%%s%s\n", node->weight, 100 * share,
+				100 * share * part, limits[0] ? "  " : "", limits);
+		} else {
+			if (width > tree->name_width)
+				tree->name_width = width;
+			tree->limits |= limits[0] != '\0';
+			tree->classes |= node->class != CONF_CLASS_NORMAL;
 		}
 		print_nodes(tree, at, depth + 1, share * part, out);
 	}
+}
+
+/* "  isolation=strict latency_target=5ms" */
+static void print_settings(const struct conf_device *device, FILE *out)
+{
+	char settings[LIMITS_MAX] = "";
+	FILE *text = fmemopen(settings, sizeof(settings), "w");
+	if (!text)
+		return;
+	conf_print_device(device, text);
+	fclose(text);
+	if (settings[0])
+		fprintf(out, "  %s\n", settings);
+}
+
+static void print_promised(const struct plan_promised *promised, FILE *out)
+{
+	if (promised->iops <= 0 && promised->bps <= 0)
+		return;
+	fputs("  promised: ", out);
+	plan_print_promised(promised, out);
+	if (promised->reads > 0)
+		fprintf(out, ", at least %.1f %% of the disk in reads", 100 * promised->reads);
+	if (promised->writes > 0)
+		fprintf(out, "%s %.1f %%%s in writes", promised->reads > 0 ? "," : ", at least",
+			100 * promised->writes, promised->reads > 0 ? "" : " of the disk");
+	if (promised->reads <= 0 && promised->writes <= 0)
+		fputs("; what the disk can do is not known (read_iops, write_iops)", out);
+	putc('\n', out);
 }
 
 static void print_disk(const struct plan *plan, size_t disk, const size_t *files, size_t n_files,
@@ -223,17 +287,26 @@ static void print_disk(const struct plan *plan, size_t disk, const size_t *files
 	fputs(": ", out);
 	put_text(out, plan->disks[disk].why);
 	putc('\n', out);
+	if (plan->disks[disk].conf)
+		print_settings(plan->disks[disk].conf, out);
 	if (!tree.nodes)
 		return;
 	for (size_t i = 0; i < conf->n_groups; i++)
 		tree.nodes[1 + i] = (struct node){.name = conf->groups[i].name,
-						  .weight = conf->groups[i].weight};
+						  .weight = conf->groups[i].weight,
+						  .class = CONF_CLASS_NORMAL,
+						  .limits = &conf->groups[i].limits};
 	for (size_t i = 0; i < n_files; i++)
 		add_file(&tree, plan->files[files[i]].conf, n + i);
 	print_nodes(&tree, 0, 1, 1.0, NULL);
 	put_spaces(out, tree.name_width);
-	fputs("  WEIGHT  OF SIBLINGS  OF DISK\n", out);
+	fprintf(out, "  WEIGHT  OF SIBLINGS  OF DISK%s\n", tree.limits ? "  LIMITS" : "");
 	print_nodes(&tree, 0, 1, 1.0, out);
+	if (tree.classes)
+		fputs("  realtime goes before its siblings, idle after them: percentages are of "
+		      "what is left\n",
+		      out);
+	print_promised(&plan->disks[disk].promised, out);
 	for (size_t i = 0; i < n_files; i++) {
 		const struct plan_file *file = &plan->files[files[i]];
 		if (!file->backing->buffered)
