@@ -4,10 +4,11 @@
  *
  * mount_apply() has three steps, so that it either happens or does not: find out which running
  * disk and file each planned one is (and refuse what cannot be), make all that is new, then switch
- * over.
+ * over. Shares, promises and caps are in mount_shares.c, which has the same steps.
  */
 #include "mount.h"
 #include "log.h"
+#include "mount_shares.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -78,6 +79,7 @@ static void file_free(struct file *file)
 		fbs_drop(file->disk->fbs, file->leaf);
 		pthread_mutex_unlock(&file->disk->lock);
 	}
+	fbs_cap_unref(file->cap);
 	backing_unref(file->backing);
 	backing_claim_unref(file->claim);
 	free(file->name);
@@ -90,8 +92,6 @@ static void disk_free(struct disk *disk)
 {
 	if (!disk)
 		return;
-	for (size_t i = 0; i < disk->n_groups; i++)
-		free(disk->groups[i].name);
 	free(disk->groups);
 	free(disk->leaves);
 	free(disk->name);
@@ -108,11 +108,20 @@ static struct fbs_params params_of(const struct conf_device *conf)
 		[CONF_POLICY_WEIGHT_IOSIZE] = FBS_POLICY_IOSIZE,
 	};
 
+	static const enum fbs_isolation isolations[] = {
+		[CONF_ISOLATION_AUTO] = FBS_ISOLATION_AUTO,
+		[CONF_ISOLATION_STRICT] = FBS_ISOLATION_STRICT,
+		[CONF_ISOLATION_THROUGHPUT] = FBS_ISOLATION_THROUGHPUT,
+	};
+
 	if (!conf)
-		return (struct fbs_params){.policy = FBS_POLICY_COST};
+		return (struct fbs_params){.policy = FBS_POLICY_COST,
+					   .isolation = FBS_ISOLATION_AUTO};
 	return (struct fbs_params){
 		.policy = policies[conf->policy],
 		.io_throttle = conf->io_throttle,
+		.isolation = isolations[conf->isolation],
+		.latency_target_ns = conf->latency_target_ns,
 		.capability = {.read_iops = conf->read_iops,
 			       .write_iops = conf->write_iops,
 			       .read_bps = conf->read_bps,
@@ -120,6 +129,7 @@ static struct fbs_params params_of(const struct conf_device *conf)
 	};
 }
 
+/* Without name and leaves. */
 static struct disk *disk_new(const struct plan_disk *planned)
 {
 	struct fbs_params params = params_of(planned->conf);
@@ -130,54 +140,18 @@ static struct disk *disk_new(const struct plan_disk *planned)
 	pthread_mutex_init(&disk->lock, NULL);
 	atomic_init(&disk->wake_ns, FBS_NEVER);
 	disk->fbs = fbs_create(&params);
-	disk->name = strdup(planned->name);
-	disk->leaves = calloc(planned->n_leaves + 1, sizeof(*disk->leaves));
-	if (!disk->fbs || !disk->name || !disk->leaves) {
+	if (!disk->fbs) {
 		disk_free(disk);
 		return NULL;
 	}
-	memcpy(disk->leaves, planned->leaves, planned->n_leaves * sizeof(*disk->leaves));
-	disk->n_leaves = planned->n_leaves;
 	return disk;
 }
 
-/* The node of a group below this disk, made with its ancestors if need be. NULL: no memory. */
-static struct fbs_node *group_node(struct disk *disk, const struct conf *conf, int index)
-{
-	const struct conf_group *group;
-	struct disk_group *list;
-	struct fbs_node *parent, *node;
-	char *name;
-
-	if (index < 0)
-		return fbs_root(disk->fbs);
-	group = &conf->groups[index];
-	for (size_t i = 0; i < disk->n_groups; i++)
-		if (!strcmp(disk->groups[i].name, group->name))
-			return disk->groups[i].node;
-	parent = group_node(disk, conf, group->parent);
-	if (!parent)
-		return NULL;
-	list = realloc(disk->groups, (disk->n_groups + 1) * sizeof(*list));
-	if (!list)
-		return NULL;
-	disk->groups = list;
-	name = strdup(group->name);
-	node = name ? fbs_add_group(disk->fbs, parent, group->weight) : NULL;
-	if (!node) {
-		free(name);
-		return NULL;
-	}
-	list[disk->n_groups++] = (struct disk_group){name, node};
-	return node;
-}
-
-static struct file *file_new(const struct conf *conf, const struct plan_file *planned,
-			     struct disk *disk)
+/* Without leaf, device and id. */
+static struct file *file_new(const struct plan_file *planned, struct disk *disk)
 {
 	const struct conf_file *section = planned->conf;
 	struct file *file = calloc(1, sizeof(*file));
-	struct fbs_node *parent;
 
 	if (!file)
 		return NULL;
@@ -187,13 +161,7 @@ static struct file *file_new(const struct conf *conf, const struct plan_file *pl
 	file->disk = disk;
 	file->name = strdup(section->name);
 	file->path = strdup(section->path);
-	file->device = section->device >= 0 ? strdup(conf->devices[section->device].name) : NULL;
-	if (disk) {
-		parent = group_node(disk, conf, section->parent);
-		file->leaf = parent ? fbs_add_leaf(disk->fbs, parent, section->weight) : NULL;
-	}
-	if (!file->name || !file->path || (section->device >= 0 && !file->device) ||
-	    (disk && !file->leaf)) {
+	if (!file->name || !file->path) {
 		file_free(file);
 		return NULL;
 	}
@@ -228,6 +196,11 @@ void mount_free(struct mount *mount)
 	free(mount->by_name);
 	free(mount->orphans);
 	free(mount->table);
+	for (size_t i = 0; i < mount->n_groups; i++) {
+		fbs_cap_unref(mount->groups[i].cap);
+		free(mount->groups[i].name);
+	}
+	free(mount->groups);
 	free(mount->trash_disks);
 	free(mount->disks);
 	free(mount);
@@ -265,18 +238,25 @@ int mount_running(const struct mount *mount, struct plan_running **ret_list, siz
 
 /* ---- a new plan ---- */
 
+struct disk_change {
+	struct disk *disk;
+	bool is_new;
+	char *name; /* what it will be called, and stand for */
+	dev_t *leaves;
+};
+
 /* What a plan means for what runs; everything made for it is here until it is switched over. */
 struct change {
 	struct mount *mount;
 	const struct plan *plan;
-	struct disk **disks; /* of plan->disks */
-	bool *new_disk;
-	struct file **files; /* of plan->files */
-	bool *new_file;
+	struct disk_change *disks; /* of plan->disks */
+	struct file **files;	   /* of plan->files; new ones have no id yet */
+	char **devices;		   /* of plan->files: what their device will be called */
 	struct file **list, **by_name, **orphans, **table;
-	struct disk **all_disks;
+	struct disk **all_disks; /* of plan->disks, then the others */
+	size_t n_all_disks;
 	size_t table_size;
-	bool *group_settled; /* of plan->conf->groups, on the disk that is being settled */
+	struct shares shares;
 };
 
 static bool shares_leaf(const struct disk *disk, const struct plan_disk *planned)
@@ -291,7 +271,7 @@ static bool shares_leaf(const struct disk *disk, const struct plan_disk *planned
 static bool taken(const struct change *c, const struct disk *disk)
 {
 	for (size_t i = 0; i < c->plan->n_disks; i++)
-		if (c->disks[i] == disk)
+		if (c->disks[i].disk == disk)
 			return true;
 	return false;
 }
@@ -306,17 +286,17 @@ static void match_disks(struct change *c)
 			const struct plan_file *pf = &plan->files[i];
 			const struct file *file = mount_by_name(c->mount, pf->conf->name);
 
-			if (pf->disk == PLAN_NO_DISK || c->disks[pf->disk] || !file ||
+			if (pf->disk == PLAN_NO_DISK || c->disks[pf->disk].disk || !file ||
 			    !file->disk || !pf->reused || (!pass && !atomic_load(&file->opens)))
 				continue;
 			if (!taken(c, file->disk))
-				c->disks[pf->disk] = file->disk;
+				c->disks[pf->disk].disk = file->disk;
 		}
 	for (size_t i = 0; i < plan->n_disks; i++)
-		for (size_t j = 0; !c->disks[i] && j < c->mount->n_disks; j++)
+		for (size_t j = 0; !c->disks[i].disk && j < c->mount->n_disks; j++)
 			if (!taken(c, c->mount->disks[j]) &&
 			    shares_leaf(c->mount->disks[j], &plan->disks[i]))
-				c->disks[i] = c->mount->disks[j];
+				c->disks[i].disk = c->mount->disks[j];
 }
 
 static bool is_active(struct file *file)
@@ -340,7 +320,7 @@ static int match_files(struct change *c, struct conf_errors *errors)
 		const struct plan_file *pf = &c->plan->files[i];
 		const struct conf_file *section = pf->conf;
 		struct file *file = mount_by_name(c->mount, section->name);
-		struct disk *disk = pf->disk == PLAN_NO_DISK ? NULL : c->disks[pf->disk];
+		struct disk *disk = pf->disk == PLAN_NO_DISK ? NULL : c->disks[pf->disk].disk;
 
 		if (!file)
 			continue;
@@ -357,33 +337,50 @@ static int match_files(struct change *c, struct conf_errors *errors)
 	return r;
 }
 
+static int make_disk(struct change *c, size_t index)
+{
+	const struct plan_disk *planned = &c->plan->disks[index];
+	struct disk_change *change = &c->disks[index];
+
+	change->name = strdup(planned->name);
+	change->leaves = calloc(planned->n_leaves + 1, sizeof(*change->leaves));
+	if (!change->name || !change->leaves)
+		return -ENOMEM;
+	memcpy(change->leaves, planned->leaves, planned->n_leaves * sizeof(*change->leaves));
+	if (!change->disk) {
+		change->disk = disk_new(planned);
+		change->is_new = true;
+	}
+	return change->disk ? 0 : -ENOMEM;
+}
+
+static int make_file(struct change *c, size_t index)
+{
+	const struct conf *conf = c->plan->conf;
+	const struct plan_file *pf = &c->plan->files[index];
+	const char *device = pf->conf->device < 0 ? NULL : conf->devices[pf->conf->device].name;
+
+	if (device && !(c->devices[index] = strdup(device)))
+		return -ENOMEM;
+	if (!c->files[index])
+		c->files[index] =
+			file_new(pf, pf->disk == PLAN_NO_DISK ? NULL : c->disks[pf->disk].disk);
+	return c->files[index] ? 0 : -ENOMEM;
+}
+
 static int make_new(struct change *c)
 {
 	const struct plan *plan = c->plan;
 	struct mount *mount = c->mount;
 	size_t n = plan->n_files + mount->n_files + mount->n_orphans;
+	int r = 0;
 
-	for (size_t i = 0; i < plan->n_disks; i++)
-		if (!c->disks[i]) {
-			c->disks[i] = disk_new(&plan->disks[i]);
-			if (!c->disks[i])
-				return -ENOMEM;
-			c->new_disk[i] = true;
-		}
-	for (size_t i = 0; i < plan->n_files; i++) {
-		const struct plan_file *pf = &plan->files[i];
-		struct disk *disk = pf->disk == PLAN_NO_DISK ? NULL : c->disks[pf->disk];
-
-		if (c->files[i]) {
-			if (disk && !group_node(disk, plan->conf, pf->conf->parent))
-				return -ENOMEM;
-			continue;
-		}
-		c->files[i] = file_new(plan->conf, pf, disk);
-		if (!c->files[i])
-			return -ENOMEM;
-		c->new_file[i] = true;
-	}
+	for (size_t i = 0; !r && i < plan->n_disks; i++)
+		r = make_disk(c, i);
+	for (size_t i = 0; !r && i < plan->n_files; i++)
+		r = make_file(c, i);
+	if (r)
+		return r;
 	for (c->table_size = 16; c->table_size < 2 * n + 2;)
 		c->table_size *= 2;
 	c->list = calloc(plan->n_files + 1, sizeof(*c->list));
@@ -391,17 +388,24 @@ static int make_new(struct change *c)
 	c->orphans = calloc(mount->n_files + mount->n_orphans + 1, sizeof(*c->orphans));
 	c->table = calloc(c->table_size, sizeof(*c->table));
 	c->all_disks = calloc(mount->n_disks + plan->n_disks + 1, sizeof(*c->all_disks));
-	return c->list && c->by_name && c->orphans && c->table && c->all_disks ? 0 : -ENOMEM;
+	if (!c->list || !c->by_name || !c->orphans || !c->table || !c->all_disks)
+		return -ENOMEM;
+	for (size_t i = 0; i < plan->n_disks; i++)
+		c->all_disks[c->n_all_disks++] = c->disks[i].disk;
+	for (size_t i = 0; i < mount->n_disks; i++)
+		if (!taken(c, mount->disks[i]))
+			c->all_disks[c->n_all_disks++] = mount->disks[i];
+	return shares_prepare(&c->shares, mount, plan, c->all_disks, c->n_all_disks, c->files);
 }
 
 static void undo(struct change *c)
 {
-	for (size_t i = 0; i < c->plan->n_files && c->files; i++)
-		if (c->new_file && c->new_file[i])
+	for (size_t i = 0; c->files && i < c->plan->n_files; i++)
+		if (c->files[i] && !c->files[i]->id)
 			file_free(c->files[i]);
-	for (size_t i = 0; i < c->plan->n_disks && c->disks; i++)
-		if (c->new_disk && c->new_disk[i])
-			disk_free(c->disks[i]);
+	for (size_t i = 0; c->disks && i < c->plan->n_disks; i++)
+		if (c->disks[i].is_new)
+			disk_free(c->disks[i].disk);
 	free(c->list);
 	free(c->by_name);
 	free(c->orphans);
@@ -409,85 +413,22 @@ static void undo(struct change *c)
 	free(c->all_disks);
 }
 
-static void set_place(struct disk *disk, struct fbs_node *node, struct fbs_node *parent,
-		      unsigned weight, const char *name)
-{
-	if (fbs_set_parent(disk->fbs, node, parent))
-		log_error("%s: no memory to move it to its new group; it stays where it is", name);
-	fbs_set_weight(disk->fbs, node, weight);
-}
-
-/* Those above it first: moved below one that is still below itself, it would be in a circle. */
-static void settle_group(struct change *c, struct disk *disk, int index)
-{
-	const struct conf *conf = c->plan->conf;
-	const struct conf_group *group = &conf->groups[index];
-
-	if (c->group_settled[index])
-		return;
-	c->group_settled[index] = true;
-	if (group->parent >= 0)
-		settle_group(c, disk, group->parent);
-	for (size_t i = 0; i < disk->n_groups; i++)
-		if (!strcmp(disk->groups[i].name, group->name)) {
-			set_place(disk, disk->groups[i].node, group_node(disk, conf, group->parent),
-				  group->weight, group->name);
-			return;
-		}
-}
-
-/* Groups: those that are used move and weigh as they should, the others go. */
-static void settle_groups(struct change *c, size_t index)
-{
-	const struct conf *conf = c->plan->conf;
-	struct disk *disk = c->disks[index];
-	size_t kept = 0;
-
-	memset(c->group_settled, 0, conf->n_groups * sizeof(*c->group_settled));
-	for (size_t g = 0; g < conf->n_groups; g++)
-		settle_group(c, disk, (int)g);
-	for (size_t i = 0; i < disk->n_groups; i++) {
-		bool wanted = false;
-
-		for (size_t f = 0; f < c->plan->n_files && !wanted; f++) {
-			int g = c->plan->files[f].disk == index ? c->plan->files[f].conf->parent
-								: -1;
-
-			for (; g >= 0 && !wanted; g = conf->groups[g].parent)
-				wanted = !strcmp(conf->groups[g].name, disk->groups[i].name);
-		}
-		if (wanted) {
-			disk->groups[kept++] = disk->groups[i];
-		} else {
-			fbs_drop(disk->fbs, disk->groups[i].node);
-			free(disk->groups[i].name);
-		}
-	}
-	disk->n_groups = kept;
-}
-
 static void settle_disk(struct change *c, size_t index)
 {
 	const struct plan_disk *planned = &c->plan->disks[index];
 	struct fbs_params params = params_of(planned->conf);
-	struct disk *disk = c->disks[index];
-	char *name = strdup(planned->name);
-	dev_t *leaves = calloc(planned->n_leaves + 1, sizeof(*leaves));
+	struct disk_change *change = &c->disks[index];
+	struct disk *disk = change->disk;
 
-	if (name && leaves) { /* otherwise it keeps its old name: only for people */
-		free(disk->name);
-		free(disk->leaves);
-		disk->name = name;
-		disk->leaves = leaves;
-		disk->n_leaves = planned->n_leaves;
-		memcpy(leaves, planned->leaves, planned->n_leaves * sizeof(*leaves));
-	} else {
-		free(name);
-		free(leaves);
-	}
+	free(disk->name);
+	free(disk->leaves);
+	disk->name = change->name;
+	disk->leaves = change->leaves;
+	disk->n_leaves = planned->n_leaves;
+	change->name = NULL;
+	change->leaves = NULL;
 	pthread_mutex_lock(&disk->lock);
 	fbs_configure(disk->fbs, &params);
-	settle_groups(c, index);
 	pthread_mutex_unlock(&disk->lock);
 }
 
@@ -506,19 +447,6 @@ static void settle_size(struct file *file, uint64_t now_bytes)
 		file->size_bytes = now_bytes;
 }
 
-/* The name of the scheduler may change while the scheduler stays. */
-static void settle_device(struct file *file, const struct conf *conf,
-			  const struct conf_file *section)
-{
-	const char *name = section->device >= 0 ? conf->devices[section->device].name : NULL;
-	char *copy = name ? strdup(name) : NULL;
-
-	if (name && !copy)
-		return;
-	free(file->device);
-	file->device = copy;
-}
-
 static void settle_file(struct change *c, size_t index)
 {
 	const struct plan_file *pf = &c->plan->files[index];
@@ -533,20 +461,18 @@ static void settle_file(struct change *c, size_t index)
 	file->readonly = section->readonly;
 	file->buffered = section->buffered;
 	file->ignore_discard = section->discard == CONF_DISCARD_IGNORE;
+	free(file->device); /* a scheduler may get another name */
+	file->device = c->devices[index];
+	c->devices[index] = NULL;
 	if (!file->disk)
 		return;
 	file->present_bytes = pf->size_bytes;
-	if (c->new_file[index]) {
+	if (!file->id) {
 		file->size_bytes = pf->size_bytes;
 		file->unfenced = true;
-		return;
+	} else {
+		settle_size(file, pf->size_bytes);
 	}
-	settle_size(file, pf->size_bytes);
-	settle_device(file, c->plan->conf, section);
-	pthread_mutex_lock(&file->disk->lock);
-	set_place(file->disk, file->leaf, group_node(file->disk, c->plan->conf, section->parent),
-		  section->weight, file->name);
-	pthread_mutex_unlock(&file->disk->lock);
 }
 
 static void table_add(struct change *c, struct file *file)
@@ -562,7 +488,7 @@ static void switch_over(struct change *c)
 {
 	struct mount *mount = c->mount;
 	const struct plan *plan = c->plan;
-	size_t n_orphans = 0, n_disks = 0;
+	size_t n_orphans = 0;
 
 	/* what leaves the directory; mount_collect() closes it unless somebody has it open */
 	for (size_t i = 0; i < mount->n_files; i++)
@@ -575,17 +501,12 @@ static void switch_over(struct change *c)
 	for (size_t i = 0; i < mount->n_orphans; i++)
 		c->orphans[n_orphans++] = mount->orphans[i];
 	for (size_t i = 0; i < plan->n_files; i++) {
-		if (c->new_file[i])
+		if (!c->files[i]->id)
 			c->files[i]->id = mount->next_id++;
 		c->list[i] = c->by_name[i] = c->files[i];
 	}
 	qsort(c->list, plan->n_files, sizeof(*c->list), compare_ids);
 	qsort(c->by_name, plan->n_files, sizeof(*c->by_name), compare_names);
-	for (size_t i = 0; i < mount->n_disks; i++)
-		c->all_disks[n_disks++] = mount->disks[i];
-	for (size_t i = 0; i < plan->n_disks; i++)
-		if (c->new_disk[i])
-			c->all_disks[n_disks++] = c->disks[i];
 
 	free(mount->files);
 	free(mount->by_name);
@@ -598,7 +519,7 @@ static void switch_over(struct change *c)
 	mount->orphans = c->orphans;
 	mount->n_orphans = n_orphans;
 	mount->disks = c->all_disks;
-	mount->n_disks = n_disks;
+	mount->n_disks = c->n_all_disks;
 	mount->table = NULL;
 	mount->table_size = c->table_size;
 	for (size_t i = 0; i < plan->n_files; i++)
@@ -615,11 +536,9 @@ int mount_apply(struct mount *mount, const struct plan *plan, struct conf_errors
 	int r = -ENOMEM;
 
 	c.disks = calloc(plan->n_disks + 1, sizeof(*c.disks));
-	c.new_disk = calloc(plan->n_disks + 1, sizeof(*c.new_disk));
 	c.files = calloc(plan->n_files + 1, sizeof(*c.files));
-	c.new_file = calloc(plan->n_files + 1, sizeof(*c.new_file));
-	c.group_settled = calloc(plan->conf->n_groups + 1, sizeof(*c.group_settled));
-	if (c.disks && c.new_disk && c.files && c.new_file && c.group_settled) {
+	c.devices = calloc(plan->n_files + 1, sizeof(*c.devices));
+	if (c.disks && c.files && c.devices) {
 		match_disks(&c);
 		r = match_files(&c, errors);
 		if (!r)
@@ -630,18 +549,23 @@ int mount_apply(struct mount *mount, const struct plan *plan, struct conf_errors
 	if (r) {
 		undo(&c);
 	} else {
-		switch_over(&c);
-		mount_collect(mount);
 		for (size_t i = 0; i < plan->n_disks; i++)
 			settle_disk(&c, i);
+		shares_commit(&c.shares);
 		for (size_t i = 0; i < plan->n_files; i++)
 			settle_file(&c, i);
+		switch_over(&c);
+		mount_collect(mount);
 	}
+	for (size_t i = 0; c.disks && i < plan->n_disks; i++) {
+		free(c.disks[i].name);
+		free(c.disks[i].leaves);
+	}
+	for (size_t i = 0; c.devices && i < plan->n_files; i++)
+		free(c.devices[i]);
 	free(c.disks);
-	free(c.new_disk);
 	free(c.files);
-	free(c.new_file);
-	free(c.group_settled);
+	free(c.devices);
 	return r;
 }
 

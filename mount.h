@@ -31,9 +31,8 @@ struct disk {
 	char *name;
 	dev_t *leaves; /* physical disks */
 	size_t n_leaves;
-	struct disk_group *groups; /* parked: the group nodes that exist below this disk */
-	size_t n_groups;
-	_Atomic bool backlogged; /* hint: a request that comes now will wait */
+	struct fbs_node **groups; /* parked: of mount->groups, NULL where one has no node */
+	_Atomic bool backlogged;  /* hint: a request that comes now will wait */
 	/* when its scheduler wants to be looked at without cause, and by which worker */
 	_Atomic uint64_t wake_ns; /* FBS_NEVER: it does not */
 	_Atomic unsigned wake_worker;
@@ -45,9 +44,11 @@ struct disk {
 	struct file *held; /* lock: files whose flush waits because they owe too much (held_next) */
 };
 
-struct disk_group {
+/* A group of the configuration. Parked. */
+struct group {
 	char *name;
-	struct fbs_node *node;
+	int parent;	     /* index into mount->groups, -1: directly below the disks */
+	struct fbs_cap *cap; /* over all disks; NULL: none */
 };
 
 /* Since the file appeared. Lock of its disk. */
@@ -65,6 +66,8 @@ struct file {
 	struct backing_claim *claim;
 	struct disk *disk;     /* NULL with backing */
 	struct fbs_node *leaf; /* of disk->fbs */
+	struct fbs_cap *cap;   /* of the leaf; NULL: none */
+	int group;	       /* index into mount->groups, -1: none. Outdated once it is removed */
 	uint64_t size_bytes;
 	uint64_t present_bytes; /* what the backing has now; less when it has shrunk */
 	bool unfenced;
@@ -100,6 +103,8 @@ struct mount {
 	size_t table_size;
 	struct disk **disks;
 	size_t n_disks;
+	struct group *groups; /* as in the configuration */
+	size_t n_groups;
 	struct file *trash; /* out of all tables; mount_finish() frees them */
 	struct disk **trash_disks;
 	size_t n_trash_disks;
@@ -115,9 +120,9 @@ struct mount *mount_new(void);
 void mount_free(struct mount *mount);
 
 /*
- * Become what plan says; it can be freed afterwards. Workers are parked. Fails, with nothing
- * changed and the reasons in errors, when a file that must change was opened since the plan was
- * made or when an open file would have to move to another scheduler: -EBUSY, -ENOMEM.
+ * Become what plan says, all at once; it can be freed afterwards. Workers are parked. Fails, with
+ * nothing changed and the reasons in errors, when a file that must change was opened since the plan
+ * was made or when an open file would have to move to another scheduler: -EBUSY, -ENOMEM.
  */
 int mount_apply(struct mount *mount, const struct plan *plan, struct conf_errors *errors);
 /* Take out orphans that nobody has open any more. Workers are parked. */
