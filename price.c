@@ -8,24 +8,30 @@
  * as slow a disk is twice as slow for everybody.
  *
  * CORRECTION. Where the user gave no number the preset, that of a SATA flash disk, may be far off
- * for a disk of another kind. While the disk is kept full, the time that an interval takes against
- * what its slices have paid tells whether they paid enough. A mean over all intervals says nothing:
- * that is the disk's speed. But if intervals with more of component k than usual take longer than
- * usual for what they paid, k is too cheap:
+ * for a disk of another kind. While the disk is kept full, the time that passes against what its
+ * slices have paid is a number that should be the same for any mix of requests. So when the mix
+ * changes and stays changed, and that number with it, the prices of what there is more of now were
+ * too low, or too high:
  *
- *     error    = (time / paid) / usual(time / paid) - 1
- *     more[k]  = paid[k] / paid - usual(paid[k] / paid)
- *     price[k] *= 1 + error x more[k] / (8 x (sum of more^2 + a little))
+ *     error    = slowness after / slowness before - 1        slowness: time passed / time paid
+ *     more[k]  = part[k] after - part[k] before              part: of what was paid
+ *     price[k] *= 1 + error x more[k] / (4 x (sum of more^2 + a little))
  *
- * (normalised least mean squares: B. Widrow, M. Hoff, "Adaptive switching circuits", 1960.) So
- * it learns only from changes in the mix of requests, slowly (an interval is 50 ms or more; a
- * price moves by a tenth at most), up to eightfold either way, and what a mix costs as a whole
- * stays as it was. Example: reads and writes are priced alike but writes take three times as long.
- * When a writer joins the readers, the interval takes longer than was paid for, more[write] is
- * positive, more[read] negative: writes become dearer, reads cheaper, until the ratio is right.
+ * (one step of normalised least mean squares: B. Widrow, M. Hoff, "Adaptive switching circuits",
+ * 1960.) Example: reads and writes are priced alike but writes take three times as long. When
+ * readers give way to writers, slowness triples, clamped to a doubling; more is +1 for writes and
+ * -1 for reads, so writes become an eighth dearer, reads an eighth cheaper; after a dozen such
+ * changes the ratio is right.
+ *
+ * Why only changes of the mix, and one bounded step for each. Disks are now slow and now fast for
+ * reasons of their own, and then the mix follows the speed: a client that sends 1000 requests a
+ * second is a larger part of what a slow disk does. Learning from every small fluctuation takes
+ * such clients' requests for dear. A large change that lasts says more, and if it was the disk's
+ * after all, the next ones put that right. A factor stays within 1/8 and 8, what the mixes cost on
+ * the whole stays as it was, and prices that the user gave stay altogether.
  *
  * Not handled: a mix that never changes teaches nothing, whatever is wrong. Such a disk is to be
- * calibrated, and numbers that the user gives stay as they are.
+ * calibrated.
  */
 #include "price.h"
 
@@ -46,10 +52,14 @@
 #define INTERVAL_MOST_NS UINT64_C(5000000000) /* a disk that stood still tells nothing */
 /* Fractions of one are in units of 1 / ONE. */
 #define ONE (INT64_C(1) << 16)
-#define ERROR_MOST (ONE / 2)
 #define LITTLE (ONE / 100)
-#define PACE 8
-#define USUAL 32 /* intervals that make up the mean */
+#define STEP_MOST (ONE / 4)
+#define PACE 4
+/* A mix is another one from so much difference on, in the sum over the components ... */
+#define CHANGE_LEAST (ONE / 4)
+/* ... for so many intervals in a row. */
+#define CHANGE_INTERVALS 4U
+#define MEAN_INTERVALS 32U
 
 enum { REQUEST, BYTE }; /* + 2 for writes */
 
@@ -92,7 +102,7 @@ void price_set(struct price_list *list, const struct fbs_capability *capability)
 	}
 	list->frozen = given[0] && given[1] && given[2] && given[3];
 	list->began_ns = 0;
-	list->slowness = 0;
+	list->usual.intervals = list->other.intervals = 0;
 	set_now(list);
 }
 
@@ -110,45 +120,48 @@ static uint64_t clamp(uint64_t value, uint64_t least, uint64_t most)
 	return value < least ? least : value > most ? most : value;
 }
 
-/* A mean over about USUAL intervals. */
-static uint64_t mean(uint64_t usual, uint64_t value)
+static int64_t difference(const struct price_mix *a, const struct price_mix *b)
 {
-	return usual - usual / USUAL + value / USUAL;
+	int64_t sum = 0;
+
+	for (unsigned k = 0; k < PRICES; k++)
+		sum += a->part[k] > b->part[k] ? a->part[k] - b->part[k] : b->part[k] - a->part[k];
+	return sum;
 }
 
-static void learn(struct price_list *list, uint64_t elapsed_ns)
+static void add(struct price_mix *mean, const struct price_mix *one)
 {
-	unsigned __int128 paid = 0, slowness;
-	int64_t part[PRICES], more[PRICES], step[PRICES], error, squares = LITTLE, whole = 0;
+	int64_t n;
+
+	if (mean->intervals < MEAN_INTERVALS)
+		mean->intervals++;
+	n = mean->intervals;
+	for (unsigned k = 0; k < PRICES; k++)
+		mean->part[k] += (one->part[k] - mean->part[k]) / n;
+	mean->slowness =
+		mean->slowness - mean->slowness / (uint64_t)n + one->slowness / (uint64_t)n;
+}
+
+/* Of the step that a change of the mix from usual to other calls for; see the head. */
+static void learn(struct price_list *list)
+{
+	const struct price_mix *from = &list->usual, *to = &list->other;
+	uint64_t ratio = (uint64_t)((unsigned __int128)to->slowness * ONE / from->slowness);
+	int64_t error = (int64_t)clamp(ratio, ONE / 2, 2 * ONE) - ONE;
+	int64_t more[PRICES], step[PRICES], squares = LITTLE, whole = 0;
 	bool free = true; /* to keep the mean where it was */
 
-	for (unsigned k = 0; k < PRICES; k++)
-		paid += list->paid[k];
-	if (!paid)
-		return;
-	slowness = ((unsigned __int128)elapsed_ns << (PRICE_SHIFT + 32)) / paid;
-	if (slowness > UINT64_MAX / USUAL || !slowness)
-		return;
-	for (unsigned k = 0; k < PRICES; k++)
-		part[k] = (int64_t)(((unsigned __int128)list->paid[k] * ONE) / paid);
-	if (!list->slowness) {
-		list->slowness = (uint64_t)slowness;
-		for (unsigned k = 0; k < PRICES; k++)
-			list->usual[k] = (uint64_t)part[k] * USUAL;
-		return;
-	}
-	error = (int64_t)clamp((uint64_t)(slowness * (uint64_t)ONE / list->slowness),
-			       ONE - ERROR_MOST, ONE + ERROR_MOST) -
-		ONE;
 	for (unsigned k = 0; k < PRICES; k++) {
-		more[k] = part[k] - (int64_t)(list->usual[k] / USUAL);
+		more[k] = to->part[k] - from->part[k];
 		squares += more[k] * more[k] / ONE;
+		free = free && !list->fixed[k];
 	}
 	for (unsigned k = 0; k < PRICES; k++) {
-		step[k] = list->fixed[k] ? 0 : error * more[k] / squares / PACE;
-		list->usual[k] = list->usual[k] - list->usual[k] / USUAL + (uint64_t)part[k];
-		whole += (int64_t)(list->usual[k] / USUAL) * (ONE + step[k]) / ONE;
-		free = free && !list->fixed[k];
+		step[k] = error * more[k] / squares / PACE;
+		step[k] = step[k] > STEP_MOST ? STEP_MOST : step[k];
+		step[k] = step[k] < -STEP_MOST ? -STEP_MOST : step[k];
+		step[k] = list->fixed[k] ? 0 : step[k];
+		whole += (from->part[k] + to->part[k]) / 2 * (ONE + step[k]) / ONE;
 	}
 	for (unsigned k = 0; k < PRICES; k++) {
 		unsigned __int128 factor = list->factor[k];
@@ -158,8 +171,37 @@ static void learn(struct price_list *list, uint64_t elapsed_ns)
 			list->factor[k] = clamp((uint64_t)factor, FACTOR_ONE / FACTOR_MOST,
 						FACTOR_ONE * FACTOR_MOST);
 	}
-	list->slowness = mean(list->slowness, (uint64_t)slowness);
 	set_now(list);
+}
+
+static void end_interval(struct price_list *list, uint64_t elapsed_ns)
+{
+	unsigned __int128 paid = 0, slowness;
+	struct price_mix one = {0};
+
+	for (unsigned k = 0; k < PRICES; k++)
+		paid += list->paid[k];
+	slowness = paid ? ((unsigned __int128)elapsed_ns << (PRICE_SHIFT + 32)) / paid : 0;
+	if (slowness < MEAN_INTERVALS || slowness > UINT64_MAX / 2)
+		return;
+	one.slowness = (uint64_t)slowness;
+	for (unsigned k = 0; k < PRICES; k++)
+		one.part[k] = (int64_t)((unsigned __int128)list->paid[k] * ONE / paid);
+	if (!list->usual.intervals || difference(&one, &list->usual) < CHANGE_LEAST) {
+		list->other.intervals = 0;
+		add(&list->usual, &one);
+		return;
+	}
+	if (!list->other.intervals || difference(&one, &list->other) >= CHANGE_LEAST)
+		list->other = (struct price_mix){0};
+	add(&list->other, &one);
+	if (list->other.intervals < CHANGE_INTERVALS)
+		return;
+	if (list->usual.intervals >= CHANGE_INTERVALS)
+		learn(list);
+	/* as the new prices would have it is for the next intervals to tell */
+	list->usual = (struct price_mix){0};
+	list->other = (struct price_mix){0};
 }
 
 void price_observe(struct price_list *list, bool write, uint64_t bytes, bool full, uint64_t now_ns)
@@ -180,7 +222,7 @@ void price_observe(struct price_list *list, bool write, uint64_t bytes, bool ful
 	list->slices++;
 	if (list->slices < INTERVAL_SLICES || now_ns - list->began_ns < INTERVAL_NS)
 		return;
-	learn(list, now_ns - list->began_ns);
+	end_interval(list, now_ns - list->began_ns);
 	list->began_ns = now_ns;
 	list->slices = 0;
 	memset(list->paid, 0, sizeof(list->paid));

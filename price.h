@@ -23,9 +23,12 @@ struct price_list {
 	uint64_t began_ns;     /* 0: none */
 	uint64_t paid[PRICES]; /* ns << PRICE_SHIFT, for each component */
 	unsigned slices;
-	/* slow means over intervals */
-	uint64_t slowness;	/* time taken / time paid */
-	uint64_t usual[PRICES]; /* each component's part of what was paid */
+	/* the mix as it has been, and as it has become if that is another one */
+	struct price_mix {
+		unsigned intervals;   /* that it is the mean of */
+		uint64_t slowness;    /* time taken / time paid */
+		int64_t part[PRICES]; /* of what was paid */
+	} usual, other;
 };
 
 /*
