@@ -1,0 +1,648 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Unit tests of mount.h: what a start and reloads make of the trees in the schedulers.
+ *
+ * The linker leads every call that changes a scheduler through here (--wrap, see CMakeLists.txt),
+ * so that the trees can be written down as they were last told to be:
+ *
+ *	disk strict 5ms			isolation and latency target, when not the defaults
+ *	 a 400 realtime min=500,1M	weight, class, min_iops and min_bps
+ *	 acme 100 cap1=800		the first cap that was made, its max_iops
+ *	  b 100
+ *	 (gone) 100			a group that was dropped, with
+ *	  c 100 removed			a file that is still open
+ *
+ * The same way any allocation can be made to fail.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "plan_rig.h"
+#include "mount.h"
+
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+/* ---- what the schedulers were told ---- */
+
+#define NODES 256
+#define CAPS 512
+
+static struct told {
+	struct fbs_node *node, *parent;
+	unsigned weight;
+	enum fbs_class class;
+	struct fbs_min min;
+	struct fbs_cap *cap;
+	bool is_leaf, dropped;
+} told[NODES];
+static size_t n_told;
+
+static struct {
+	struct fbs_cap *cap;
+	struct fbs_max max;
+	unsigned since; /* configured so often, without the nodes being told */
+} caps[CAPS];
+static size_t n_caps;
+
+static struct {
+	struct fbs *fbs;
+	struct fbs_params params;
+} disks[8];
+static size_t n_disks;
+
+/* So many allocations from now on succeed, the next one does not; -1: all do. */
+static long countdown = -1;
+
+static bool fails(void)
+{
+	return countdown >= 0 && countdown-- == 0;
+}
+
+static struct told *told_of(const struct fbs_node *node)
+{
+	for (size_t i = n_told; i-- > 0;) /* the memory of an older one may have been used again */
+		if (told[i].node == node)
+			return &told[i];
+	fail_msg("a node that nobody made");
+	return NULL;
+}
+
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return fails() ? NULL : __real_calloc(n, size);
+}
+
+void *__real_realloc(void *old, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+void *__wrap_realloc(void *old, size_t size)
+{
+	return fails() ? NULL : __real_realloc(old, size);
+}
+
+char *__real_strdup(const char *text);
+char *__wrap_strdup(const char *text);
+char *__wrap_strdup(const char *text)
+{
+	return fails() ? NULL : __real_strdup(text);
+}
+
+static void tell_params(struct fbs *fbs, const struct fbs_params *params)
+{
+	for (size_t i = 0; i < n_disks; i++)
+		if (disks[i].fbs == fbs)
+			disks[i].params = *params;
+}
+
+struct fbs *__real_fbs_create(const struct fbs_params *params);
+struct fbs *__wrap_fbs_create(const struct fbs_params *params);
+struct fbs *__wrap_fbs_create(const struct fbs_params *params)
+{
+	struct fbs *fbs = __real_fbs_create(params);
+
+	assert_in_range(n_disks, 0, 7);
+	if (fbs)
+		disks[n_disks++].fbs = fbs;
+	tell_params(fbs, params);
+	return fbs;
+}
+
+void __real_fbs_configure(struct fbs *fbs, const struct fbs_params *params);
+void __wrap_fbs_configure(struct fbs *fbs, const struct fbs_params *params);
+void __wrap_fbs_configure(struct fbs *fbs, const struct fbs_params *params)
+{
+	__real_fbs_configure(fbs, params);
+	tell_params(fbs, params);
+}
+
+static struct fbs_node *made(struct fbs_node *node, struct fbs_node *parent, unsigned weight,
+			     bool is_leaf)
+{
+	assert_in_range(n_told, 0, NODES - 1);
+	if (node)
+		told[n_told++] = (struct told){.node = node,
+					       .parent = parent,
+					       .weight = weight,
+					       .class = FBS_NORMAL,
+					       .is_leaf = is_leaf};
+	return node;
+}
+
+struct fbs_node *__real_fbs_add_group(struct fbs *fbs, struct fbs_node *parent, unsigned weight);
+struct fbs_node *__wrap_fbs_add_group(struct fbs *fbs, struct fbs_node *parent, unsigned weight);
+struct fbs_node *__wrap_fbs_add_group(struct fbs *fbs, struct fbs_node *parent, unsigned weight)
+{
+	return fails() ? NULL
+		       : made(__real_fbs_add_group(fbs, parent, weight), parent, weight, false);
+}
+
+struct fbs_node *__real_fbs_add_leaf(struct fbs *fbs, struct fbs_node *parent, unsigned weight);
+struct fbs_node *__wrap_fbs_add_leaf(struct fbs *fbs, struct fbs_node *parent, unsigned weight);
+struct fbs_node *__wrap_fbs_add_leaf(struct fbs *fbs, struct fbs_node *parent, unsigned weight)
+{
+	return fails() ? NULL
+		       : made(__real_fbs_add_leaf(fbs, parent, weight), parent, weight, true);
+}
+
+void __real_fbs_set_weight(struct fbs *fbs, struct fbs_node *node, unsigned weight);
+void __wrap_fbs_set_weight(struct fbs *fbs, struct fbs_node *node, unsigned weight);
+void __wrap_fbs_set_weight(struct fbs *fbs, struct fbs_node *node, unsigned weight)
+{
+	__real_fbs_set_weight(fbs, node, weight);
+	told_of(node)->weight = weight;
+}
+
+void __real_fbs_set_class(struct fbs *fbs, struct fbs_node *node, enum fbs_class class);
+void __wrap_fbs_set_class(struct fbs *fbs, struct fbs_node *node, enum fbs_class class);
+void __wrap_fbs_set_class(struct fbs *fbs, struct fbs_node *node, enum fbs_class class)
+{
+	__real_fbs_set_class(fbs, node, class);
+	told_of(node)->class = class;
+}
+
+void __real_fbs_set_min(struct fbs *fbs, struct fbs_node *node, const struct fbs_min *min);
+void __wrap_fbs_set_min(struct fbs *fbs, struct fbs_node *node, const struct fbs_min *min);
+void __wrap_fbs_set_min(struct fbs *fbs, struct fbs_node *node, const struct fbs_min *min)
+{
+	__real_fbs_set_min(fbs, node, min);
+	told_of(node)->min = *min;
+}
+
+int __real_fbs_set_parent(struct fbs *fbs, struct fbs_node *node, struct fbs_node *parent);
+int __wrap_fbs_set_parent(struct fbs *fbs, struct fbs_node *node, struct fbs_node *parent);
+int __wrap_fbs_set_parent(struct fbs *fbs, struct fbs_node *node, struct fbs_node *parent)
+{
+	/* never below itself, not even for a moment */
+	for (const struct fbs_node *up = parent; up != fbs_root(fbs); up = told_of(up)->parent)
+		assert_ptr_not_equal(up, node);
+	if (fails() || __real_fbs_set_parent(fbs, node, parent))
+		return -ENOMEM;
+	told_of(node)->parent = parent;
+	return 0;
+}
+
+void __real_fbs_drop(struct fbs *fbs, struct fbs_node *node);
+void __wrap_fbs_drop(struct fbs *fbs, struct fbs_node *node);
+void __wrap_fbs_drop(struct fbs *fbs, struct fbs_node *node)
+{
+	told_of(node)->dropped = true;
+	__real_fbs_drop(fbs, node);
+}
+
+static size_t cap_number(const struct fbs_cap *cap)
+{
+	for (size_t i = n_caps; i-- > 0;)
+		if (caps[i].cap == cap)
+			return i;
+	fail_msg("a cap that nobody made");
+	return 0;
+}
+
+struct fbs_cap *__real_fbs_cap_create(const struct fbs_max *max);
+struct fbs_cap *__wrap_fbs_cap_create(const struct fbs_max *max);
+struct fbs_cap *__wrap_fbs_cap_create(const struct fbs_max *max)
+{
+	struct fbs_cap *cap = fails() ? NULL : __real_fbs_cap_create(max);
+
+	assert_in_range(n_caps, 0, CAPS - 1);
+	if (cap) {
+		caps[n_caps].cap = cap;
+		caps[n_caps++].max = *max;
+	}
+	return cap;
+}
+
+void __real_fbs_cap_configure(struct fbs_cap *cap, const struct fbs_max *max);
+void __wrap_fbs_cap_configure(struct fbs_cap *cap, const struct fbs_max *max);
+void __wrap_fbs_cap_configure(struct fbs_cap *cap, const struct fbs_max *max)
+{
+	__real_fbs_cap_configure(cap, max);
+	caps[cap_number(cap)].max = *max;
+	for (size_t i = 0; i < n_told; i++)
+		if (told[i].cap == cap && !told[i].dropped)
+			caps[cap_number(cap)].since++;
+}
+
+void __real_fbs_set_cap(struct fbs *fbs, struct fbs_node *node, struct fbs_cap *cap);
+void __wrap_fbs_set_cap(struct fbs *fbs, struct fbs_node *node, struct fbs_cap *cap);
+void __wrap_fbs_set_cap(struct fbs *fbs, struct fbs_node *node, struct fbs_cap *cap)
+{
+	__real_fbs_set_cap(fbs, node, cap);
+	if (cap && told_of(node)->cap == cap && caps[cap_number(cap)].since)
+		caps[cap_number(cap)].since--;
+	told_of(node)->cap = cap;
+}
+
+/* ---- how it looks ---- */
+
+static const char *name_of(const struct mount *mount, const struct disk *disk,
+			   const struct fbs_node *node)
+{
+	for (size_t i = 0; i < mount->n_groups; i++)
+		if (disk->groups[i] == node)
+			return mount->groups[i].name;
+	for (size_t i = 0; i < mount->n_files; i++)
+		if (mount->files[i]->leaf == node)
+			return mount->files[i]->name;
+	for (size_t i = 0; i < mount->n_orphans; i++)
+		if (mount->orphans[i]->leaf == node)
+			return mount->orphans[i]->name;
+	return "(gone)";
+}
+
+static bool is_orphan(const struct mount *mount, const struct fbs_node *node)
+{
+	for (size_t i = 0; i < mount->n_orphans; i++)
+		if (mount->orphans[i]->leaf == node)
+			return true;
+	return false;
+}
+
+/* A dropped node without anything below it has gone. */
+static bool is_there(const struct told *t)
+{
+	if (t != told_of(t->node))
+		return false; /* its memory is another node now */
+	for (size_t i = 0; i < n_told; i++)
+		if (told[i].parent == t->node && is_there(&told[i]))
+			return true;
+	return !t->dropped;
+}
+
+static void print_node(const struct mount *mount, const struct disk *disk, const struct told *t,
+		       int depth, FILE *out)
+{
+	static const char *const classes[] = {" realtime", "", " idle"};
+	const struct fbs_max *max = t->cap ? &caps[cap_number(t->cap)].max : NULL;
+
+	fprintf(out, "%*s%s %u%s", depth, "", name_of(mount, disk, t->node), t->weight,
+		classes[t->class]);
+	if (t->min.iops || t->min.bps)
+		fprintf(out, " min=%llu,%llu/%llu", (unsigned long long)t->min.iops,
+			(unsigned long long)t->min.bps, (unsigned long long)t->min.iops_size_bytes);
+	if (max) {
+		assert_int_equal(caps[cap_number(t->cap)].since, 0);
+		fprintf(out, " cap%zu=", cap_number(t->cap) + 1);
+		for (size_t i = 0; i < sizeof(*max) / sizeof(uint64_t); i++)
+			fprintf(out, "%s%llu", i ? "," : "",
+				(unsigned long long)((const uint64_t *)max)[i]);
+	}
+	fprintf(out, "%s\n", is_orphan(mount, t->node) ? " removed" : "");
+}
+
+static void print_below(const struct mount *mount, const struct disk *disk,
+			const struct fbs_node *parent, int depth, FILE *out)
+{
+	for (size_t i = 0; i < n_told; i++)
+		if (told[i].parent == parent && is_there(&told[i])) {
+			print_node(mount, disk, &told[i], depth, out);
+			print_below(mount, disk, told[i].node, depth + 1, out);
+		}
+}
+
+static char *look(const struct mount *mount)
+{
+	static const char *const isolations[] = {"", " strict", " throughput"};
+	static const char *const policies[] = {"", " weight", " iosize"};
+	char *text;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	assert_non_null(out);
+	for (size_t i = 0; i < mount->n_disks; i++) {
+		const struct disk *disk = mount->disks[i];
+		size_t d = 0;
+
+		while (disks[d].fbs != disk->fbs)
+			assert_in_range(++d, 0, n_disks - 1);
+		fprintf(out, "%s%s%s", disk->name, policies[disks[d].params.policy],
+			isolations[disks[d].params.isolation]);
+		if (disks[d].params.latency_target_ns)
+			fprintf(out, " %lluns",
+				(unsigned long long)disks[d].params.latency_target_ns);
+		putc('\n', out);
+		print_below(mount, disk, fbs_root(disk->fbs), 1, out);
+		fbs_check(disk->fbs);
+	}
+	fclose(out);
+	return text;
+}
+
+/* Forget nodes that have gone. */
+static void tidy(void)
+{
+	bool there[NODES];
+	size_t kept = 0;
+
+	for (size_t i = 0; i < n_told; i++)
+		there[i] = is_there(&told[i]);
+	for (size_t i = 0; i < n_told; i++)
+		if (there[i])
+			told[kept++] = told[i];
+	n_told = kept;
+}
+
+static void looks(const struct mount *mount, const char *wanted)
+{
+	char *text = look(mount);
+
+	assert_string_equal(text, wanted);
+	free(text);
+	tidy();
+}
+
+/* ---- reloads ---- */
+
+static struct plan *next_plan(const struct mount *mount, const char *text)
+{
+	struct asked asked = START;
+	struct plan_running *list;
+	struct plan *plan;
+
+	assert_int_equal(mount_running(mount, &list, &asked.n_running), 0);
+	asked.running = list;
+	plan = planned(asked, text);
+	free(list);
+	return plan;
+}
+
+static void apply(struct mount *mount, const char *text)
+{
+	struct plan *plan = next_plan(mount, text);
+	struct conf_errors errors = {0};
+
+	assert_int_equal(mount_apply(mount, plan, &errors), 0);
+	assert_int_equal(errors.n, 0);
+	plan_free(plan);
+	mount_finish(mount);
+}
+
+static struct mount *start(const char *text)
+{
+	struct mount *mount = mount_new();
+
+	assert_non_null(mount);
+	apply(mount, text);
+	return mount;
+}
+
+static void open_file(struct mount *mount, const char *name)
+{
+	struct file *file = mount_by_name(mount, name);
+
+	assert_non_null(file);
+	atomic_fetch_add(&file->opens, 1);
+}
+
+/* What the workers and the main thread do when an orphan is closed. */
+static void close_orphans(struct mount *mount)
+{
+	for (size_t i = 0; i < mount->n_orphans; i++)
+		atomic_store(&mount->orphans[i]->opens, 0);
+	mount_collect(mount);
+	mount_finish(mount);
+}
+
+static int setup(void **state)
+{
+	static const char *const names[] = {"a.img", "b.img", "c.img", "d.img"};
+
+	n_told = n_caps = n_disks = 0;
+	countdown = -1;
+	if (make_dir(state))
+		return -1;
+	for (int i = 0; i < 4; i++)
+		image(names[i], MIB);
+	return 0;
+}
+
+#define FILE_A "[a]\npath = @/a.img\ndevice = d\n"
+#define FILE_B "[b]\npath = @/b.img\ndevice = d\n"
+#define FILE_C "[c]\npath = @/c.img\ndevice = d\n"
+#define FILE_D "[d]\npath = @/d.img\ndevice = d\n"
+
+/* ---- the tests ---- */
+
+static void test_everything_arrives(void **state)
+{
+	struct mount *mount;
+
+	(void)state;
+	mount = start("[device:d]\npolicy = weight\nisolation = strict\nlatency_target = 5ms\n"
+		      "[group:in]\nparent = out\nweight = 7\nmin_iops = 50\niops_size = 4K\n"
+		      "[group:out]\nmax_iops = 100\nmax_bps = 200\nmax_read_iops = 300\n"
+		      "max_read_bps = 400\nmax_write_iops = 500\nmax_write_bps = 600\n"
+		      "iops_size = 700\nburst = 800us\n" FILE_A
+		      "weight = 400\nclass = realtime\nmin_iops = 11\nmin_bps = 22\n" FILE_B
+		      "parent = in\nclass = idle\nmax_bps = 1K\nburst = 1s\n" FILE_C);
+	looks(mount, "d weight strict 5000000ns\n"
+		     " out 100 cap1=100,200,300,400,500,600,700,800000\n"
+		     "  in 7 min=50,0/4096\n"
+		     "   b 100 idle cap2=0,1024,0,0,0,0,32768,1000000000\n"
+		     " a 400 realtime min=11,22/32768\n"
+		     " c 100\n");
+	mount_free(mount);
+	/* a disk without a section has the defaults */
+	mount = start("[a]\npath = @/a.img\n");
+	assert_int_equal(disks[n_disks - 1].params.policy, FBS_POLICY_COST);
+	assert_int_equal(disks[n_disks - 1].params.isolation, FBS_ISOLATION_AUTO);
+	assert_int_equal(disks[n_disks - 1].params.latency_target_ns, 0);
+	mount_free(mount);
+}
+
+static void test_numbers_change_live(void **state)
+{
+	struct mount *mount;
+
+	(void)state;
+	mount = start("[group:g]\nmax_iops = 100\n" FILE_A "max_iops = 5\n" FILE_B
+		      "parent = g\nmin_iops = 9\n" FILE_C);
+	looks(mount, "d\n g 100 cap1=100,0,0,0,0,0,32768,0\n  b 100 min=9,0/32768\n"
+		     " a 100 cap2=5,0,0,0,0,0,32768,0\n c 100\n");
+	/* with other numbers they are the same caps */
+	apply(mount, "[device:d]\nisolation = throughput\npolicy = weight-iosize\n"
+		     "[group:g]\nweight = 50\nmax_bps = 1K\nmin_iops = 20\n" FILE_A
+		     "max_write_iops = 6\nburst = 1ms\nclass = idle\n" FILE_B "parent = g\n"
+		     "min_iops = 10\nweight = 3\n" FILE_C "class = realtime\n");
+	looks(mount, "d iosize throughput\n"
+		     " g 50 min=20,0/32768 cap1=0,1024,0,0,0,0,32768,0\n"
+		     "  b 3 min=10,0/32768\n a 100 idle cap2=0,0,0,0,6,0,32768,1000000\n"
+		     " c 100 realtime\n");
+	/* they vanish and appear */
+	apply(mount, "[device:d]\nlatency_target = 1ms\n[group:g]\n" FILE_A FILE_B
+		     "parent = g\nmax_iops = 8\n" FILE_C);
+	looks(mount, "d 1000000ns\n g 100\n  b 100 cap3=8,0,0,0,0,0,32768,0\n a 100\n c 100\n");
+	apply(mount, "[group:g]\nmax_iops = 100\n" FILE_A FILE_B "parent = g\n" FILE_C);
+	looks(mount, "d\n g 100 cap4=100,0,0,0,0,0,32768,0\n  b 100\n a 100\n c 100\n");
+	mount_free(mount);
+}
+
+static void test_groups_move_and_go(void **state)
+{
+	struct mount *mount;
+
+	(void)state;
+	mount = start(
+		"[group:g]\nmax_iops = 1\n[group:h]\nparent = g\n[group:i]\nparent = h\n" FILE_A
+		"parent = i\n" FILE_B "parent = g\n");
+	looks(mount, "d\n g 100 cap1=1,0,0,0,0,0,32768,0\n  h 100\n   i 100\n    a 100\n"
+		     "  b 100\n");
+	/* upside down: the caps stay with their groups */
+	apply(mount, "[group:h]\nparent = i\n[group:i]\nmax_iops = 2\n[group:g]\nparent = h\n"
+		     "max_iops = 1\n" FILE_B "parent = g\n" FILE_A "parent = i\n");
+	looks(mount, "d\n i 100 cap2=2,0,0,0,0,0,32768,0\n  h 100\n   g 100 "
+		     "cap1=1,0,0,0,0,0,32768,0\n    b 100\n  a 100\n");
+	/* one goes from the middle, one is renamed */
+	apply(mount, "[group:g]\nparent = j\nmax_iops = 1\n[group:j]\nmax_iops = 2\n" FILE_A
+		     "parent = j\n" FILE_B "parent = g\n");
+	looks(mount, "d\n j 100 cap3=2,0,0,0,0,0,32768,0\n  g 100 cap1=1,0,0,0,0,0,32768,0\n"
+		     "   b 100\n  a 100\n");
+	apply(mount, FILE_A FILE_B);
+	looks(mount, "d\n a 100\n b 100\n");
+	mount_free(mount);
+}
+
+/* What is removed while it is open keeps its own limits; what it is in may change. */
+static void test_orphans(void **state)
+{
+	struct mount *mount;
+
+	(void)state;
+	mount = start("[group:g]\nmax_iops = 10\n[group:h]\nparent = g\nmin_iops = 4\n" FILE_A
+		      "parent = h\nmax_iops = 3\nmin_iops = 2\nclass = idle\nweight = 9\n" FILE_B
+		      "parent = g\n");
+	open_file(mount, "a");
+	apply(mount, "[group:g]\nmax_iops = 20\n[group:h]\nweight = 5\n" FILE_B "parent = g\n");
+	looks(mount, "d\n g 100 cap1=20,0,0,0,0,0,32768,0\n  b 100\n h 5\n"
+		     "  a 9 idle min=2,0/32768 cap2=3,0,0,0,0,0,32768,0 removed\n");
+	/* a group that goes is left to it as it was last */
+	apply(mount, "[group:g]\nmax_iops = 20\n[group:h]\nparent = g\nmax_iops = 7\n" FILE_B
+		     "parent = g\n");
+	apply(mount, "[group:new]\n" FILE_B "parent = new\n");
+	looks(mount, "d\n (gone) 100 cap1=20,0,0,0,0,0,32768,0\n"
+		     "  (gone) 100 cap3=7,0,0,0,0,0,32768,0\n"
+		     "   a 9 idle min=2,0/32768 cap2=3,0,0,0,0,0,32768,0 removed\n"
+		     " new 100\n  b 100\n");
+	/* names that come again are others */
+	apply(mount, "[group:g]\nmax_iops = 5\n" FILE_B "parent = g\n" FILE_C "max_iops = 3\n");
+	looks(mount, "d\n (gone) 100 cap1=20,0,0,0,0,0,32768,0\n"
+		     "  (gone) 100 cap3=7,0,0,0,0,0,32768,0\n"
+		     "   a 9 idle min=2,0/32768 cap2=3,0,0,0,0,0,32768,0 removed\n"
+		     " g 100 cap4=5,0,0,0,0,0,32768,0\n  b 100\n"
+		     " c 100 cap5=3,0,0,0,0,0,32768,0\n");
+	close_orphans(mount);
+	looks(mount, "d\n g 100 cap4=5,0,0,0,0,0,32768,0\n  b 100\n"
+		     " c 100 cap5=3,0,0,0,0,0,32768,0\n");
+	mount_free(mount);
+}
+
+/* A group's cap is one for all disks, its promise one on each. */
+static void test_several_disks(void **state)
+{
+#define RAM "[ram]\npath = @/ram/ram.img\nbuffered = yes\ndevice = ram\n"
+	struct mount *m;
+
+	(void)state;
+	NEED_ROOT();
+	assert_int_equal(mkdir(in_dir("ram"), 0700), 0);
+	assert_int_equal(mount("none", in_dir("ram"), "tmpfs", 0, NULL), 0);
+	image("ram/ram.img", MIB);
+	image("ram/ram2.img", MIB);
+	m = start("[group:g]\nmax_iops = 10\nmin_iops = 5\n" FILE_A "parent = g\n" RAM
+		  "parent = g\n");
+	looks(m, "d\n g 100 min=5,0/32768 cap1=10,0,0,0,0,0,32768,0\n  a 100\n"
+		 "ram\n g 100 min=5,0/32768 cap1=10,0,0,0,0,0,32768,0\n  ram 100\n");
+	/* an orphan on a disk that the configuration does not use any more is still in it */
+	open_file(m, "ram");
+	apply(m, "[group:g]\nmax_iops = 20\n" FILE_A "parent = g\n");
+	looks(m, "d\n g 100 cap1=20,0,0,0,0,0,32768,0\n  a 100\n"
+		 "ram\n g 100 cap1=20,0,0,0,0,0,32768,0\n  ram 100 removed\n");
+	/* and its disk is used again */
+	apply(m, "[group:g]\nmax_iops = 30\nparent = h\n[group:h]\nweight = 9\n" FILE_A
+		 "parent = g\n[ram2]\npath = @/ram/ram2.img\nbuffered = yes\n"
+		 "device = ram\nparent = h\n");
+	looks(m, "d\n h 9\n  g 100 cap1=30,0,0,0,0,0,32768,0\n   a 100\n"
+		 "ram\n h 9\n  g 100 cap1=30,0,0,0,0,0,32768,0\n   ram 100 removed\n"
+		 "  ram2 100\n");
+	close_orphans(m);
+	apply(m, "[group:g]\n" FILE_A "parent = g\n");
+	looks(m, "d\n g 100\n  a 100\n");
+	mount_free(m);
+	assert_int_equal(umount(in_dir("ram")), 0);
+}
+
+/* Whatever allocation fails, nothing has changed; when none does, all has. */
+static void test_no_memory(void **state)
+{
+	static const char before[] =
+		"[device:d]\nisolation = strict\n[group:g]\nmax_iops = 10\n[group:h]\nparent = g\n"
+		"[group:gone]\nmax_bps = 1K\n" FILE_A "parent = h\nmax_iops = 3\n" FILE_B
+		"parent = gone\nclass = idle\n" FILE_C "parent = g\n";
+	static const char after[] =
+		"[group:h]\nmax_iops = 20\n[group:g]\nparent = h\nmax_iops = 11\nweight = 5\n"
+		"[group:new]\nparent = h\nmax_iops = 1\nmin_iops = 1\n" FILE_A
+		"parent = g\nmin_iops = 1\n" FILE_B "parent = new\nmax_iops = 4\n" FILE_D
+		"parent = new\nmax_bps = 5\n[e]\npath = @/e.img\nparent = g\n";
+	struct mount *mount = start(before);
+	char *was = look(mount), wanted[1024];
+	long failed = 0;
+	int r;
+
+	(void)state;
+	image("e.img", MIB);
+	open_file(mount, "c");
+	do {
+		struct plan *plan = next_plan(mount, after);
+		struct conf_errors errors = {0};
+
+		countdown = failed;
+		r = mount_apply(mount, plan, &errors);
+		if (r)
+			assert_int_equal(countdown, -1);
+		countdown = -1;
+		if (r) {
+			assert_int_equal(r, -ENOMEM);
+			assert_int_equal(errors.n, 1);
+			assert_string_equal(errors.list[0].text, "out of memory");
+			looks(mount, was);
+			assert_int_equal(mount->generation, 1);
+			assert_string_equal(mount_by_name(mount, "a")->device, "d");
+			assert_null(mount_by_name(mount, "d"));
+			failed++;
+		}
+		conf_errors_free(&errors);
+		plan_free(plan);
+		mount_finish(mount);
+	} while (r);
+	print_message("%ld allocations failed, one after the other\n", failed);
+	assert_in_range(failed, 40, 200);
+	free(was);
+	/* the last try has made four caps: of h and new, of b and d; g has its first one still */
+	snprintf(wanted, sizeof(wanted),
+		 "d\n h 100 cap%zu=20,0,0,0,0,0,32768,0\n"
+		 "  g 5 cap1=11,0,0,0,0,0,32768,0\n   a 100 min=1,0/32768\n   c 100 removed\n"
+		 "   e 100\n  new 100 min=1,0/32768 cap%zu=1,0,0,0,0,0,32768,0\n"
+		 "   b 100 cap%zu=4,0,0,0,0,0,32768,0\n   d 100 cap%zu=0,5,0,0,0,0,32768,0\n",
+		 n_caps - 3, n_caps - 2, n_caps - 1, n_caps);
+	looks(mount, wanted);
+	mount_free(mount);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, remove_dir)
+	const struct CMUnitTest tests[] = {
+		TEST(test_everything_arrives), TEST(test_numbers_change_live),
+		TEST(test_groups_move_and_go), TEST(test_orphans),
+		TEST(test_several_disks),      TEST(test_no_memory),
+	};
+
+	/* mounts of a test that fails must not outlive it */
+	if (geteuid() == 0 &&
+	    (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0))
+		perror("no private mount namespace");
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
