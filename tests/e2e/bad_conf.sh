@@ -214,12 +214,13 @@ bad_key gid 4294967295 "is not a group name or number"
 bad_key mode 1777 "is not an octal number from 0 to 0777"
 bad_key mode 668 "is not an octal number from 0 to 0777"
 bad_key burst 5 "is not a time (us, ms, s) from 0 to 3600s"
-bad_key burst 1s 'is not supported yet, only "0s"'
+bad_key burst 3601s "is not a time (us, ms, s) from 0 to 3600s"
 bad_key class high "is not realtime, normal or idle"
-bad_key class idle 'is not supported yet, only "normal"'
-bad_key max_iops 100 'is not supported yet, only "0"'
 bad_key max_iops 1K "is not a number of I/Os per second from 0 to 1000000000"
-bad_key min_bps 1M 'is not supported yet, only "0"'
+bad_key max_write_iops -1 "is not a number of I/Os per second from 0 to 1000000000"
+bad_key min_bps 10T "is not a number of bytes per second from 0 to 9T"
+bad_key max_read_bps fast "is not a number of bytes per second from 0 to 9T"
+bad_key iops_size 100 "is not a size from 512 to 1G"
 bad_key parent nobody "is not declared: there is no [group:nobody]"
 bad_key device a/b 'contains "/"'
 bad_key_in fuseband workers 65 "is not auto or a number from 1 to 64"
@@ -228,10 +229,13 @@ bad_key_in fuseband log_level verbose "is not error, warning, info or debug"
 bad_key_in fuseband supervise yes 'is not supported yet, only "no"'
 bad_key_in device:d policy fair "is not cost, weight or weight-iosize"
 bad_key_in device:d io_throttle 0 "is not auto or a number from 1 to 4096"
-bad_key_in device:d isolation strict 'is not supported yet, only "throughput"'
-bad_key_in device:d latency_target 5ms 'is not supported yet, only "0"'
+bad_key_in device:d isolation full "is not auto, strict or throughput"
+bad_key_in device:d latency_target 11s "is not a time (us, ms, s) from 0 to 10s"
+bad_key_in device:d latency_target 5 "is not a time (us, ms, s) from 0 to 10s"
 bad_key_in device:d read_iops 10K "is not auto or a number of I/Os per second from 1 to 1000000000"
 bad_key_in group:g weight 1.0 "is not a number from 1 to 10000"
+bad_key_in group:g min_iops auto "is not a number of I/Os per second from 0 to 1000000000"
+bad_key_in group:g burst 10 "is not a time (us, ms, s) from 0 to 3600s"
 bad "value: a relative path" ':2: [vm1] path: "a.img" is not an absolute path' <<<"[vm1]${NL}path = a.img"
 bad "value: a quoted path" ":2: [vm1] path: \"\"$A\"\" is not an absolute path; write it without quotes" \
 	<<<"[vm1]${NL}path = \"$A\""
@@ -271,6 +275,98 @@ wrokers = 1
 parent = g
 [vm1]
 EOF
+
+# ---- promises that cannot be kept ----
+
+never="allows, and could never be met: lower it, or raise the cap"
+bad "promise: above the own cap" ":4: [vm1] min_iops: \"500\" is more than max_iops = 300 $never" \
+	<<<"[vm1]${NL}path = $A${NL}max_iops = 300${NL}min_iops = 500"
+bad "promise: above both directions" \
+	":3: [vm1] min_bps: \"3M\" is more than max_read_bps + max_write_bps = 2M $never" \
+	<<<"[vm1]${NL}path = $A${NL}min_bps = 3M${NL}max_read_bps = 1M${NL}max_write_bps = 1M"
+bad "promise: bytes above a cap on I/Os" \
+	":3: [vm1] min_bps: \"100M\" is more than max_iops = 100 of iops_size = 32K $never" \
+	<<<"[vm1]${NL}path = $A${NL}min_bps = 100M${NL}max_iops = 100"
+bad "promise: above the cap of a group above" \
+	":3: [vm1] min_bps: \"2M\" is more than max_bps = 1M of [group:top] $never" <<EOF
+[vm1]
+path = $A
+min_bps = 2M
+parent = inner
+[group:inner]
+parent = top
+[group:top]
+max_bps = 1M
+EOF
+bad "promise: of a group, above the cap of a group above" \
+	":5: [group:inner] min_iops: \"11\" is more than max_iops = 10 of [group:top] $never" <<EOF
+[vm1]
+path = $A
+parent = inner
+[group:inner]
+min_iops = 11
+parent = top
+[group:top]
+max_iops = 10
+EOF
+bad "promise: to all members of a group together" \
+	":9: [group:g] promises its members min_iops = 120 together, more than max_iops = 100 allows: lower theirs, or raise the cap" <<EOF
+[vm1]
+path = $A
+parent = g
+min_iops = 60
+[vm2]
+path = $B
+parent = g
+min_iops = 60
+[group:g]
+max_iops = 100
+EOF
+bad "promise: more than the disk can do" \
+	":1: [device:d] its files and groups are promised 1500 IO/s, which is 150.0 % of it in reads (read_iops=1000) and 300.0 % of it in writes (write_iops=500): lower min_iops and min_bps, or correct what it can do" <<EOF
+[device:d]
+read_iops = 1000
+write_iops = 500
+[vm1]
+path = $A
+device = d
+min_iops = 1000
+[group:g]
+min_iops = 500
+[vm2]
+path = $B
+parent = g
+min_iops = 300
+EOF
+
+# told NAME LINE: the configuration on stdin is accepted, and --check says this as well.
+told() {
+	local name=$1
+	wanted "$name" || return 0
+	good "$name"
+	grep -qxF -- "$2" "$WORK/out" || {
+		cat "$WORK/out" >&2
+		fail "$name: not said: $2"
+	}
+}
+
+told "promise: more than the disk can write" \
+	"ioband.ini:1: [device:d] its files and groups are promised 1000 IO/s, which is 200.0 % of it in writes (write_iops=500): they cannot rely on that while it writes" \
+	<<<"[device:d]${NL}read_iops = 1000${NL}write_iops = 500${NL}[vm1]${NL}path = $A${NL}device = d${NL}min_iops = 1000"
+told "promise: what it comes to" \
+	"  promised: 1000 IO/s, at least 50.0 % of the disk in reads" \
+	<<<"[device:d]${NL}read_iops = 2000${NL}[vm1]${NL}path = $A${NL}device = d${NL}min_iops = 1000"
+told "no effect: burst without a cap" \
+	"ioband.ini:3: [vm1] burst: has no effect: it is saved up of a max_* of the same section, and there is none" \
+	<<<"[vm1]${NL}path = $A${NL}burst = 5s"
+told "no effect: iops_size without a limit" \
+	"ioband.ini:4: [group:g] iops_size: has no effect: it is what the *_iops of the same section count in, and there are none" \
+	<<<"[vm1]${NL}path = $A${NL}[group:g]${NL}iops_size = 4K"
+told "limits: shown" \
+	"  vm1     100      100.0 %  100.0 %  class=idle min_iops=5 max_bps=20M burst=5s" \
+	<<<"[vm1]${NL}path = $A${NL}class = idle${NL}min_iops = 5${NL}max_bps = 20M${NL}burst = 5000ms"
+told "device: shown" "  isolation=strict latency_target=5ms" \
+	<<<"[vm1]${NL}path = $A${NL}device = d${NL}[device:d]${NL}isolation = strict${NL}latency_target = 5000us"
 
 # ---- the files themselves ----
 

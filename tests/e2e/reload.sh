@@ -5,7 +5,7 @@
 # notices. While one fio writes and verifies a.img and another one reads and writes b.img, both
 # on a test disk of 4 servers x 2 ms, so 2000 I/O per second:
 #
-#   - weights, groups, owners, policies and windows change, and act at once
+#   - weights, groups, owners, policies, windows and limits change, and act at once
 #   - what is wrong changes nothing
 #   - files come and go; who has one open keeps it
 #   - 200 reloads in a row cost neither a request, nor memory, nor a descriptor
@@ -57,6 +57,7 @@ POLICY=weight
 THROTTLE=auto
 LEVEL=info
 KEYS_B=
+KEYS_D=
 
 # config: a.img and b.img, and what is on stdin.
 config() {
@@ -68,6 +69,7 @@ config() {
 		path = $DISK
 		policy = $POLICY
 		io_throttle = $THROTTLE
+		$KEYS_D
 
 		[a.img]
 		path = $DISK
@@ -415,6 +417,37 @@ test_keys() {
 	promise "until it is info again" accepted </dev/null
 }
 
+# Limits that are far from being reached: that they are taken over shows in what is refused.
+test_limits() {
+	local before
+	before=$(generation)
+	KEYS_B=$'parent = g\nmax_iops = 900000\nmin_iops = 10\nburst = 1s\nclass = realtime'
+	KEYS_D=$'isolation = strict\nlatency_target = 1s\nread_iops = 2000\nwrite_iops = 2000'
+	promise "limits of files and groups, isolation and a latency target are accepted" accepted \
+		< <(section group:g "max_bps = 9T" "min_bps = 1M" "iops_size = 4K" "max_iops = 900000")
+	KEYS_B=$'parent = g\nmax_write_bps = 9T\nmin_bps = 2M\nclass = idle'
+	KEYS_D=$'isolation = throughput'
+	promise "and changed" accepted \
+		< <(section group:h "max_read_bps = 9T" "burst = 10s" ; section group:g "parent = h")
+	promise "each of them was taken" same $((before + 2)) "$(generation)"
+	promise "a promise above a cap is refused" refused_with \
+		'\[b.img\] min_bps: "2M" is more than max_bps = 1M of \[group:g\]' \
+		< <(section group:g "max_bps = 1M")
+	KEYS_B="min_iops = 3000"
+	KEYS_D=$'read_iops = 2000\nwrite_iops = 2000'
+	promise "a promise that the disk cannot keep, too" refused_with \
+		'\[device:disk\] .* promised 3000 IO/s, which is 150.0 %' </dev/null
+	promise "both change no generation" same $((before + 2)) "$(generation)"
+	KEYS_D='read_iops = 4000'
+	KEYS_B=$'min_iops = 3000\nburst = 1s'
+	promise "what has no effect is accepted" accepted </dev/null
+	promise "and said" grep -q 'b.img. burst: has no effect' "$WORK/fuseband.log"
+	KEYS_B= KEYS_D=
+	promise "and all of it goes again" accepted </dev/null
+	sleep 1
+	promise "and the weights hold" shares_hold 80 2
+}
+
 mode_of_b_is() { # MODE
 	[ "$(stat -c %a "$MNT/b.img" 2>/dev/null)" = "$1" ]
 }
@@ -461,17 +494,17 @@ descriptors() {
 # Configuration I of those that test_many goes through again and again. The groups turn round: what
 # was above another one comes to be below it, while b.img in one of them has requests queued.
 many() { # I
-	KEYS_B="parent = h"
+	KEYS_B=$'parent = h\n'"max_iops = $((($1 % 3) * 900000))"
 	if [ $(($1 % 2)) = 0 ]; then
 		WEIGHT_A=80 WEIGHT_B=20
-		section group:g "weight = 20"
-		section group:h "parent = g"
+		section group:g "weight = 20" "max_iops = 900000" "burst = 1s"
+		section group:h "parent = g" "min_iops = 1" "max_bps = 9T"
 		section group:i "parent = g"
 	else
 		WEIGHT_A=20 WEIGHT_B=80
 		section group:g "parent = i"
-		section group:h "weight = 40"
-		section group:i
+		section group:h "weight = 40" "max_read_iops = 900000"
+		section group:i "max_write_bps = 9T"
 	fi >"$WORK/many"
 	{
 		section c.img "path = $DISK" "offset = $((2 * part))" "size = $part" "parent = i"
@@ -541,6 +574,7 @@ test_files
 test_changes
 test_sizes
 test_keys
+test_limits
 test_hung
 test_opening
 test_many
