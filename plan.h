@@ -92,7 +92,10 @@ int plan_make(struct conf *conf, const char *mountpoint, const struct plan_runni
 	      struct conf_errors *errors, struct conf_errors *notes, struct plan **ret_plan);
 void plan_free(struct plan *plan); /* NULL is fine */
 
-/* What --check prints: per file backing, size, block size, disk and why; the share tree in %. */
+/*
+ * What --check prints: per file backing, size, block size, disk and why; per disk its settings, the
+ * share tree in % with limits, and what is promised.
+ */
 void plan_print(const struct plan *plan, FILE *out);
 
 #endif

@@ -271,7 +271,9 @@ static void print_promised(const struct plan_promised *promised, FILE *out)
 		fprintf(out, "%s %.1f %%%s in writes", promised->reads > 0 ? "," : ", at least",
 			100 * promised->writes, promised->reads > 0 ? "" : " of the disk");
 	if (promised->reads <= 0 && promised->writes <= 0)
-		fputs("; what the disk can do is not known (read_iops, write_iops)", out);
+		fputs("; whether the disk can do it is not known (read_iops, read_bps, "
+		      "write_iops, write_bps)",
+		      out);
 	putc('\n', out);
 }
 

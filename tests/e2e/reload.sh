@@ -442,7 +442,8 @@ test_limits() {
 	KEYS_B=$'min_iops = 3000\nburst = 1s'
 	promise "what has no effect is accepted" accepted </dev/null
 	promise "and said" grep -q 'b.img. burst: has no effect' "$WORK/fuseband.log"
-	KEYS_B= KEYS_D=
+	KEYS_B=
+	KEYS_D=
 	promise "and all of it goes again" accepted </dev/null
 	sleep 1
 	promise "and the weights hold" shares_hold 80 2

@@ -265,8 +265,8 @@ static void test_print_promises(void **state)
 	(void)state;
 	printed_promise(FILE_A, "");
 	printed_promise(FILE_A "min_bps = 5M\n",
-			"  promised: 5M/s; what the disk can do is not known (read_iops, "
-			"write_iops)\n");
+			"  promised: 5M/s; whether the disk can do it is not known (read_iops, "
+			"read_bps, write_iops, write_bps)\n");
 	printed_promise("[device:d]\nwrite_iops = 100\n" FILE_A "min_iops = 50\n",
 			"  promised: 50 IO/s, at least 50.0 % of the disk in writes\n");
 	printed_promise("[device:d]\nwrite_iops = 100\nread_iops = 80\n" FILE_A "min_iops = "
