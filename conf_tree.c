@@ -100,7 +100,7 @@ struct member {
 static struct member member_of(const struct conf *conf, size_t index)
 {
 	bool is_group = index < conf->n_groups;
-	const struct conf_group *group = &conf->groups[index];
+	const struct conf_group *group = is_group ? &conf->groups[index] : NULL;
 	const struct conf_file *file = is_group ? NULL : &conf->files[index - conf->n_groups];
 
 	return (struct member){
