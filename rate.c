@@ -42,13 +42,17 @@ static rate_clock sooner(rate_clock a, rate_clock b)
 	return a < b ? a : b;
 }
 
+static uint64_t started(uint64_t bytes, uint64_t size_bytes)
+{
+	return bytes / size_bytes + (bytes % size_bytes != 0);
+}
+
 /* One for each started size_bytes of the request, counted where they start. */
 static uint64_t ios_of(const struct rate_work *work, uint64_t size_bytes)
 {
 	if (!work->bytes) /* a discard: each piece is one */
 		return 1;
-	return (work->to_bytes + size_bytes - 1) / size_bytes -
-	       (work->from_bytes + size_bytes - 1) / size_bytes;
+	return started(work->to_bytes, size_bytes) - started(work->from_bytes, size_bytes);
 }
 
 static uint64_t iops_size_of(uint64_t bytes)
