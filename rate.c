@@ -94,9 +94,10 @@ static void serve(rate_clock *clock, uint64_t units, rate_clock step, uint64_t n
 void rate_promise_served(struct rate_promise *promise, const struct rate_work *work,
 			 uint64_t now_ns)
 {
-	serve(&promise->iops, ios_of(work, promise->min.iops_size_bytes), promise->iops_step,
-	      now_ns);
-	serve(&promise->bps, work->bytes, promise->bps_step, now_ns);
+	uint64_t size_bytes = promise->min.iops_size_bytes;
+
+	serve(&promise->iops, ios_of(work, size_bytes), promise->iops_step, now_ns);
+	serve(&promise->bps, work->bytes ? work->bytes : size_bytes, promise->bps_step, now_ns);
 }
 
 uint64_t rate_promise_due_ns(const struct rate_promise *promise)

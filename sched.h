@@ -63,7 +63,10 @@ struct fbs_params {
 /* One I/O of min_iops and max_iops for each started so many bytes of a request. */
 #define FBS_IOPS_SIZE_DEFAULT (UINT64_C(32) << 10)
 
-/* What a node is promised, whatever the weights say; 0 = nothing. 0..10^9 IO/s, 0..10^13 bytes/s */
+/*
+ * What a node is promised, whatever the weights say; 0 = nothing. 0..10^9 IO/s, 0..10^13 bytes/s.
+ * A discard counts as one I/O of iops_size.
+ */
 struct fbs_min {
 	uint64_t iops, bps;
 	uint64_t iops_size_bytes; /* 0: FBS_IOPS_SIZE_DEFAULT */
