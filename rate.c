@@ -119,6 +119,7 @@ enum { IOPS, BPS, READ_IOPS, READ_BPS, WRITE_IOPS, WRITE_BPS, BUCKETS };
 
 struct bucket {
 	rate_clock step; /* for one I/O, one byte; 0: no limit */
+	rate_clock next_step;
 	rate_clock clock;
 };
 
@@ -126,9 +127,9 @@ struct fbs_cap {
 	atomic_flag locked;
 	atomic_uint refs;
 	struct bucket buckets[BUCKETS];
+	bool changed; /* next_step is to be in force from the next time on that anybody asks */
 	uint64_t iops_size_bytes;
 	rate_clock burst;
-	uint64_t last_ns;
 	struct rate_sharer *sharers;
 	rate_clock had; /* where one that was away joins: what the last one served had before */
 };
@@ -169,6 +170,22 @@ static rate_clock owed(rate_clock ahead, rate_clock old_step, rate_clock step)
 	return sooner((ahead * step / old_step) << RATE_SHIFT, clock_of(RATE_NEVER_NS));
 }
 
+static void change(struct fbs_cap *cap, uint64_t now_ns)
+{
+	rate_clock now = clock_of(now_ns);
+
+	for (unsigned i = 0; i < BUCKETS; i++) {
+		struct bucket *b = &cap->buckets[i];
+
+		if (!b->step || !b->next_step)
+			b->clock = 0;
+		else if (b->clock > now)
+			b->clock = now + owed(b->clock - now, b->step, b->next_step);
+		b->step = b->next_step;
+	}
+	cap->changed = false;
+}
+
 void fbs_cap_configure(struct fbs_cap *cap, const struct fbs_max *max)
 {
 	const uint64_t rates[BUCKETS] = {
@@ -181,14 +198,9 @@ void fbs_cap_configure(struct fbs_cap *cap, const struct fbs_max *max)
 	};
 
 	lock(cap);
-	for (unsigned i = 0; i < BUCKETS; i++) {
-		struct bucket *b = &cap->buckets[i];
-		rate_clock now = clock_of(cap->last_ns), step = step_of(rates[i]);
-
-		if (b->step && step && b->clock > now)
-			b->clock = now + owed(b->clock - now, b->step, step);
-		b->step = step;
-	}
+	for (unsigned i = 0; i < BUCKETS; i++)
+		cap->buckets[i].next_step = step_of(rates[i]);
+	cap->changed = true;
 	cap->iops_size_bytes = iops_size_of(max->iops_size_bytes);
 	cap->burst = clock_of(max->burst_ns > BURST_LEAST_NS ? max->burst_ns : BURST_LEAST_NS);
 	unlock(cap);
@@ -256,6 +268,8 @@ uint64_t rate_cap_ready_ns(struct fbs_cap *cap, struct rate_sharer *sharer,
 	bool all = false;
 
 	lock(cap);
+	if (cap->changed)
+		change(cap, now_ns);
 	for (unsigned i = 0; i < BUCKETS; i++) {
 		rate_clock needs = sooner(cost(cap, i, work), cap->burst / 2);
 		rate_clock at = needs ? start(cap, i, now_ns) + needs : 0;
@@ -290,8 +304,8 @@ void rate_cap_served(struct fbs_cap *cap, struct rate_sharer *sharer, const stru
 	rate_clock most = 0;
 
 	lock(cap);
-	if (now_ns > cap->last_ns)
-		cap->last_ns = now_ns;
+	if (cap->changed)
+		change(cap, now_ns);
 	for (unsigned i = 0; i < BUCKETS; i++) {
 		rate_clock takes = cost(cap, i, work);
 
