@@ -278,7 +278,7 @@ uint64_t rate_cap_ready_ns(struct fbs_cap *cap, struct rate_sharer *sharer,
 		ready = later(ready, at);
 	}
 	ready_ns = (uint64_t)((ready + clock_of(1) - 1) >> RATE_SHIFT);
-	if (!sharer->again_ns && now_ns > sharer->served_ns + FORGET_NS)
+	if (now_ns > sharer->again_ns + FORGET_NS && now_ns > sharer->served_ns + FORGET_NS)
 		sharer->had = later(sharer->had, cap->had);
 	if (ready_ns <= now_ns && should_yield(cap, sharer, now_ns)) {
 		ready_ns = now_ns + YIELD_NS;
