@@ -265,29 +265,30 @@ uint64_t rate_cap_ready_ns(struct fbs_cap *cap, struct rate_sharer *sharer,
 {
 	rate_clock ready = 0;
 	uint64_t ready_ns;
-	bool all = false;
+	bool all = false; /* what limits it limits both directions */
 
 	lock(cap);
 	if (cap->changed)
 		change(cap, now_ns);
+	*ret_all = false;
 	for (unsigned i = 0; i < BUCKETS; i++) {
 		rate_clock needs = sooner(cost(cap, i, work), cap->burst / 2);
 		rate_clock at = needs ? start(cap, i, now_ns) + needs : 0;
 
-		all = all || (i < READ_IOPS && at > clock_of(now_ns));
+		all = all || (i < READ_IOPS && needs);
+		*ret_all = *ret_all || (i < READ_IOPS && at > clock_of(now_ns));
 		ready = later(ready, at);
 	}
 	ready_ns = (uint64_t)((ready + clock_of(1) - 1) >> RATE_SHIFT);
 	if (now_ns > sharer->again_ns + FORGET_NS && now_ns > sharer->served_ns + FORGET_NS)
 		sharer->had = later(sharer->had, cap->had);
-	if (ready_ns <= now_ns && should_yield(cap, sharer, now_ns)) {
+	if (ready && ready_ns <= now_ns && should_yield(cap, sharer, now_ns)) {
 		ready_ns = now_ns + YIELD_NS;
-		all = true;
+		*ret_all = all;
 	}
 	if (ready_ns > now_ns)
 		sharer->again_ns = ready_ns;
 	unlock(cap);
-	*ret_all = all;
 	return ready_ns;
 }
 
