@@ -18,10 +18,12 @@ uint64_t discard_unit_bytes(const struct discard_size *size)
 	return DISCARD_LEAST_BYTES << size->now;
 }
 
-/* Half the size is not even a quarter shorter. */
+/* Half the size is not even a quarter shorter. (If it seems to be longer, that was long ago.) */
 static bool smaller_is_no_shorter(const struct discard_size *size, unsigned i)
 {
-	return !i || (size->took_ns[i - 1] && size->took_ns[i - 1] >= size->took_ns[i] / 4 * 3);
+	uint64_t smaller_ns = i ? size->took_ns[i - 1] : size->took_ns[i];
+
+	return smaller_ns >= size->took_ns[i] / 4 * 3 && smaller_ns / 2 <= size->took_ns[i];
 }
 
 static bool larger_may_not_be_longer(const struct discard_size *size, unsigned i)
