@@ -516,7 +516,7 @@ static struct fbs_req *pick_request(struct fbs *fbs, struct fbs_node *leaf)
 	if (!a.until_ns)
 		return first;
 	if (a.node || !second) {
-		tree_cap_until(fbs, a.node, a.until_ns);
+		tree_cap_until(fbs, a.node ? a.node : leaf, a.until_ns);
 		return NULL;
 	}
 	b = hold_of(fbs, leaf, second);

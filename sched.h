@@ -132,7 +132,7 @@ struct fbs_node_stats {
 	unsigned queued;    /* requests with something left to issue, of it or below it */
 	uint64_t tokens;    /* charged, << FBS_TOKEN_SHIFT */
 	uint64_t entitled;  /* in the same unit: weight x virtual time while it had requests */
-	uint64_t capped_ns; /* held by its own max_* */
+	uint64_t capped_ns; /* held by its own max_*, or by one above for reads or writes only */
 	bool capped;	    /* it is now */
 	/* of all that the disk did in the last ten seconds, in millionths */
 	unsigned entitled_ppm, achieved_ppm;
