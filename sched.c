@@ -442,6 +442,7 @@ void fbs_cancel(struct fbs *fbs, struct fbs_req *req)
 {
 	struct fbs_node *leaf = req->leaf;
 
+	tree_release(fbs, leaf);
 	unlink_req(fbs, req);
 	if (!has_queued(leaf))
 		wait_end(fbs, leaf);

@@ -354,6 +354,13 @@ void tree_uncap(struct fbs *fbs, struct fbs_node *node)
 		tree_activate(fbs, node);
 }
 
+void tree_release(struct fbs *fbs, struct fbs_node *leaf)
+{
+	for (struct fbs_node *node = leaf; fbs->capped.n && node->parent; node = node->parent)
+		if (is_capped(node))
+			tree_uncap(fbs, node);
+}
+
 uint64_t tree_capped_ns(const struct fbs *fbs, const struct fbs_node *node)
 {
 	uint64_t sum = 0;

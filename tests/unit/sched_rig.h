@@ -213,4 +213,61 @@ static inline bool may_flush(char name)
 	return fbs_flush_may_start(rig.fbs, rig.leaf[name - 'a']);
 }
 
+/* ---- limits ---- */
+
+static inline void cap_node(struct fbs_node *node, struct fbs_max max)
+{
+	struct fbs_cap *cap = fbs_cap_create(&max);
+
+	assert_non_null(cap);
+	fbs_set_cap(rig.fbs, node, cap);
+	fbs_cap_unref(cap); /* the node keeps it */
+	fbs_check(rig.fbs);
+}
+
+static inline void cap(char name, struct fbs_max max)
+{
+	cap_node(rig.leaf[name - 'a'], max);
+}
+
+static inline void min(char name, uint64_t iops)
+{
+	fbs_set_min(rig.fbs, rig.leaf[name - 'a'], &(struct fbs_min){.iops = iops});
+	fbs_check(rig.fbs);
+}
+
+static inline struct fbs_node *group(struct fbs_node *parent, unsigned weight)
+{
+	struct fbs_node *node = fbs_add_group(rig.fbs, parent ? parent : fbs_root(rig.fbs), weight);
+
+	assert_non_null(node);
+	return node;
+}
+
+/* After a "no": in how many microseconds to ask again; -1: never by time alone. */
+static inline int64_t wakeup_us(void)
+{
+	uint64_t at_ns;
+
+	assert_int_equal(next(), 0);
+	at_ns = fbs_wakeup(rig.fbs);
+	if (at_ns == FBS_NEVER)
+		return -1;
+	assert_true(at_ns > rig.now_ns);
+	return (int64_t)((at_ns - rig.now_ns + 999) / 1000);
+}
+
+static inline void later(uint64_t ms)
+{
+	rig.now_ns += ms * MS;
+}
+
+static inline struct fbs_node_stats node_stats(const struct fbs_node *node)
+{
+	struct fbs_node_stats seen;
+
+	fbs_node_stats(rig.fbs, node, &seen);
+	return seen;
+}
+
 #endif
