@@ -316,13 +316,7 @@ void fbs_set_cap(struct fbs *fbs, struct fbs_node *node, struct fbs_cap *cap)
 		if (cap)
 			rate_cap_attach(cap, &node->sharer);
 	}
-	if (!fbs->capped.n)
-		return;
-	/* whoever was held is looked at again, and reservations below with them */
-	while (fbs->capped.n)
-		tree_uncap(fbs, fbs->capped.slots[0].node);
-	for (struct fbs_node *n = fbs->nodes; n; n = n->next)
-		tree_set_due(fbs, n);
+	tree_release_all(fbs);
 }
 
 int fbs_set_parent(struct fbs *fbs, struct fbs_node *node, struct fbs_node *parent)

@@ -349,16 +349,27 @@ void tree_cap_until(struct fbs *fbs, struct fbs_node *node, uint64_t until_ns)
 void tree_uncap(struct fbs *fbs, struct fbs_node *node)
 {
 	end_cap(fbs, node);
-	tree_set_due(fbs, node);
+	for (struct fbs_node *up = node; up->parent; up = up->parent)
+		tree_set_due(fbs, up);
 	if (tree_has_work(node))
 		tree_activate(fbs, node);
 }
 
 void tree_release(struct fbs *fbs, struct fbs_node *leaf)
 {
-	for (struct fbs_node *node = leaf; fbs->capped.n && node->parent; node = node->parent)
+	for (struct fbs_node *node = leaf; fbs->capped.n && node->parent; node = node->parent) {
 		if (is_capped(node))
 			tree_uncap(fbs, node);
+		tree_set_due(fbs, node);
+	}
+}
+
+void tree_release_all(struct fbs *fbs)
+{
+	while (fbs->capped.n)
+		tree_uncap(fbs, fbs->capped.slots[0].node);
+	for (struct fbs_node *node = fbs->nodes; node; node = node->next)
+		tree_set_due(fbs, node);
 }
 
 uint64_t tree_capped_ns(const struct fbs *fbs, const struct fbs_node *node)
@@ -381,13 +392,16 @@ void tree_set_due(struct fbs *fbs, struct fbs_node *node)
 
 void tree_count(struct fbs *fbs, struct fbs_node *leaf, unsigned lane, int by)
 {
+	bool news = false; /* something here or below may go that could not before */
+
 	for (struct fbs_node *node = leaf; node; node = node->parent) {
 		bool had = has_queued(node), has, first = by > 0 && !node->queued[lane];
 
 		node->queued[lane] += (unsigned)by;
 		has = has_queued(node);
-		if (has != had && has_promise(node)) {
-			if (has)
+		news = news || first;
+		if (has_promise(node) && (has != had || news)) {
+			if (has && !had)
 				rate_promise_wake(&node->promise, fbs->last_ns);
 			tree_set_due(fbs, node);
 		}
@@ -512,6 +526,7 @@ int tree_move(struct fbs *fbs, struct fbs_node *node, struct fbs_node *parent)
 	count_all(fbs, parent, node, 1);
 	if (candidate)
 		tree_activate(fbs, node);
+	tree_release_all(fbs);
 	tree_collect(fbs, old);
 	return 0;
 }

@@ -159,6 +159,7 @@ void tree_cap_until(struct fbs *fbs, struct fbs_node *node, uint64_t until_ns);
 void tree_uncap(struct fbs *fbs, struct fbs_node *node);
 /* What is queued in leaf changes: are those above it still held? To be found out again. */
 void tree_release(struct fbs *fbs, struct fbs_node *leaf);
+void tree_release_all(struct fbs *fbs); /* caps or the tree changed */
 /* Time that node and what is above it have been held by caps so far. */
 uint64_t tree_capped_ns(const struct fbs *fbs, const struct fbs_node *node);
 /* After a reservation was set, kept, or may be kept sooner than thought. */
