@@ -8,6 +8,8 @@
 #define BURST_LEAST_NS UINT64_C(10000000)
 /* Back from idleness a promise is late by no more than a thread may be. */
 #define WAKE_LATE_NS UINT64_C(10000000)
+/* Service that was not due counts for so much of the promise to come, or for one request. */
+#define EARLY_NS UINT64_C(10000000)
 /* Of several that wait for one cap, none gets ahead of another by more than this much of it. */
 #define AHEAD_NS UINT64_C(5000000)
 /* One that does not come back for so long does not wait any more. */
@@ -87,8 +89,10 @@ void rate_promise_wake(struct rate_promise *promise, uint64_t now_ns)
 
 static void serve(rate_clock *clock, uint64_t units, rate_clock step, uint64_t now_ns)
 {
-	*clock = sooner(not_before(*clock, now_ns, RATE_LATE_NS), clock_of(now_ns)) +
-		 span(units, step);
+	rate_clock takes = span(units, step);
+	rate_clock most = clock_of(now_ns) + later(takes, clock_of(EARLY_NS));
+
+	*clock = sooner(not_before(*clock, now_ns, RATE_LATE_NS), most) + takes;
 }
 
 void rate_promise_served(struct rate_promise *promise, const struct rate_work *work,

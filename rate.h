@@ -13,8 +13,9 @@
  *   costs nothing. In any time t at most t + burst + one request is served.
  *
  *   A promise's clock shows when the next unit is due. Being served too late leaves it behind, so
- *   that it catches up, but by RATE_LATE_NS at most; being served more than was promised does not
- *   put it ahead by more than the one request.
+ *   that it catches up, but by RATE_LATE_NS at most. Being served before that, by its share or by
+ *   a promise to somebody below it, puts it ahead, by 10 ms or one request, whichever is more, and
+ *   the one that is served.
  *
  * A cap may belong to several nodes in the schedulers of several disks, each under a lock of its
  * own: it has one, too, held for a few instructions. Among these nodes the one that has had least
