@@ -140,6 +140,11 @@ static uint64_t advance_clock(struct fbs *fbs, uint64_t now_ns)
 	return fbs->last_ns;
 }
 
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 static bool is_write(enum fbs_op op)
 {
 	return op != FBS_READ;
@@ -302,7 +307,7 @@ void fbs_set_class(struct fbs *fbs, struct fbs_node *node, enum fbs_class class)
 void fbs_set_min(struct fbs *fbs, struct fbs_node *node, const struct fbs_min *min)
 {
 	assert(node->parent);
-	rate_promise_set(&node->promise, min, fbs->last_ns);
+	rate_promise_set(&node->promise, min, promise_now_ns(fbs));
 	tree_set_due(fbs, node);
 }
 
@@ -345,11 +350,6 @@ static void wait_begin(struct fbs *fbs, struct fbs_node *leaf)
 	leaf->wait_since_ns = fbs->last_ns;
 	leaf->wait_held_ns = held_ns(fbs);
 	leaf->wait_capped_ns = tree_capped_ns(fbs, leaf);
-}
-
-static uint64_t least(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
 }
 
 /* Up to now; to be added to what it has waited for before. */
@@ -524,24 +524,48 @@ static struct fbs_req *pick_request(struct fbs *fbs, struct fbs_node *leaf)
 	return NULL;
 }
 
+/* When the caps at, above and below node may let something go again; 0: they do. */
+static uint64_t capped_until_ns(const struct fbs *fbs, const struct fbs_node *node)
+{
+	const struct heap_slot *capped = fbs->capped.slots;
+	uint64_t until_ns = tree_has_work(node) ? 0 : capped[0].key;
+
+	for (; node->parent; node = node->parent)
+		if (is_capped(node) && capped[node->pos[HEAP_CAPPED]].key > until_ns)
+			until_ns = capped[node->pos[HEAP_CAPPED]].key;
+	return until_ns;
+}
+
+/* This is due, and later than it should be by more than is made up for: the disk cannot do it all.
+ */
+static void slip(struct fbs *fbs, const struct heap_slot *due)
+{
+	uint64_t late_ns = promise_now_ns(fbs) - due->key;
+
+	if (late_ns > RATE_LATE_NS && !due->node->was_held)
+		fbs->promise_slip_ns +=
+			least(late_ns - RATE_LATE_NS, promise_now_ns(fbs) - fbs->promise_seen_ns);
+}
+
 /* The node whose reservation is due, or the root. */
 static struct fbs_node *pick_top(struct fbs *fbs)
 {
-	while (fbs->due.n && !before(fbs->last_ns, fbs->due.slots[0].key)) {
-		struct fbs_node *due = fbs->due.slots[0].node;
-		uint64_t at_ns = rate_promise_due_ns(&due->promise);
+	struct fbs_node *top = fbs->root;
 
-		if (!tree_has_work(due)) /* caps hold all that is below it, or itself */
-			at_ns = fbs->capped.slots[0].key;
-		for (const struct fbs_node *node = due; node->parent; node = node->parent)
-			if (is_capped(node) &&
-			    before(at_ns, fbs->capped.slots[node->pos[HEAP_CAPPED]].key))
-				at_ns = fbs->capped.slots[node->pos[HEAP_CAPPED]].key;
-		if (!before(fbs->last_ns, at_ns))
-			return due;
-		heap_put(&fbs->due, due, at_ns, ++fbs->order); /* when its cap lets it */
+	while (fbs->due.n && !before(promise_now_ns(fbs), fbs->due.slots[0].key)) {
+		struct heap_slot due = fbs->due.slots[0];
+		uint64_t until_ns = capped_until_ns(fbs, due.node);
+
+		if (!until_ns) {
+			slip(fbs, &due);
+			top = due.node;
+			break;
+		}
+		due.node->was_held = true;
+		heap_put(&fbs->due, due.node, until_ns - fbs->promise_slip_ns, due.order);
 	}
-	return fbs->root;
+	fbs->promise_seen_ns = promise_now_ns(fbs);
+	return top;
 }
 
 static void stop_holding(struct fbs *fbs)
@@ -609,7 +633,8 @@ static void served(struct fbs *fbs, struct fbs_node *leaf, const struct rate_wor
 		if (node->cap)
 			rate_cap_served(node->cap, &node->sharer, work, fbs->last_ns);
 		if (has_promise(node)) {
-			rate_promise_served(&node->promise, work, fbs->last_ns);
+			rate_promise_served(&node->promise, work, promise_now_ns(fbs));
+			node->was_held = false;
 			tree_set_due(fbs, node);
 		}
 	}
@@ -679,7 +704,7 @@ uint64_t fbs_wakeup(const struct fbs *fbs)
 	if (fbs->held) {
 		at_ns = least(at_ns, fbs->held->anticipate_ns);
 		if (fbs->due.n)
-			at_ns = least(at_ns, fbs->due.slots[0].key);
+			at_ns = least(at_ns, fbs->due.slots[0].key + fbs->promise_slip_ns);
 	}
 	return at_ns;
 }

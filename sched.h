@@ -171,7 +171,10 @@ struct fbs_node *fbs_add_leaf(struct fbs *fbs, struct fbs_node *parent, unsigned
 void fbs_set_weight(struct fbs *fbs, struct fbs_node *node, unsigned weight);
 /* FBS_NORMAL until told otherwise. */
 void fbs_set_class(struct fbs *fbs, struct fbs_node *node, enum fbs_class class);
-/* A promise about node and all below it together; not for the root. */
+/*
+ * A promise about node and all below it together; not for the root. If more is promised than the
+ * disk can do, all get the same part of it.
+ */
 void fbs_set_min(struct fbs *fbs, struct fbs_node *node, const struct fbs_min *min);
 
 /*

@@ -384,10 +384,14 @@ uint64_t tree_capped_ns(const struct fbs *fbs, const struct fbs_node *node)
 
 void tree_set_due(struct fbs *fbs, struct fbs_node *node)
 {
-	if (has_promise(node) && has_queued(node))
-		heap_put(&fbs->due, node, rate_promise_due_ns(&node->promise), ++fbs->order);
-	else if (node->pos[HEAP_DUE] != HEAP_ABSENT)
+	uint64_t due_ns;
+
+	if (has_promise(node) && has_queued(node)) {
+		due_ns = rate_promise_due_ns(&node->promise);
+		heap_put(&fbs->due, node, due_ns, due_ns);
+	} else if (node->pos[HEAP_DUE] != HEAP_ABSENT) {
 		heap_remove(&fbs->due, node);
+	}
 }
 
 void tree_count(struct fbs *fbs, struct fbs_node *leaf, unsigned lane, int by)
@@ -402,7 +406,7 @@ void tree_count(struct fbs *fbs, struct fbs_node *leaf, unsigned lane, int by)
 		news = news || first;
 		if (has_promise(node) && (has != had || news)) {
 			if (has && !had)
-				rate_promise_wake(&node->promise, fbs->last_ns);
+				rate_promise_wake(&node->promise, promise_now_ns(fbs));
 			tree_set_due(fbs, node);
 		}
 		if (!has && node->cap)

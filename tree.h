@@ -46,7 +46,9 @@ struct fbs_node {
 	unsigned weight;
 	enum fbs_class class;
 	bool dropped;
-	uint64_t tag;		/* start of what is next, or finish of what was last */
+	bool was_held; /* a cap kept it from what it is promised; since then it has not been served
+			*/
+	uint64_t tag;  /* start of what is next, or finish of what was last */
 	uint64_t remainder;	/* of the tag, in 1/weight */
 	uint64_t epoch;		/* of V when it was tagged */
 	unsigned queued[LANES]; /* requests, of it or below it */
@@ -83,7 +85,10 @@ struct fbs {
 	struct fbs_node *root;
 	struct fbs_node *nodes;
 	uint32_t n_nodes;
-	struct heap capped, due;
+	struct heap capped;
+	struct heap due; /* also put off by a cap: until that ends, those due earlier first */
+	uint64_t promise_slip_ns; /* see promise_now_ns() */
+	uint64_t promise_seen_ns; /* what that was when it was last looked at */
 	struct fbs_params params;
 	unsigned tag_shift; /* tokens << FBS_TOKEN_SHIFT << this, / weight, are tag units */
 	struct price_list prices;
@@ -134,6 +139,15 @@ static inline bool has_queued(const struct fbs_node *node)
 static inline bool has_promise(const struct fbs_node *node)
 {
 	return rate_promised(&node->promise);
+}
+
+/*
+ * The time by which reservations are kept. It stands still, at times, while more is promised than
+ * the disk can do: so all fall behind together, in proportion to what each was promised.
+ */
+static inline uint64_t promise_now_ns(const struct fbs *fbs)
+{
+	return fbs->last_ns - fbs->promise_slip_ns;
 }
 
 bool tree_has_work(const struct fbs_node *node);
