@@ -77,7 +77,7 @@ uint64_t disk_cleared_at(struct disk *disk, const struct disk_job *job, uint64_t
 	uint64_t burst = latest(model->cap_burst, 1);
 	uint64_t at_ns = now_ns;
 
-	if (job->is_flush)
+	if (job->is_flush || job->slice.op == FBS_DISCARD)
 		return now_ns;
 	if (model->cap_iops > 0) {
 		uint64_t each_ns = SIM_SEC / model->cap_iops;
@@ -106,15 +106,20 @@ static uint64_t distance(const struct disk *disk, const struct disk_job *job)
 	return pos > disk->head_bytes ? pos - disk->head_bytes : disk->head_bytes - pos;
 }
 
-/* A flush is nowhere near anything: it waits its turn at the head of the queue. */
+/* A flush or a discard is nowhere near anything: it waits its turn at the head of the queue. */
+static bool has_place(const struct disk_job *job)
+{
+	return !job->is_flush && job->slice.op != FBS_DISCARD;
+}
+
 static struct disk_job **choose(struct disk *disk)
 {
 	struct disk_job **best = &disk->first;
 
-	if (disk->model.order == SIM_FIFO || disk->first->is_flush)
+	if (disk->model.order == SIM_FIFO || !has_place(disk->first))
 		return best;
 	for (struct disk_job **job = &disk->first; *job; job = &(*job)->next)
-		if (!(*job)->is_flush && distance(disk, *job) < distance(disk, *best))
+		if (has_place(*job) && distance(disk, *job) < distance(disk, *best))
 			best = job;
 	return best;
 }
@@ -136,6 +141,9 @@ static uint64_t service(struct disk *disk, const struct disk_job *job, uint64_t 
 
 	if (job->is_flush)
 		return model->flush_ns + (disk->dirty_bytes >> 10) * model->flush_per_mib_ns / 1024;
+	if (job->slice.op == FBS_DISCARD)
+		return model->discard_ns +
+		       (job->slice.len_bytes >> 10) * model->discard_per_mib_ns / 1024;
 	if (model->exponential)
 		ns = sim_rng_exponential(&disk->rng, ns);
 	if (model->seek_max_ns > 0 && distance(disk, job) > 0) {
@@ -186,10 +194,11 @@ struct disk_job *disk_start(struct disk *disk, uint64_t now_ns, uint64_t *ret_fi
 	*link = job->next;
 	if (!*link)
 		disk->last = link;
-	*ret_finish_ns = finish_at(&disk->model, now_ns, service(disk, job, now_ns));
+	job->service_ns = service(disk, job, now_ns);
+	*ret_finish_ns = finish_at(&disk->model, now_ns, job->service_ns);
 	if (job->is_flush)
 		disk->dirty_bytes = 0;
-	else
+	else if (job->slice.op != FBS_DISCARD)
 		disk->head_bytes = job->slice.pos_bytes + job->slice.len_bytes;
 	disk->busy++;
 	return job;

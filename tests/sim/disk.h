@@ -17,6 +17,7 @@ struct disk_job {
 	bool is_flush;
 	void *slot; /* of the client */
 	uint64_t submitted_ns;
+	uint64_t service_ns; /* what it takes, without stalls */
 };
 
 struct disk {

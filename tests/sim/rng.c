@@ -73,6 +73,16 @@ void sim_hist_add(struct sim_hist *hist, uint64_t value)
 	hist->buckets[bucket_of(value)]++;
 }
 
+void sim_hist_merge(struct sim_hist *hist, const struct sim_hist *other)
+{
+	hist->count += other->count;
+	hist->sum += other->sum;
+	if (other->max > hist->max)
+		hist->max = other->max;
+	for (unsigned i = 0; i < SIM_HIST_BUCKETS; i++)
+		hist->buckets[i] += other->buckets[i];
+}
+
 uint64_t sim_hist_percentile(const struct sim_hist *hist, double pct)
 {
 	double wanted = (double)hist->count * pct / 100.0;

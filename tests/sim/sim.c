@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sim.c - the event loop between clients, scheduler and disk.
+ * sim.c - the event loop between clients, schedulers and disks.
  *
  * Every request slot of a client goes round this circle, each arrow being an event:
  *
@@ -8,7 +8,9 @@
  *
  * Events at the same time happen in the order in which they were scheduled. As in the daemon,
  * the scheduler is asked for more right after each completion, before the client whose request it
- * was can send another: even without think time that is a separate, later event.
+ * was can send another: even without think time that is a separate, later event. When it has said
+ * no, it is asked again at the time of its wake-up; one that is not after now would keep a thread
+ * spinning and ends the program.
  *
  * Invariants: a slot is in one state; everything pushed is answered once, after its last slice;
  * time never goes back. Threads: one.
@@ -34,16 +36,28 @@ struct slot {
 	uint64_t pushed_ns, len_bytes;
 };
 
+/* A scheduler with the disk below it. */
+struct target {
+	struct sim *sim;
+	void *sched;
+	struct disk disk;
+	struct slot *flush_first, **flush_last;
+	unsigned in_flight;
+	uint64_t wakeup_ns; /* of the event that counts */
+};
+
 struct client {
 	struct sim_client params;
+	struct target *target;
 	void *leaf;
+	bool shares_leaf; /* with one before it */
 	struct slot *slots;
 	struct sim_rng rng;
 	uint64_t next_bytes; /* of a sequential stream */
 	unsigned writes;     /* since its last flush */
 
 	/* since sim_reset() */
-	uint64_t ios, bytes, flushes;
+	uint64_t ios, bytes, flushes, busy_ns;
 	uint64_t tokens; /* at the reset */
 	unsigned in_flight;
 	uint64_t in_flight_since_ns;
@@ -51,7 +65,14 @@ struct client {
 	struct sim_hist latency, service, flush;
 };
 
-enum event_kind { EVENT_THOUGHT, EVENT_CLEARED, EVENT_SERVED, EVENT_CALL, EVENT_SAMPLE };
+enum event_kind {
+	EVENT_THOUGHT,
+	EVENT_CLEARED,
+	EVENT_SERVED,
+	EVENT_WAKEUP,
+	EVENT_CALL,
+	EVENT_SAMPLE
+};
 
 struct event {
 	uint64_t at_ns, seq;
@@ -62,8 +83,8 @@ struct event {
 
 struct sim {
 	struct sim_params params;
-	void *sched;
-	struct disk disk;
+	struct target **targets;
+	unsigned ntargets;
 	struct sim_rng rng;
 	uint64_t now_ns, reset_ns, seq;
 
@@ -73,9 +94,7 @@ struct sim {
 	struct client **clients;
 	unsigned nclients;
 	struct disk_job *free_jobs;
-	struct slot *flush_first, **flush_last;
 
-	unsigned in_flight;
 	uint64_t ios; /* slices since the reset */
 	uint64_t all_ios;
 	struct sim_sample *samples;
@@ -154,25 +173,32 @@ static struct disk_job *job_new(struct sim *sim, struct slot *slot)
 	return job;
 }
 
-static void start_disk(struct sim *sim)
+static struct target *target_of(const struct disk_job *job)
 {
+	return ((struct slot *)job->slot)->client->target;
+}
+
+static void start_disk(struct target *target)
+{
+	struct sim *sim = target->sim;
 	struct disk_job *job;
 	uint64_t finish_ns;
 
-	while ((job = disk_start(&sim->disk, sim->now_ns, &finish_ns)))
+	while ((job = disk_start(&target->disk, sim->now_ns, &finish_ns)))
 		schedule(sim, finish_ns, EVENT_SERVED, job, NULL);
 }
 
 static void submit(struct sim *sim, struct disk_job *job)
 {
-	uint64_t at_ns = disk_cleared_at(&sim->disk, job, sim->now_ns);
+	struct target *target = target_of(job);
+	uint64_t at_ns = disk_cleared_at(&target->disk, job, sim->now_ns);
 
 	if (at_ns > sim->now_ns) {
 		schedule(sim, at_ns, EVENT_CLEARED, job, NULL);
 		return;
 	}
-	disk_enqueue(&sim->disk, job);
-	start_disk(sim);
+	disk_enqueue(&target->disk, job);
+	start_disk(target);
 }
 
 static void count_in_flight(struct sim *sim, struct client *client, int change)
@@ -181,15 +207,30 @@ static void count_in_flight(struct sim *sim, struct client *client, int change)
 		(double)client->in_flight * (double)(sim->now_ns - client->in_flight_since_ns);
 	client->in_flight_since_ns = sim->now_ns;
 	client->in_flight = (unsigned)((int)client->in_flight + change);
-	sim->in_flight = (unsigned)((int)sim->in_flight + change);
+	client->target->in_flight = (unsigned)((int)client->target->in_flight + change);
+}
+
+static void set_wakeup(struct sim *sim, struct target *target)
+{
+	uint64_t at_ns =
+		sim->params.ops->wakeup ? sim->params.ops->wakeup(target->sched) : SIM_NEVER;
+
+	if (at_ns <= sim->now_ns)
+		die("the scheduler wants to be woken in the past");
+	if (at_ns < SIM_NEVER)
+		at_ns += sim->params.late_ns;
+	if (at_ns != target->wakeup_ns && at_ns < SIM_NEVER)
+		schedule(sim, at_ns, EVENT_WAKEUP, target, NULL);
+	target->wakeup_ns = at_ns;
 }
 
 /* Issue whatever the scheduler lets go. */
-static void pump(struct sim *sim)
+static void pump(struct target *target)
 {
+	struct sim *sim = target->sim;
 	struct fbs_slice slice;
 
-	while (sim->params.ops->next(sim->sched, sim->now_ns, &slice)) {
+	while (sim->params.ops->next(target->sched, sim->now_ns, &slice)) {
 		struct slot *slot = (struct slot *)slice.req;
 		struct disk_job *job = job_new(sim, slot);
 
@@ -200,6 +241,7 @@ static void pump(struct sim *sim)
 		count_in_flight(sim, slot->client, 1);
 		submit(sim, job);
 	}
+	set_wakeup(sim, target);
 }
 
 /* ---- the clients ---- */
@@ -222,7 +264,7 @@ static uint64_t awake_at(const struct sim_client *params, uint64_t at_ns)
 static void think(struct sim *sim, struct slot *slot)
 {
 	const struct sim_client *params = &slot->client->params;
-	uint64_t at_ns = sim->now_ns;
+	uint64_t at_ns = sim->now_ns + params->turnaround_ns;
 
 	if (params->think_ns > 0)
 		at_ns += sim_rng_exponential(&slot->client->rng, params->think_ns);
@@ -237,20 +279,21 @@ static void start_flush(struct sim *sim, struct slot *slot)
 
 	job->is_flush = true;
 	if (sim->params.ops->flush_start)
-		sim->params.ops->flush_start(sim->sched, slot->client->leaf, sim->now_ns,
-					     &job->flush);
+		sim->params.ops->flush_start(slot->client->target->sched, slot->client->leaf,
+					     sim->now_ns, &job->flush);
 	submit(sim, job);
 }
 
 static bool may_flush(const struct sim *sim, const struct slot *slot)
 {
 	return !sim->params.ops->flush_may_start ||
-	       sim->params.ops->flush_may_start(sim->sched, slot->client->leaf);
+	       sim->params.ops->flush_may_start(slot->client->target->sched, slot->client->leaf);
 }
 
-static void retry_flushes(struct sim *sim)
+static void retry_flushes(struct target *target)
 {
-	struct slot **link = &sim->flush_first, *slot;
+	struct sim *sim = target->sim;
+	struct slot **link = &target->flush_first, *slot;
 
 	while ((slot = *link)) {
 		if (!may_flush(sim, slot)) {
@@ -260,11 +303,13 @@ static void retry_flushes(struct sim *sim)
 		*link = slot->next_flush;
 		start_flush(sim, slot);
 	}
-	sim->flush_last = link;
+	target->flush_last = link;
 }
 
 static void want_flush(struct sim *sim, struct slot *slot)
 {
+	struct target *target = slot->client->target;
+
 	slot->client->writes = 0;
 	slot->pushed_ns = sim->now_ns;
 	if (may_flush(sim, slot)) {
@@ -272,8 +317,8 @@ static void want_flush(struct sim *sim, struct slot *slot)
 		return;
 	}
 	slot->next_flush = NULL;
-	*sim->flush_last = slot;
-	sim->flush_last = &slot->next_flush;
+	*target->flush_last = slot;
+	target->flush_last = &slot->next_flush;
 }
 
 static uint64_t choose_bytes(struct client *client)
@@ -312,11 +357,13 @@ static void thought(struct sim *sim, struct slot *slot)
 	pos = choose_pos(client, slot->len_bytes);
 	slot->req = (struct fbs_req){.pos_bytes = pos, .end_bytes = pos + slot->len_bytes};
 	slot->req.op = sim_rng_below(&client->rng, 100) < params->write_pct ? FBS_WRITE : FBS_READ;
+	if (params->discard)
+		slot->req.op = FBS_DISCARD;
 	slot->out = 0;
 	slot->all_issued = false;
 	slot->pushed_ns = sim->now_ns;
-	sim->params.ops->push(sim->sched, client->leaf, &slot->req, sim->now_ns);
-	pump(sim);
+	sim->params.ops->push(client->target->sched, client->leaf, &slot->req, sim->now_ns);
+	pump(client->target);
 }
 
 static void flushed(struct sim *sim, struct disk_job *job)
@@ -324,7 +371,7 @@ static void flushed(struct sim *sim, struct disk_job *job)
 	struct slot *slot = job->slot;
 
 	if (sim->params.ops->flush_done)
-		sim->params.ops->flush_done(sim->sched, &job->flush, sim->now_ns);
+		sim->params.ops->flush_done(slot->client->target->sched, &job->flush, sim->now_ns);
 	slot->client->flushes++;
 	sim_hist_add(&slot->client->flush, sim->now_ns - slot->pushed_ns);
 	think(sim, slot);
@@ -334,8 +381,10 @@ static void served(struct sim *sim, struct disk_job *job)
 {
 	struct slot *slot = job->slot;
 	struct client *client = slot->client;
+	struct target *target = client->target;
 
-	disk_finish(&sim->disk, job);
+	disk_finish(&target->disk, job);
+	client->busy_ns += job->service_ns;
 	if (job->is_flush) {
 		flushed(sim, job);
 	} else {
@@ -343,7 +392,7 @@ static void served(struct sim *sim, struct disk_job *job)
 		sim->ios++;
 		sim->all_ios++;
 		sim_hist_add(&client->service, sim->now_ns - job->submitted_ns);
-		sim->params.ops->done(sim->sched, &job->slice, sim->now_ns);
+		sim->params.ops->done(target->sched, &job->slice, sim->now_ns);
 		slot->out--;
 		if (slot->out == 0 && slot->all_issued) {
 			client->ios++;
@@ -355,9 +404,9 @@ static void served(struct sim *sim, struct disk_job *job)
 	}
 	job->next = sim->free_jobs;
 	sim->free_jobs = job;
-	start_disk(sim);
-	pump(sim);
-	retry_flushes(sim);
+	start_disk(target);
+	pump(target);
+	retry_flushes(target);
 }
 
 /* ---- a run ---- */
@@ -371,11 +420,45 @@ static void sample(struct sim *sim)
 	}
 	sim->samples[sim->nsamples++] = (struct sim_sample){
 		.at_ns = sim->now_ns,
-		.limit = sim->params.ops->limit(sim->sched),
-		.in_flight = sim->in_flight,
+		.limit = sim->params.ops->limit(sim->targets[0]->sched),
+		.in_flight = sim->targets[0]->in_flight,
 		.ios = sim->all_ios,
 	};
 	schedule(sim, sim->now_ns + sim->params.sample_ns, EVENT_SAMPLE, NULL, NULL);
+}
+
+static void happen(struct sim *sim, const struct event *event)
+{
+	struct target *target;
+
+	switch (event->kind) {
+	case EVENT_THOUGHT:
+		thought(sim, event->arg);
+		break;
+	case EVENT_CLEARED:
+		target = target_of(event->arg);
+		disk_enqueue(&target->disk, event->arg);
+		start_disk(target);
+		break;
+	case EVENT_SERVED:
+		served(sim, event->arg);
+		break;
+	case EVENT_WAKEUP:
+		target = event->arg;
+		if (event->at_ns != target->wakeup_ns) /* another has taken its place */
+			break;
+		target->wakeup_ns = SIM_NEVER;
+		pump(target);
+		break;
+	case EVENT_CALL:
+		event->fn(sim, event->arg);
+		for (unsigned i = 0; i < sim->ntargets; i++)
+			pump(sim->targets[i]);
+		break;
+	case EVENT_SAMPLE:
+		sample(sim);
+		break;
+	}
 }
 
 void sim_run(struct sim *sim, uint64_t until_ns)
@@ -384,27 +467,9 @@ void sim_run(struct sim *sim, uint64_t until_ns)
 		struct event event = take_event(sim);
 
 		sim->now_ns = event.at_ns;
-		switch (event.kind) {
-		case EVENT_THOUGHT:
-			thought(sim, event.arg);
-			break;
-		case EVENT_CLEARED:
-			disk_enqueue(&sim->disk, event.arg);
-			start_disk(sim);
-			break;
-		case EVENT_SERVED:
-			served(sim, event.arg);
-			break;
-		case EVENT_CALL:
-			event.fn(sim, event.arg);
-			pump(sim);
-			break;
-		case EVENT_SAMPLE:
-			sample(sim);
-			break;
-		}
-		if (sim->params.check && sim->params.ops->check)
-			sim->params.ops->check(sim->sched);
+		happen(sim, &event);
+		for (unsigned i = 0; sim->params.check && i < sim->ntargets; i++)
+			sim->params.ops->check(sim->targets[i]->sched);
 	}
 	if (until_ns > sim->now_ns)
 		sim->now_ns = until_ns;
@@ -420,16 +485,30 @@ struct sim *sim_create(const struct sim_params *params)
 	struct sim *sim = need(calloc(1, sizeof(*sim)));
 
 	sim->params = *params;
+	sim->params.check = params->check && params->ops->check;
 	sim->rng.state = params->seed;
-	sim->flush_last = &sim->flush_first;
-	sim->sched = need(params->ops->create(&params->sched));
-	disk_init(&sim->disk, &params->disk, sim_rng_next(&sim->rng));
+	sim_add_disk(sim, &params->sched, &params->disk);
 	if (params->sample_ns > 0)
 		schedule(sim, 0, EVENT_SAMPLE, NULL, NULL);
 	return sim;
 }
 
-/* Tell the scheduler that everything came back, so that it may go too. */
+unsigned sim_add_disk(struct sim *sim, const struct sim_sched_params *sched,
+		      const struct sim_disk *disk)
+{
+	struct target *target = need(calloc(1, sizeof(*target)));
+
+	target->sim = sim;
+	target->flush_last = &target->flush_first;
+	target->wakeup_ns = SIM_NEVER;
+	target->sched = need(sim->params.ops->create(sched));
+	disk_init(&target->disk, disk, sim_rng_next(&sim->rng));
+	sim->targets = need(realloc(sim->targets, (sim->ntargets + 1) * sizeof(target)));
+	sim->targets[sim->ntargets] = target;
+	return sim->ntargets++;
+}
+
+/* Tell the schedulers that everything came back, so that they may go too. */
 void sim_destroy(struct sim *sim)
 {
 	struct disk_job *job;
@@ -439,28 +518,31 @@ void sim_destroy(struct sim *sim)
 	for (size_t i = 0; i < sim->events; i++) {
 		enum event_kind kind = sim->heap[i].kind;
 
-		if (kind == EVENT_SERVED || kind == EVENT_CLEARED) {
-			job = sim->heap[i].arg;
-			job->next = sim->disk.first;
-			sim->disk.first = job;
-		}
+		if (kind == EVENT_SERVED || kind == EVENT_CLEARED)
+			disk_enqueue(&target_of(sim->heap[i].arg)->disk, sim->heap[i].arg);
 	}
-	while ((job = sim->disk.first)) {
-		sim->disk.first = job->next;
-		if (!job->is_flush)
-			sim->params.ops->done(sim->sched, &job->slice, sim->now_ns);
-		free(job);
+	for (unsigned i = 0; i < sim->ntargets; i++) {
+		struct target *target = sim->targets[i];
+
+		while ((job = target->disk.first)) {
+			target->disk.first = job->next;
+			if (!job->is_flush)
+				sim->params.ops->done(target->sched, &job->slice, sim->now_ns);
+			free(job);
+		}
+		sim->params.ops->destroy(target->sched);
+		free(target);
 	}
 	while ((job = sim->free_jobs)) {
 		sim->free_jobs = job->next;
 		free(job);
 	}
-	sim->params.ops->destroy(sim->sched);
 	for (unsigned i = 0; i < sim->nclients; i++) {
 		free(sim->clients[i]->slots);
 		free(sim->clients[i]);
 	}
 	free(sim->clients);
+	free(sim->targets);
 	free(sim->samples);
 	free(sim->heap);
 	free(sim);
@@ -468,7 +550,12 @@ void sim_destroy(struct sim *sim)
 
 void *sim_sched(struct sim *sim)
 {
-	return sim->sched;
+	return sim_sched_of(sim, 0);
+}
+
+void *sim_sched_of(struct sim *sim, unsigned disk)
+{
+	return sim->targets[disk]->sched;
 }
 
 uint64_t sim_now(const struct sim *sim)
@@ -478,26 +565,38 @@ uint64_t sim_now(const struct sim *sim)
 
 void *sim_add_group(struct sim *sim, void *parent, unsigned weight)
 {
-	if (!sim->params.ops->add_group)
-		die("this scheduler knows no groups");
-	return need(sim->params.ops->add_group(sim->sched, parent, weight));
+	return sim_add_group_on(sim, 0, parent, weight);
 }
 
-int sim_add_client(struct sim *sim, void *parent, const struct sim_client *params)
+void *sim_add_group_on(struct sim *sim, unsigned disk, void *parent, unsigned weight)
+{
+	if (!sim->params.ops->add_group)
+		die("this scheduler knows no groups");
+	return need(sim->params.ops->add_group(sim->targets[disk]->sched, parent, weight));
+}
+
+/* leaf NULL: a new one below parent. */
+static int add_client(struct sim *sim, void *parent, void *leaf, unsigned disk,
+		      const struct sim_client *params)
 {
 	struct client *client = need(calloc(1, sizeof(*client)));
 	struct sim_client *p = &client->params;
 
 	*p = *params;
+	p->disk = disk;
 	if (p->min_bytes == 0)
 		p->min_bytes = BLOCK_BYTES;
 	if (p->max_bytes == 0)
 		p->max_bytes = p->min_bytes;
 	if (p->range_bytes == 0)
-		p->range_bytes = sim->disk.model.size_bytes;
+		p->range_bytes = sim->targets[disk]->disk.model.size_bytes;
 	if (p->max_bytes < p->min_bytes || p->range_bytes < p->max_bytes || p->depth == 0)
 		die("client without sense");
-	client->leaf = need(sim->params.ops->add_leaf(sim->sched, parent, p->weight));
+	client->target = sim->targets[disk];
+	client->shares_leaf = leaf != NULL;
+	client->leaf =
+		leaf ? leaf
+		     : need(sim->params.ops->add_leaf(client->target->sched, parent, p->weight));
 	client->rng.state = sim_rng_next(&sim->rng);
 	client->slots = need(calloc(p->depth, sizeof(*client->slots)));
 	client->in_flight_since_ns = sim->now_ns;
@@ -508,6 +607,18 @@ int sim_add_client(struct sim *sim, void *parent, const struct sim_client *param
 		think(sim, &client->slots[i]);
 	}
 	return (int)sim->nclients++;
+}
+
+int sim_add_client(struct sim *sim, void *parent, const struct sim_client *client)
+{
+	return add_client(sim, parent, NULL, client->disk, client);
+}
+
+int sim_add_client_to(struct sim *sim, int other, const struct sim_client *client)
+{
+	const struct client *first = sim->clients[other];
+
+	return add_client(sim, NULL, first->leaf, first->params.disk, client);
 }
 
 void *sim_leaf(struct sim *sim, int client)
@@ -522,8 +633,8 @@ void sim_reset(struct sim *sim)
 	for (unsigned i = 0; i < sim->nclients; i++) {
 		struct client *client = sim->clients[i];
 
-		client->ios = client->bytes = client->flushes = 0;
-		client->tokens = sim->params.ops->tokens(sim->sched, client->leaf);
+		client->ios = client->bytes = client->flushes = client->busy_ns = 0;
+		client->tokens = sim->params.ops->tokens(client->target->sched, client->leaf);
 		client->in_flight_ns = 0;
 		client->in_flight_since_ns = sim->now_ns;
 		memset(&client->latency, 0, sizeof(client->latency));
@@ -534,7 +645,8 @@ void sim_reset(struct sim *sim)
 
 static double tokens_since_reset(const struct sim *sim, const struct client *client)
 {
-	uint64_t tokens = sim->params.ops->tokens(sim->sched, client->leaf) - client->tokens;
+	uint64_t tokens =
+		sim->params.ops->tokens(client->target->sched, client->leaf) - client->tokens;
 
 	return (double)tokens / (double)FBS_TOKEN_ONE;
 }
@@ -551,6 +663,7 @@ void sim_result(const struct sim *sim, int index, struct sim_result *ret_result)
 		.ios = client->ios,
 		.bytes = client->bytes,
 		.flushes = client->flushes,
+		.busy_ns = client->busy_ns,
 		.iops = elapsed_ns > 0 ? (double)client->ios * 1e9 / elapsed_ns : 0,
 		.tokens = tokens_since_reset(sim, client),
 		.in_flight = elapsed_ns > 0 ? in_flight_ns / elapsed_ns : 0,
@@ -572,11 +685,24 @@ uint64_t sim_total_ios(const struct sim *sim)
 
 double sim_share_pct(const struct sim *sim, int index)
 {
+	const struct client *client = sim->clients[index];
 	double all = 0;
 
 	for (unsigned i = 0; i < sim->nclients; i++)
-		all += tokens_since_reset(sim, sim->clients[i]);
-	return all > 0 ? 100 * tokens_since_reset(sim, sim->clients[index]) / all : 0;
+		if (sim->clients[i]->target == client->target && !sim->clients[i]->shares_leaf)
+			all += tokens_since_reset(sim, sim->clients[i]);
+	return all > 0 ? 100 * tokens_since_reset(sim, client) / all : 0;
+}
+
+double sim_busy_pct(const struct sim *sim, int index)
+{
+	const struct client *client = sim->clients[index];
+	uint64_t all = 0;
+
+	for (unsigned i = 0; i < sim->nclients; i++)
+		if (sim->clients[i]->target == client->target)
+			all += sim->clients[i]->busy_ns;
+	return all > 0 ? 100 * (double)client->busy_ns / (double)all : 0;
 }
 
 unsigned sim_samples(const struct sim *sim, const struct sim_sample **ret_samples)

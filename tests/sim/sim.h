@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sim.h - clients, a scheduler and a disk in virtual time.
+ * sim.h - clients, schedulers and disks in virtual time.
  *
  * A discrete-event simulator: nothing here reads a clock, and chance comes from a seeded
  * generator of integers, so the same parameters and seed give the same run on every machine.
@@ -13,7 +13,10 @@
  *     sim_result(sim, a, &result);
  *
  * Parameters are plain structs, zero meaning "without", so that they can come from a file as
- * well as from a test. A wrong parameter or a failed allocation ends the program with a message.
+ * well as from a test. What is particular to fuseband's scheduler (classes, reservations, caps,
+ * other parameters in the middle of a run) is set with its own functions on sim_sched() and
+ * sim_leaf(), at the start or from sim_at(). A wrong parameter or a failed allocation ends the
+ * program with a message.
  */
 #ifndef FUSEBAND_SIM_H
 #define FUSEBAND_SIM_H
@@ -48,6 +51,7 @@ struct sim_hist {
 };
 
 void sim_hist_add(struct sim_hist *hist, uint64_t value);
+void sim_hist_merge(struct sim_hist *hist, const struct sim_hist *other);
 /* The value below which pct percent of them are (upper edge of its bucket); 0 if empty. */
 uint64_t sim_hist_percentile(const struct sim_hist *hist, double pct);
 
@@ -61,8 +65,9 @@ enum sim_order { SIM_FIFO, SIM_NEAREST }; /* which of its queue a free server ta
  *     service = (service_ns, or exponential with that mean) + seek(distance) + bytes x per_byte_ns
  *
  * times write_pct for writes, times changed_pct from change_at_ns on. seek is seek_min_ns +
- * (seek_max_ns - seek_min_ns) x sqrt(distance / size_bytes), and 0 for a distance of 0. During a
- * stall nothing progresses: what was running takes that much longer.
+ * (seek_max_ns - seek_min_ns) x sqrt(distance / size_bytes), and 0 for a distance of 0. A discard
+ * takes discard_ns + MiB x discard_per_mib_ns instead. During a stall nothing progresses: what was
+ * running takes that much longer.
  */
 struct sim_disk {
 	unsigned channels; /* 0: any number at once */
@@ -83,6 +88,7 @@ struct sim_disk {
 
 	uint64_t flush_ns;	   /* a flush takes one server for this long */
 	uint64_t flush_per_mib_ns; /* and this much per MiB written since the last */
+	uint64_t discard_ns, discard_per_mib_ns;
 };
 
 /* Ready-made models, to be changed further at will. */
@@ -121,6 +127,7 @@ struct sim_sched_ops {
 	void (*flush_done)(void *sched, const struct fbs_flush *flush, uint64_t now_ns);
 	uint64_t (*tokens)(void *sched, void *leaf); /* charged so far, x FBS_TOKEN_ONE; wraps */
 	unsigned (*limit)(void *sched);		     /* slices that the window admits */
+	uint64_t (*wakeup)(void *sched);	     /* as fbs_wakeup(); NULL: never */
 	void (*check)(void *sched);
 };
 
@@ -130,14 +137,19 @@ extern const struct sim_sched_ops sim_fifo;   /* none: first come first served, 
 
 /* ---- the clients ---- */
 
-/* Closed loop: `depth` requests, each followed by think_ns (exponential) and the next one. */
+/*
+ * Closed loop: `depth` requests, each followed by turnaround_ns (always the same: what guest and
+ * daemon need to get the answer up and the next request down), think_ns (exponential) and the next.
+ */
 struct sim_client {
 	const char *name;
+	unsigned disk; /* 0: that of sim_create() */
 	unsigned weight;
 	unsigned depth;
-	uint64_t think_ns;
+	uint64_t turnaround_ns, think_ns;
 	uint64_t min_bytes, max_bytes;	   /* uniform in 4 KiB steps; 0: 4096, 0: min_bytes */
 	unsigned write_pct;		   /* 0..100 of the requests */
+	bool discard;			   /* they are discards instead */
 	bool sequential;		   /* else anywhere in the range, 4 KiB aligned */
 	uint64_t start_bytes, range_bytes; /* range 0: the whole disk */
 	uint64_t on_ns, off_ns;		   /* alternating from from_ns on; off 0: always on */
@@ -150,6 +162,7 @@ struct sim_result {
 	uint64_t ios, bytes, flushes;
 	double iops, tokens;
 	double in_flight;		   /* slices at the disk, mean over time */
+	uint64_t busy_ns;		   /* servers of the disk x time they worked for it */
 	uint64_t p50_ns, p99_ns;	   /* push to answer */
 	uint64_t disk_p50_ns, disk_p99_ns; /* slice issued to slice back */
 	uint64_t flush_p99_ns;
@@ -158,8 +171,8 @@ struct sim_result {
 
 struct sim_sample {
 	uint64_t at_ns;
-	unsigned limit, in_flight;
-	uint64_t ios; /* slices completed so far, of all clients */
+	unsigned limit, in_flight; /* of disk 0 */
+	uint64_t ios;		   /* slices completed so far, of all clients */
 };
 
 /* ---- a run ---- */
@@ -169,6 +182,7 @@ struct sim_params {
 	struct sim_sched_params sched;
 	struct sim_disk disk;
 	uint64_t seed;
+	uint64_t late_ns;   /* a wake-up by time comes this much late */
 	uint64_t sample_ns; /* 0: no samples */
 	bool check;	    /* ops->check() after every event: slow */
 };
@@ -177,12 +191,19 @@ struct sim;
 
 struct sim *sim_create(const struct sim_params *params);
 void sim_destroy(struct sim *sim);
-void *sim_sched(struct sim *sim); /* the scheduler itself */
+/* One more disk with a scheduler of its own. Returns 1, 2 ...: the first is 0. */
+unsigned sim_add_disk(struct sim *sim, const struct sim_sched_params *sched,
+		      const struct sim_disk *disk);
+void *sim_sched(struct sim *sim); /* the scheduler of disk 0 itself */
+void *sim_sched_of(struct sim *sim, unsigned disk);
 uint64_t sim_now(const struct sim *sim);
 
-void *sim_add_group(struct sim *sim, void *parent, unsigned weight);
+void *sim_add_group(struct sim *sim, void *parent, unsigned weight); /* on disk 0 */
+void *sim_add_group_on(struct sim *sim, unsigned disk, void *parent, unsigned weight);
 /* One leaf with its client. parent NULL: the root. Returns 0, 1, 2 ... The name must stay. */
 int sim_add_client(struct sim *sim, void *parent, const struct sim_client *client);
+/* One more client of the leaf of another; weight and disk are those of that one. */
+int sim_add_client_to(struct sim *sim, int other, const struct sim_client *client);
 void *sim_leaf(struct sim *sim, int client);
 /* Something to do in the middle of a run; fn may call anything but sim_run(). */
 void sim_at(struct sim *sim, uint64_t at_ns, void (*fn)(struct sim *sim, void *arg), void *arg);
@@ -191,8 +212,10 @@ void sim_run(struct sim *sim, uint64_t until_ns); /* all events up to and includ
 void sim_reset(struct sim *sim);
 void sim_result(const struct sim *sim, int client, struct sim_result *ret_result);
 uint64_t sim_total_ios(const struct sim *sim); /* slices since sim_reset() */
-/* 100 x this client's tokens / everybody's, since sim_reset() */
+/* 100 x tokens of this client's leaf / those of all leaves of its disk, since sim_reset() */
 double sim_share_pct(const struct sim *sim, int client);
+/* The same of the time that the disk's servers worked. */
+double sim_busy_pct(const struct sim *sim, int client);
 unsigned sim_samples(const struct sim *sim, const struct sim_sample **ret_samples);
 
 #endif

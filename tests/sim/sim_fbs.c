@@ -75,6 +75,11 @@ static unsigned limit(void *sched)
 	return stats.limit;
 }
 
+static uint64_t wakeup(void *sched)
+{
+	return fbs_wakeup(sched);
+}
+
 static void check(void *sched)
 {
 	fbs_check(sched);
@@ -95,5 +100,6 @@ const struct sim_sched_ops sim_fbs = {
 	.flush_done = flush_done,
 	.tokens = tokens,
 	.limit = limit,
+	.wakeup = wakeup,
 	.check = check,
 };
