@@ -640,6 +640,16 @@ static void served(struct fbs *fbs, struct fbs_node *leaf, const struct rate_wor
 	}
 }
 
+/* Prices are learnt while the disk has enough to do. Was there less, for any time at all? */
+static void look_for_slack(struct fbs *fbs, bool nothing_to_issue)
+{
+	if (fbs->slack && fbs->last_ns != fbs->slack_since_ns)
+		fbs->slackened = true;
+	if (!fbs->slack)
+		fbs->slack_since_ns = fbs->last_ns;
+	fbs->slack = nothing_to_issue;
+}
+
 bool fbs_next(struct fbs *fbs, uint64_t now_ns, struct fbs_slice *ret_slice)
 {
 	struct fbs_node *top, *leaf;
@@ -650,8 +660,11 @@ bool fbs_next(struct fbs *fbs, uint64_t now_ns, struct fbs_slice *ret_slice)
 	now_ns = advance_clock(fbs, now_ns);
 	fbs->full = false;
 	req = pick(fbs, &top);
-	if (!req)
+	if (!req) {
+		look_for_slack(fbs, !fbs->held);
 		return false;
+	}
+	look_for_slack(fbs, false);
 	leaf = req->leaf;
 	bytes = slice_bytes(fbs, req);
 	cost_ns = cost_of(fbs, req->op, bytes);
@@ -729,16 +742,19 @@ void fbs_done(struct fbs *fbs, const struct fbs_slice *slice, uint64_t now_ns)
 
 		if (tokens > slice->tokens)
 			tree_charge(fbs, leaf, tokens - slice->tokens);
-		fbs->busy_since_ns =
-			now_ns; /* its tokens follow from the rate: no evidence for it */
+		/* its tokens follow from the rate and not from prices: no evidence for either */
+		fbs->busy_since_ns = now_ns;
+		fbs->slackened = true;
 	} else {
 		if (slice->op == FBS_WRITE) {
 			leaf->dirty_bytes += slice->len_bytes;
 			fbs->dirty_bytes += slice->len_bytes;
 		}
 		earned(fbs, slice->tokens, now_ns);
-		price_observe(&fbs->prices, is_write(slice->op), slice->len_bytes, fbs->full,
+		look_for_slack(fbs, fbs->slack);
+		price_observe(&fbs->prices, is_write(slice->op), slice->len_bytes, !fbs->slackened,
 			      now_ns);
+		fbs->slackened = false;
 	}
 	leaf->in_flight--;
 	fbs->in_flight--;
@@ -788,6 +804,7 @@ void fbs_flush_done(struct fbs *fbs, const struct fbs_flush *flush, uint64_t now
 		leaf->flush_tokens += tokens;
 		tree_charge(fbs, leaf, tokens);
 	}
+	fbs->slackened = true; /* time that no price is for */
 	leaf->flushes--;
 	idle_done(leaf, now_ns);
 	tree_collect(fbs, leaf);

@@ -105,10 +105,14 @@ struct fbs {
 
 	/* why fbs_next() last said no */
 	bool full;	       /* the window */
+	bool slack;	       /* there is nothing to issue */
 	struct fbs_node *held; /* leaf for whose next request the disk is kept free, or NULL */
 	uint64_t held_since_ns, held_ns; /* and for how long it was, in all */
 	uint64_t turn_ns;		 /* since when whoever is first has been first */
 	bool serial;			 /* see idle.h */
+	uint64_t slack_since_ns;
+	bool slackened; /* for some time since the last slice came back, or other things took time
+			 */
 };
 
 static inline bool is_leaf(const struct fbs_node *node)
