@@ -752,6 +752,8 @@ void fbs_done(struct fbs *fbs, const struct fbs_slice *slice, uint64_t now_ns)
 		}
 		earned(fbs, slice->tokens, now_ns);
 		look_for_slack(fbs, fbs->slack);
+		if (!fbs->params.io_throttle && fbs->window.phase != WINDOW_STEADY)
+			fbs->slackened = true; /* it may be kept short on purpose */
 		price_observe(&fbs->prices, is_write(slice->op), slice->len_bytes, !fbs->slackened,
 			      now_ns);
 		fbs->slackened = false;
