@@ -806,7 +806,9 @@ void fbs_flush_done(struct fbs *fbs, const struct fbs_flush *flush, uint64_t now
 		leaf->flush_tokens += tokens;
 		tree_charge(fbs, leaf, tokens);
 	}
-	fbs->slackened = true; /* time that no price is for */
+	/* time that no tokens were earned in, and that no price is for */
+	fbs->busy_since_ns = now_ns;
+	fbs->slackened = true;
 	leaf->flushes--;
 	idle_done(leaf, now_ns);
 	tree_collect(fbs, leaf);
