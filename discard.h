@@ -6,7 +6,8 @@
  * time for every megabyte, some take 20 ms whatever the size. Small pieces let neighbours in
  * between; large ones get the whole thing answered soon, and the kernel holds the
  * file's lock until it is. So the size is learnt: pieces of a millisecond or more and 8 ms or less,
- * where there are such; where smaller pieces are not shorter, the largest.
+ * where there are such; where smaller pieces are not shorter, the largest. There is one at a time
+ * at the disk, so that most of a disk with several servers is left to the others.
  */
 #ifndef FUSEBAND_DISCARD_H
 #define FUSEBAND_DISCARD_H

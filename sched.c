@@ -204,8 +204,16 @@ static uint64_t tokens_of_ns(const struct fbs *fbs, uint64_t ns)
 	return tokens > INT64_MAX ? INT64_MAX : (uint64_t)tokens;
 }
 
+/*
+ * Up to the first slice after a flush or discard, and those that come back with it, nobody can tell
+ * what was earned in which time.
+ */
 static void earned(struct fbs *fbs, uint64_t tokens, uint64_t now_ns)
 {
+	if (fbs->disturbed)
+		fbs->busy_since_ns = fbs->disturbed_ns = now_ns;
+	if (now_ns == fbs->disturbed_ns)
+		return;
 	fbs->busy_ns += now_ns - fbs->busy_since_ns;
 	fbs->busy_since_ns = now_ns;
 	fbs->busy_tokens += tokens;
@@ -468,7 +476,10 @@ static struct rate_work work_of(const struct fbs_req *req, uint64_t bytes)
 
 /* ---- who ---- */
 
-/* Where the caps on the way from leaf to the root hold a request. */
+/*
+ * Where the caps on the way from leaf to the root hold a request. So does a discard at the disk
+ * another one: nobody can tell how long a disk will be at it, and several would fill all of it.
+ */
 struct hold {
 	struct fbs_node *node; /* the highest below which nothing else may go either; NULL: none */
 	uint64_t until_ns;     /* 0: nothing holds it */
@@ -480,6 +491,9 @@ static struct hold hold_of(struct fbs *fbs, struct fbs_node *leaf, const struct 
 	unsigned other = work.write ? LANE_READ : LANE_WRITE;
 	struct hold hold = {0};
 
+	if (req->op == FBS_DISCARD && fbs->discarding)
+		hold = (struct hold){leaf->queued[other] ? NULL : leaf,
+				     fbs->last_ns + RATE_NEVER_NS};
 	for (struct fbs_node *node = leaf; node->parent; node = node->parent) {
 		uint64_t ready_ns;
 		bool all;
@@ -691,7 +705,10 @@ bool fbs_next(struct fbs *fbs, uint64_t now_ns, struct fbs_slice *ret_slice)
 	if (!fbs->in_flight++)
 		fbs->busy_since_ns = now_ns;
 	leaf->in_flight++;
-	window_issued(&fbs->window, cost_ns, now_ns);
+	if (req->op == FBS_DISCARD)
+		fbs->discarding = true;
+	else
+		window_issued(&fbs->window, cost_ns, now_ns);
 	tree_served(leaf, top);
 	if (ret_slice->last)
 		unlink_req(fbs, req);
@@ -722,6 +739,23 @@ uint64_t fbs_wakeup(const struct fbs *fbs)
 	return at_ns;
 }
 
+/* A discard is back: the next one may go. */
+static void release_discards(struct fbs *fbs)
+{
+	fbs->discarding = false;
+	for (uint32_t i = 0; i < fbs->capped.n; i++) {
+		struct fbs_node *node = fbs->capped.slots[i].node;
+
+		if (!is_leaf(node) || !node->lanes[LANE_WRITE].head ||
+		    node->lanes[LANE_WRITE].head->op != FBS_DISCARD)
+			continue;
+		tree_uncap(fbs, node);
+		for (; node->parent; node = node->parent)
+			tree_set_due(fbs, node);
+		i = UINT32_MAX; /* the heap has changed: once more */
+	}
+}
+
 /* What a discard took, in tokens. */
 static uint64_t discard_tokens(struct fbs *fbs, const struct fbs_slice *slice, uint64_t now_ns)
 {
@@ -742,9 +776,7 @@ void fbs_done(struct fbs *fbs, const struct fbs_slice *slice, uint64_t now_ns)
 
 		if (tokens > slice->tokens)
 			tree_charge(fbs, leaf, tokens - slice->tokens);
-		/* its tokens follow from the rate and not from prices: no evidence for either */
-		fbs->busy_since_ns = now_ns;
-		fbs->slackened = true;
+		fbs->disturbed = true;
 	} else {
 		if (slice->op == FBS_WRITE) {
 			leaf->dirty_bytes += slice->len_bytes;
@@ -754,14 +786,17 @@ void fbs_done(struct fbs *fbs, const struct fbs_slice *slice, uint64_t now_ns)
 		look_for_slack(fbs, fbs->slack);
 		if (!fbs->params.io_throttle && fbs->window.phase != WINDOW_STEADY)
 			fbs->slackened = true; /* it may be kept short on purpose */
-		price_observe(&fbs->prices, is_write(slice->op), slice->len_bytes, !fbs->slackened,
-			      now_ns);
-		fbs->slackened = false;
+		price_observe(&fbs->prices, is_write(slice->op), slice->len_bytes,
+			      !fbs->slackened && !fbs->disturbed, now_ns);
+		fbs->slackened = fbs->disturbed = false;
 	}
 	leaf->in_flight--;
 	fbs->in_flight--;
 	fbs->present -= !is_present(leaf);
-	window_done(&fbs->window, slice->cost_ns, now_ns - slice->issued_ns, now_ns);
+	if (slice->op == FBS_DISCARD)
+		release_discards(fbs);
+	else
+		window_done(&fbs->window, slice->cost_ns, now_ns - slice->issued_ns, now_ns);
 	idle_look(fbs);
 	idle_done(leaf, now_ns);
 	tree_collect(fbs, leaf);
@@ -806,9 +841,7 @@ void fbs_flush_done(struct fbs *fbs, const struct fbs_flush *flush, uint64_t now
 		leaf->flush_tokens += tokens;
 		tree_charge(fbs, leaf, tokens);
 	}
-	/* time that no tokens were earned in, and that no price is for */
-	fbs->busy_since_ns = now_ns;
-	fbs->slackened = true;
+	fbs->disturbed = true;
 	leaf->flushes--;
 	idle_done(leaf, now_ns);
 	tree_collect(fbs, leaf);
@@ -894,5 +927,5 @@ void fbs_check(const struct fbs *fbs)
 	assert(present == fbs->present);
 	for (unsigned lane = 0; lane < LANES; lane++)
 		assert(queued[lane] == fbs->root->queued[lane]);
-	assert(in_flight == fbs->in_flight && in_flight == fbs->window.in_flight);
+	assert(in_flight == fbs->in_flight && in_flight == fbs->window.in_flight + fbs->discarding);
 }

@@ -116,7 +116,7 @@ struct fbs_slice {
 /* Why a queue is not being served although it has requests. */
 enum fbs_wait {
 	FBS_WAIT_SHARE,	       /* it is somebody else's turn */
-	FBS_WAIT_CAP,	       /* its own max_* or that of a group above */
+	FBS_WAIT_CAP,	       /* its own max_* or that of a group above, or another discard */
 	FBS_WAIT_WINDOW,       /* it is its turn, and enough is at the disk already */
 	FBS_WAIT_ANTICIPATION, /* the disk is kept free for somebody else's next request */
 };
@@ -203,7 +203,10 @@ bool fbs_next(struct fbs *fbs, uint64_t now_ns, struct fbs_slice *ret_slice);
 #define FBS_NEVER UINT64_MAX
 /* After fbs_next() has said no: when something may have become possible by time alone. */
 uint64_t fbs_wakeup(const struct fbs *fbs);
-/* Every slice exactly once. Writes count as dirty; a discard is charged what it took. */
+/*
+ * Every slice exactly once. Writes count as dirty; a discard is charged what it took, and only
+ * then another one may go.
+ */
 void fbs_done(struct fbs *fbs, const struct fbs_slice *slice, uint64_t now_ns);
 /* Drop what is not issued yet of a queued request, at no cost to anybody. */
 void fbs_cancel(struct fbs *fbs, struct fbs_req *req);

@@ -94,6 +94,7 @@ struct fbs {
 	struct price_list prices;
 	struct window window;
 	struct discard_size discard;
+	bool discarding;  /* one is at the disk */
 	uint64_t last_ns; /* the caller's threads may read the clock before they get the lock */
 	uint64_t order;	  /* of tagging, of pushing */
 	unsigned queued, in_flight;
@@ -102,6 +103,8 @@ struct fbs {
 	uint64_t dirty_bytes;
 	/* tokens earned while anything was in flight */
 	uint64_t busy_since_ns, busy_ns, busy_tokens;
+	bool disturbed; /* flushes or discards took time since the last slice came back */
+	uint64_t disturbed_ns;
 
 	/* why fbs_next() last said no */
 	bool full;	       /* the window */
@@ -111,8 +114,7 @@ struct fbs {
 	uint64_t turn_ns;		 /* since when whoever is first has been first */
 	bool serial;			 /* see idle.h */
 	uint64_t slack_since_ns;
-	bool slackened; /* for some time since the last slice came back, or other things took time
-			 */
+	bool slackened; /* for some time since the last slice came back */
 };
 
 static inline bool is_leaf(const struct fbs_node *node)
