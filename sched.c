@@ -664,6 +664,12 @@ static void look_for_slack(struct fbs *fbs, bool nothing_to_issue)
 	fbs->slack = nothing_to_issue;
 }
 
+/* In tokens. It lasts, so that there is none until it is known how many tokens that is. */
+static uint64_t most_reserved_debt(const struct fbs *fbs)
+{
+	return fbs->busy_ns < EARN_LEAST_NS ? 0 : tokens_of_ns(fbs, RESERVED_DEBT_NS);
+}
+
 bool fbs_next(struct fbs *fbs, uint64_t now_ns, struct fbs_slice *ret_slice)
 {
 	struct fbs_node *top, *leaf;
@@ -718,7 +724,7 @@ bool fbs_next(struct fbs *fbs, uint64_t now_ns, struct fbs_slice *ret_slice)
 	if (top == fbs->root)
 		tree_charge(fbs, leaf, tokens);
 	else
-		tree_charge_reserved(fbs, leaf, top, tokens, tokens_of_ns(fbs, RESERVED_DEBT_NS));
+		tree_charge_reserved(fbs, leaf, top, tokens, most_reserved_debt(fbs));
 	wait_begin(fbs, leaf);
 	return true;
 }
