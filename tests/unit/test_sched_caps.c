@@ -167,12 +167,16 @@ static void test_cap_discards(void **state)
 	assert_int_equal(last_out()->op, FBS_WRITE);
 	assert_true(wakeup_us() > 900000); /* first in, first out: behind a write that waits */
 	fbs_cancel(rig.fbs, &rig.req[0][1]);
-	for (int i = 0; i < 20; i++)
-		order("a");
+	for (int i = 0; i < 20; i++) {
+		order("a-"); /* one at a time */
+		done(rig.nout - 1);
+	}
 	cap('a', (struct fbs_max){.write_iops = 100});
 	push_op('a', FBS_DISCARD, 0, MIB);
 	push_op('a', FBS_DISCARD, 0, MIB);
-	order("a-");
+	order("a");
+	done(rig.nout - 1);
+	order("-");
 	end();
 }
 
