@@ -203,7 +203,7 @@ void fbs_cap_configure(struct fbs_cap *cap, const struct fbs_max *max)
 
 	lock(cap);
 	for (unsigned i = 0; i < BUCKETS; i++)
-		cap->buckets[i].next_step = step_of(rates[i]);
+		cap->buckets[i].next_step = step_of(rates[i]) + (rates[i] != 0); /* rather too long */
 	cap->changed = true;
 	cap->iops_size_bytes = iops_size_of(max->iops_size_bytes);
 	cap->burst = clock_of(max->burst_ns > BURST_LEAST_NS ? max->burst_ns : BURST_LEAST_NS);
