@@ -205,6 +205,8 @@ void fbs_cap_configure(struct fbs_cap *cap, const struct fbs_max *max)
 	for (unsigned i = 0; i < BUCKETS; i++)
 		cap->buckets[i].next_step = step_of(rates[i]) + (rates[i] != 0); /* rather too long */
 	cap->changed = true;
+	for (struct rate_sharer *sharer = cap->sharers; sharer; sharer = sharer->next)
+		sharer->again_ns = 0;
 	cap->iops_size_bytes = iops_size_of(max->iops_size_bytes);
 	cap->burst = clock_of(max->burst_ns > BURST_LEAST_NS ? max->burst_ns : BURST_LEAST_NS);
 	unlock(cap);
