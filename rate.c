@@ -21,10 +21,10 @@ static rate_clock clock_of(uint64_t ns)
 	return (rate_clock)ns << RATE_SHIFT;
 }
 
-/* What one unit takes at so many per second; 0 for 0. */
+/* What one unit takes at so many per second, rounded up: a cap is never exceeded. 0 for 0. */
 static rate_clock step_of(uint64_t per_second)
 {
-	return per_second ? clock_of(1000000000) / per_second : 0;
+	return per_second ? (clock_of(1000000000) + per_second - 1) / per_second : 0;
 }
 
 static rate_clock span(uint64_t units, rate_clock step)
@@ -203,7 +203,7 @@ void fbs_cap_configure(struct fbs_cap *cap, const struct fbs_max *max)
 
 	lock(cap);
 	for (unsigned i = 0; i < BUCKETS; i++)
-		cap->buckets[i].next_step = step_of(rates[i]) + (rates[i] != 0); /* rather too long */
+		cap->buckets[i].next_step = step_of(rates[i]);
 	cap->changed = true;
 	for (struct rate_sharer *sharer = cap->sharers; sharer; sharer = sharer->next)
 		sharer->again_ns = 0;
@@ -255,13 +255,13 @@ static rate_clock start(const struct fbs_cap *cap, unsigned i, uint64_t now_ns)
 	return later(cap->buckets[i].clock, now > cap->burst ? now - cap->burst : 0);
 }
 
-/* Somebody else waits who has had less by more than AHEAD_NS. */
+/* Somebody else waits for one of these buckets who has had less by more than AHEAD_NS. */
 static bool should_yield(const struct fbs_cap *cap, const struct rate_sharer *sharer,
-			 uint64_t now_ns)
+			 unsigned buckets, uint64_t now_ns)
 {
 	for (const struct rate_sharer *other = cap->sharers; other; other = other->next)
 		if (other != sharer && other->again_ns && now_ns < other->again_ns + FORGET_NS &&
-		    other->had + clock_of(AHEAD_NS) < sharer->had)
+		    (other->waits_for & buckets) && other->had + clock_of(AHEAD_NS) < sharer->had)
 			return true;
 	return false;
 }
@@ -270,31 +270,39 @@ uint64_t rate_cap_ready_ns(struct fbs_cap *cap, struct rate_sharer *sharer,
 			   const struct rate_work *work, uint64_t now_ns, bool *ret_all)
 {
 	rate_clock ready = 0;
+	unsigned takes = 0, waits_for = 0; /* buckets */
 	uint64_t ready_ns;
-	bool all = false; /* what limits it limits both directions */
+	bool all = false; /* and so it is for the other direction */
 
 	lock(cap);
 	if (cap->changed)
 		change(cap, now_ns);
-	*ret_all = false;
-	for (unsigned i = 0; i < BUCKETS; i++) {
+	for (unsigned i = 0; i < BUCKETS && !all; i++) {
 		rate_clock needs = sooner(cost(cap, i, work), cap->burst / 2);
 		rate_clock at = needs ? start(cap, i, now_ns) + needs : 0;
 
-		all = all || (i < READ_IOPS && needs);
-		*ret_all = *ret_all || (i < READ_IOPS && at > clock_of(now_ns));
-		ready = later(ready, at);
+		takes |= (unsigned)(needs != 0) << i;
+		if (at > ready) {
+			ready = at;
+			waits_for = 1U << i;
+		}
+		/* then the other direction may go, if not this one */
+		all = i + 1 == READ_IOPS && ready > clock_of(now_ns);
 	}
 	ready_ns = (uint64_t)((ready + clock_of(1) - 1) >> RATE_SHIFT);
 	if (now_ns > sharer->again_ns + FORGET_NS && now_ns > sharer->served_ns + FORGET_NS)
 		sharer->had = later(sharer->had, cap->had);
-	if (ready && ready_ns <= now_ns && should_yield(cap, sharer, now_ns)) {
+	if (ready_ns <= now_ns && should_yield(cap, sharer, takes, now_ns)) {
 		ready_ns = now_ns + YIELD_NS;
-		*ret_all = all;
+		waits_for = takes;
+		all = takes & (1U << IOPS | 1U << BPS);
 	}
-	if (ready_ns > now_ns)
+	if (ready_ns > now_ns) {
 		sharer->again_ns = ready_ns;
+		sharer->waits_for = waits_for;
+	}
 	unlock(cap);
+	*ret_all = all;
 	return ready_ns;
 }
 

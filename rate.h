@@ -66,8 +66,9 @@ uint64_t rate_promise_due_ns(const struct rate_promise *promise);
 /* A node's place among those that share a cap. The cap's lock. */
 struct rate_sharer {
 	struct rate_sharer *next;
-	rate_clock had;	   /* of the cap's time */
-	uint64_t again_ns; /* it was told to wait until then; 0: it does not wait */
+	rate_clock had;	    /* of the cap's time */
+	uint64_t again_ns;  /* it was told to wait until then; 0: it does not wait */
+	unsigned waits_for; /* the limits that held it, as bits */
 	uint64_t served_ns;
 };
 

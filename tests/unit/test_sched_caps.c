@@ -205,8 +205,8 @@ static void test_cap_changed(void **state)
 	fbs_set_cap(rig.fbs, rig.leaf[0], shared);
 	order("-");
 	/* another one starts with what may be saved up */
-	cap('a', (struct fbs_max){.iops = 300});
-	order("aaa-");
+	cap('a', (struct fbs_max){.iops = 400});
+	order("aaaa-");
 	fbs_cap_unref(shared);
 	end();
 }
