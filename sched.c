@@ -223,6 +223,71 @@ static void earned(struct fbs *fbs, uint64_t tokens, uint64_t now_ns)
 	}
 }
 
+/* ---- what it waited for ---- */
+
+static void wait_begin(struct fbs *fbs, struct fbs_node *leaf, struct free_time free)
+{
+	leaf->wait_since_ns = fbs->last_ns;
+	leaf->wait_since_free = free;
+	leaf->wait_refused_ns = 0;
+}
+
+/* From wait_begin() up to now; to be added to what it has waited for before. */
+static void wait_split(const struct fbs *fbs, const struct fbs_node *leaf, struct free_time free,
+		       uint64_t ret_ns[FBS_WAITS])
+{
+	uint64_t held_ns = free.held_ns - leaf->wait_since_free.held_ns, refused_ns;
+
+	free.ns -= leaf->wait_since_free.ns;
+	refused_ns = leaf->wait_refused_ns +
+		     (fbs->refused == leaf ? fbs->last_ns - fbs->refused_since_ns : 0);
+	ret_ns[FBS_WAIT_CAP] = fbs->last_ns - leaf->wait_since_ns - free.ns;
+	ret_ns[FBS_WAIT_ANTICIPATION] = held_ns;
+	ret_ns[FBS_WAIT_WINDOW] = refused_ns;
+	ret_ns[FBS_WAIT_SHARE] = free.ns - held_ns - refused_ns;
+}
+
+/* It is over, and the next one begins. */
+static void wait_turn(struct fbs *fbs, struct fbs_node *leaf)
+{
+	struct free_time free = tree_free_time(fbs, leaf);
+	uint64_t ns[FBS_WAITS];
+
+	wait_split(fbs, leaf, free, ns);
+	for (unsigned i = 0; i < FBS_WAITS; i++)
+		leaf->waited_ns[i] += ns[i];
+	wait_begin(fbs, leaf, free);
+}
+
+static void hold_for(struct fbs *fbs, struct fbs_node *leaf)
+{
+	if (!fbs->held)
+		fbs->held_since_ns = fbs->last_ns;
+	fbs->held = leaf;
+}
+
+static void stop_holding(struct fbs *fbs)
+{
+	if (!fbs->held)
+		return;
+	fbs->held_ns += fbs->last_ns - fbs->held_since_ns;
+	fbs->held = NULL;
+}
+
+static void refuse(struct fbs *fbs, struct fbs_node *leaf)
+{
+	fbs->refused = leaf;
+	fbs->refused_since_ns = fbs->last_ns;
+}
+
+static void stop_refusing(struct fbs *fbs)
+{
+	if (!fbs->refused)
+		return;
+	fbs->refused->wait_refused_ns += fbs->last_ns - fbs->refused_since_ns;
+	fbs->refused = NULL;
+}
+
 /* ---- settings ---- */
 
 struct fbs *fbs_create(const struct fbs_params *params)
@@ -343,45 +408,11 @@ int fbs_set_parent(struct fbs *fbs, struct fbs_node *node, struct fbs_node *pare
 void fbs_drop(struct fbs *fbs, struct fbs_node *node)
 {
 	node->dropped = true;
+	if (fbs->held == node)
+		stop_holding(fbs);
+	if (node->anticipated) /* nothing more is to come */
+		idle_end(fbs, node);
 	tree_collect(fbs, node);
-}
-
-/* ---- what it waited for ---- */
-
-static uint64_t held_ns(const struct fbs *fbs)
-{
-	return fbs->held_ns + (fbs->held ? fbs->last_ns - fbs->held_since_ns : 0);
-}
-
-static void wait_begin(struct fbs *fbs, struct fbs_node *leaf)
-{
-	leaf->wait_since_ns = fbs->last_ns;
-	leaf->wait_held_ns = held_ns(fbs);
-	leaf->wait_capped_ns = tree_capped_ns(fbs, leaf);
-}
-
-/* Up to now; to be added to what it has waited for before. */
-static void wait_split(const struct fbs *fbs, const struct fbs_node *leaf,
-		       uint64_t ret_ns[FBS_WAITS])
-{
-	uint64_t left = fbs->last_ns - leaf->wait_since_ns;
-	uint64_t since = leaf->wait_since_ns > fbs->turn_ns ? leaf->wait_since_ns : fbs->turn_ns;
-
-	ret_ns[FBS_WAIT_CAP] = least(tree_capped_ns(fbs, leaf) - leaf->wait_capped_ns, left);
-	left -= ret_ns[FBS_WAIT_CAP];
-	ret_ns[FBS_WAIT_ANTICIPATION] = least(held_ns(fbs) - leaf->wait_held_ns, left);
-	left -= ret_ns[FBS_WAIT_ANTICIPATION];
-	ret_ns[FBS_WAIT_WINDOW] = least(fbs->last_ns - since, left);
-	ret_ns[FBS_WAIT_SHARE] = left - ret_ns[FBS_WAIT_WINDOW];
-}
-
-static void wait_end(struct fbs *fbs, struct fbs_node *leaf)
-{
-	uint64_t ns[FBS_WAITS];
-
-	wait_split(fbs, leaf, ns);
-	for (unsigned i = 0; i < FBS_WAITS; i++)
-		leaf->waited_ns[i] += ns[i];
 }
 
 /* ---- requests ---- */
@@ -406,7 +437,7 @@ void fbs_push(struct fbs *fbs, struct fbs_node *leaf, struct fbs_req *req, uint6
 	if (!has_queued(leaf)) {
 		fbs->present += !leaf->in_flight;
 		idle_arrived(leaf, now_ns);
-		wait_begin(fbs, leaf);
+		wait_begin(fbs, leaf, tree_free_time(fbs, leaf));
 	}
 	req->leaf = leaf;
 	req->start_bytes = req->pos_bytes;
@@ -446,8 +477,11 @@ void fbs_cancel(struct fbs *fbs, struct fbs_req *req)
 
 	tree_release(fbs, leaf);
 	unlink_req(fbs, req);
-	if (!has_queued(leaf))
-		wait_end(fbs, leaf);
+	if (!has_queued(leaf)) {
+		if (fbs->refused == leaf)
+			stop_refusing(fbs);
+		wait_turn(fbs, leaf);
+	}
 	fbs->present -= !is_present(leaf);
 	tree_settle(fbs, leaf);
 	tree_collect(fbs, leaf);
@@ -582,22 +616,6 @@ static struct fbs_node *pick_top(struct fbs *fbs)
 	return top;
 }
 
-static void stop_holding(struct fbs *fbs)
-{
-	if (!fbs->held)
-		return;
-	fbs->held_ns = held_ns(fbs);
-	fbs->held = NULL;
-	fbs->turn_ns = fbs->last_ns;
-}
-
-static void hold_for(struct fbs *fbs, struct fbs_node *leaf)
-{
-	if (!fbs->held)
-		fbs->held_since_ns = fbs->last_ns;
-	fbs->held = leaf;
-}
-
 /* What goes next and, in *ret_top, from where on by share. NULL: nothing may go now. */
 static struct fbs_req *pick(struct fbs *fbs, struct fbs_node **ret_top)
 {
@@ -678,7 +696,7 @@ bool fbs_next(struct fbs *fbs, uint64_t now_ns, struct fbs_slice *ret_slice)
 	uint64_t bytes, cost_ns, tokens;
 
 	now_ns = advance_clock(fbs, now_ns);
-	fbs->full = false;
+	stop_refusing(fbs);
 	req = pick(fbs, &top);
 	if (!req) {
 		look_for_slack(fbs, !fbs->held);
@@ -689,7 +707,7 @@ bool fbs_next(struct fbs *fbs, uint64_t now_ns, struct fbs_slice *ret_slice)
 	bytes = slice_bytes(fbs, req);
 	cost_ns = cost_of(fbs, req->op, bytes);
 	if (!admits(fbs, cost_ns)) {
-		fbs->full = true;
+		refuse(fbs, leaf);
 		return false;
 	}
 	*ret_slice = (struct fbs_slice){
@@ -704,8 +722,7 @@ bool fbs_next(struct fbs *fbs, uint64_t now_ns, struct fbs_slice *ret_slice)
 	};
 	tokens = ret_slice->tokens = tokens_of(fbs, ret_slice, req);
 	work = work_of(req, bytes);
-	wait_end(fbs, leaf);
-	fbs->turn_ns = now_ns;
+	wait_turn(fbs, leaf);
 
 	req->pos_bytes += bytes;
 	if (!fbs->in_flight++)
@@ -725,7 +742,6 @@ bool fbs_next(struct fbs *fbs, uint64_t now_ns, struct fbs_slice *ret_slice)
 		tree_charge(fbs, leaf, tokens);
 	else
 		tree_charge_reserved(fbs, leaf, top, tokens, most_reserved_debt(fbs));
-	wait_begin(fbs, leaf);
 	return true;
 }
 
@@ -733,7 +749,7 @@ uint64_t fbs_wakeup(const struct fbs *fbs)
 {
 	uint64_t at_ns = FBS_NEVER;
 
-	if (fbs->full || !queued_of(fbs->root)) /* a completion or a push comes first */
+	if (fbs->refused || !queued_of(fbs->root)) /* a completion or a push comes first */
 		return at_ns;
 	if (fbs->capped.n)
 		at_ns = fbs->capped.slots[0].key;
@@ -873,7 +889,7 @@ void fbs_node_stats(const struct fbs *fbs, const struct fbs_node *node,
 	if (stats.capped)
 		stats.capped_ns += fbs->last_ns - node->capped_since_ns;
 	if (is_leaf(node) && has_queued(node))
-		wait_split(fbs, node, stats.waited_ns);
+		wait_split(fbs, node, tree_free_time(fbs, node), stats.waited_ns);
 	for (unsigned i = 0; i < FBS_WAITS; i++)
 		stats.waited_ns[i] += node->waited_ns[i];
 	*ret_stats = stats;

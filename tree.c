@@ -321,8 +321,12 @@ void tree_activate(struct fbs *fbs, struct fbs_node *leaf)
 
 static void end_cap(struct fbs *fbs, struct fbs_node *node)
 {
+	struct free_time above = tree_free_time(fbs, node->parent);
+
 	heap_remove(&fbs->capped, node);
 	node->capped_ns += fbs->last_ns - node->capped_since_ns;
+	node->free_lost.ns += above.ns - node->free_above.ns;
+	node->free_lost.held_ns += above.held_ns - node->free_above.held_ns;
 }
 
 void tree_settle(struct fbs *fbs, struct fbs_node *node)
@@ -342,6 +346,7 @@ void tree_cap_until(struct fbs *fbs, struct fbs_node *node, uint64_t until_ns)
 {
 	leave_queue(fbs, node);
 	node->capped_since_ns = fbs->last_ns;
+	node->free_above = tree_free_time(fbs, node->parent);
 	heap_put(&fbs->capped, node, until_ns, ++fbs->order);
 	tree_settle(fbs, node->parent);
 }
@@ -372,14 +377,30 @@ void tree_release_all(struct fbs *fbs)
 		tree_set_due(fbs, node);
 }
 
-uint64_t tree_capped_ns(const struct fbs *fbs, const struct fbs_node *node)
+struct free_time tree_free_time(const struct fbs *fbs, const struct fbs_node *node)
 {
-	uint64_t sum = 0;
+	struct free_time free = {fbs->last_ns, fbs->held_ns}, lost = {0};
 
-	for (; node->parent; node = node->parent)
-		sum += node->capped_ns +
-		       (is_capped(node) ? fbs->last_ns - node->capped_since_ns : 0);
-	return sum;
+	if (fbs->held)
+		free.held_ns += fbs->last_ns - fbs->held_since_ns;
+	for (; node->parent; node = node->parent) {
+		lost.ns += node->free_lost.ns;
+		lost.held_ns += node->free_lost.held_ns;
+		if (is_capped(node)) { /* it stands still, whatever happens above */
+			free = node->free_above;
+			break;
+		}
+	}
+	return (struct free_time){free.ns - lost.ns, free.held_ns - lost.held_ns};
+}
+
+/* It is to be the same below another parent. */
+static void move_free_time(struct fbs_node *node, struct free_time from, struct free_time to)
+{
+	node->free_above.ns += to.ns - from.ns;
+	node->free_above.held_ns += to.held_ns - from.held_ns;
+	node->free_lost.ns += to.ns - from.ns;
+	node->free_lost.held_ns += to.held_ns - from.held_ns;
 }
 
 void tree_set_due(struct fbs *fbs, struct fbs_node *node)
@@ -521,6 +542,7 @@ int tree_move(struct fbs *fbs, struct fbs_node *node, struct fbs_node *parent)
 	if (make_room(parent))
 		return -ENOMEM;
 	ahead = take_out(fbs, node);
+	move_free_time(node, tree_free_time(fbs, old), tree_free_time(fbs, parent));
 	count_all(fbs, old, node, -1);
 	tree_settle(fbs, old);
 	old->children--;
@@ -541,10 +563,7 @@ void tree_collect(struct fbs *fbs, struct fbs_node *node)
 	       !node->in_flight && !node->flushes) {
 		struct fbs_node *parent = node->parent;
 
-		node->anticipated = false;
 		tree_settle(fbs, node);
-		if (fbs->held == node)
-			fbs->held = NULL;
 		if (node->prev)
 			node->prev->next = node->next;
 		else

@@ -37,6 +37,14 @@ struct queue {
 	uint64_t weights; /* of the candidates */
 };
 
+/*
+ * Time in which no cap held a node or anything above it, and that of it in which the disk was kept
+ * free for somebody. From one moment to another, that is: only differences mean anything.
+ */
+struct free_time {
+	uint64_t ns, held_ns;
+};
+
 struct fbs_node {
 	struct fbs_node *parent;      /* NULL: the root */
 	struct fbs_node *prev, *next; /* all nodes of the disk but the root */
@@ -62,6 +70,8 @@ struct fbs_node {
 	uint64_t joined_vtime; /* V when it became a candidate, or when entitled was last updated */
 	struct history history;
 	uint64_t capped_since_ns, capped_ns;
+	struct free_time free_above; /* its parent's, when it was capped */
+	struct free_time free_lost;  /* of what its parent had, in all its caps; and moves */
 
 	/* leaves */
 	struct lane lanes[LANES];
@@ -77,7 +87,9 @@ struct fbs_node {
 	uint64_t think_ns;	/* mean time between that and the next request */
 
 	/* since it last had something issued, or began to wait */
-	uint64_t wait_since_ns, wait_held_ns, wait_capped_ns;
+	uint64_t wait_since_ns;
+	struct free_time wait_since_free;
+	uint64_t wait_refused_ns; /* by the window */
 	uint64_t waited_ns[FBS_WAITS];
 };
 
@@ -106,15 +118,16 @@ struct fbs {
 	bool disturbed; /* flushes or discards took time since the last slice came back */
 	uint64_t disturbed_ns;
 
-	/* why fbs_next() last said no */
-	bool full;	       /* the window */
-	bool slack;	       /* there is nothing to issue */
-	struct fbs_node *held; /* leaf for whose next request the disk is kept free, or NULL */
+	/* why fbs_next() last said no: not more than one of these three */
+	struct fbs_node *refused; /* leaf whose turn it is, but the window is full */
+	uint64_t refused_since_ns;
+	struct fbs_node *held;		 /* leaf for whose next request the disk is kept free */
 	uint64_t held_since_ns, held_ns; /* and for how long it was, in all */
-	uint64_t turn_ns;		 /* since when whoever is first has been first */
-	bool serial;			 /* see idle.h */
+	bool slack;			 /* there is nothing to issue */
 	uint64_t slack_since_ns;
 	bool slackened; /* for some time since the last slice came back */
+
+	bool serial; /* see idle.h */
 };
 
 static inline bool is_leaf(const struct fbs_node *node)
@@ -180,8 +193,7 @@ void tree_uncap(struct fbs *fbs, struct fbs_node *node);
 /* What is queued in leaf changes: are those above it still held? To be found out again. */
 void tree_release(struct fbs *fbs, struct fbs_node *leaf);
 void tree_release_all(struct fbs *fbs); /* caps or the tree changed */
-/* Time that node and what is above it have been held by caps so far. */
-uint64_t tree_capped_ns(const struct fbs *fbs, const struct fbs_node *node);
+struct free_time tree_free_time(const struct fbs *fbs, const struct fbs_node *node);
 /* After a reservation was set, kept, or may be kept sooner than thought. */
 void tree_set_due(struct fbs *fbs, struct fbs_node *node);
 /* The leaf that comes first below node, which has work. */
