@@ -9,9 +9,10 @@
  * stays in the foreground until SIGTERM or SIGINT. The contents live in memory, sparse.
  *
  * The model. A disk has c servers and one queue, first come first served. A read or a write
- * occupies one server for the service time (plus len x per-byte) and is answered when that time is
- * over; a write reaches the "medium" at that moment, not before. With work waiting, the next
- * request starts when its server became free, not when this process noticed it:
+ * occupies one server for the service time (plus len x per-byte; a write for write-cost % of that)
+ * and is answered when that time is over; a write reaches the "medium" at that moment, not before.
+ * With work waiting, the next request starts when its server became free, not when this process
+ * noticed it:
  *
  *     start = max(arrival, server became free)        finish = start + service
  *
@@ -20,12 +21,19 @@
  * just as many, gets less, as with a real disk.
  *
  * FSYNC is answered one service time after the last of the writes received before it was answered;
- * it needs no server. Punch hole and zero range need one server each. Everything is data to LSEEK.
- * truncate(2) changes the size: disks that grow or shrink under a program can be had that way.
+ * it needs no server, unless `flush` says otherwise: then it joins the queue when that write was
+ * answered, and one that needs all servers lets nobody else start until it has them. Punch hole and
+ * zero range need one server each for the service time plus MiB x discard. Everything is data to
+ * LSEEK. truncate(2) changes the size: disks that grow or shrink under a program can be had that
+ * way.
  *
  * Control: lines written to `ctl`, for all disks or, with a prefix `disk1:`, for one.
  *
  *     service US | servers N | per-byte NS     for requests not started yet
+ *     write-cost PCT                           writes take so much of what reads of that size take
+ *     discard US                               a discard takes this for each MiB, too
+ *     flush US N|all                           a flush takes N servers, or all, for so long; N = 0:
+ *                                              none, for the service time
  *     fail-write N ERRNO                       the Nth write received from now fails, once
  *     fail-write-at OFFSET ERRNO               writes over this byte fail, until clear
  *     fail-read, fail-read-at                  the same for reads
@@ -41,11 +49,12 @@
  *
  * The log (-l) has two lines per request, in order, written before the request is answered:
  *
- *     seq usec R|W|F|D|Z recv|done offset length dsync|- result first-8-bytes disk
+ *     seq usec R|W|F|D|Z recv|done offset length dsync|- result first-8-bytes disk busy-usec
  *
  * usec is CLOCK_MONOTONIC, as in /proc/uptime; seq pairs recv with done; the result (bytes, 0, or
- * -errno) is "-" at recv; the bytes (hex) are those of a write at both, of a read at done. D is
- * punch hole, Z zero range.
+ * -errno) is "-" at recv; the bytes (hex) are those of a write at both, of a read at done; the last
+ * is the time for which servers were occupied, their sum if there were several. D is punch hole, Z
+ * zero range.
  *
  * The disk itself is in testdisk_model.c; here are the mount, `ctl` and the arguments.
  *
@@ -80,6 +89,7 @@
 
 #define MAX_DISKS 256U
 #define MAX_SERVERS 1000000U
+#define MAX_COST_PCT 1000000U
 #define MAX_WRITE (1U << 20)
 #define BATCH 8 /* requests read before finished ones are answered */
 
@@ -140,6 +150,18 @@ static bool control(struct disk *d, const char *cmd, const char *a, const char *
 		return parse_ns(a, 1000, &d->service_ns);
 	if (strcmp(cmd, "per-byte") == 0)
 		return parse_ns(a, 1000, &d->per_byte_ps);
+	if (strcmp(cmd, "discard") == 0)
+		return parse_ns(a, 1000, &d->discard_per_mib_ns);
+	if (strcmp(cmd, "write-cost") == 0)
+		return parse_size(a, &d->write_cost_pct) && d->write_cost_pct <= MAX_COST_PCT;
+	if (strcmp(cmd, "flush") == 0) {
+		if (strcmp(b, "all") == 0)
+			n = MAX_SERVERS;
+		else if (!parse_size(b, &n) || n > MAX_SERVERS)
+			return false;
+		d->flush_servers = (unsigned)n;
+		return parse_ns(a, 1000, &d->flush_ns);
+	}
 	if (strcmp(cmd, "servers") == 0) {
 		if (!parse_size(a, &n) || n < 1 || n > MAX_SERVERS)
 			return false;
@@ -465,7 +487,7 @@ static int usage(void)
 
 int main(int argc, char **argv)
 {
-	struct disk model = {.servers = 4, .service_ns = 1000000};
+	struct disk model = {.servers = 4, .service_ns = 1000000, .write_cost_pct = 100};
 	uint64_t size = 1ULL << 30, n;
 	const char *log_path = NULL;
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);

@@ -7,6 +7,8 @@
  * told since when servers are free: that, and not the time of the call, is the start, which keeps
  * the capacity exact when td_advance() comes late.
  *
+ * A request that needs several servers waits at the head of the queue until they are all free.
+ *
  * A hang shifts the finish time of all that is running by its duration. What arrives during it
  * waits outside the model and arrives again at the end.
  */
@@ -79,17 +81,19 @@ static struct io *list_pop(struct list *l)
 static void log_io(const struct disk *d, const struct io *io, const char *what, int64_t result,
 		   const char *data, size_t len)
 {
-	char hex[17] = "-", res[24] = "-";
+	char hex[17] = "-", res[24] = "-", busy[24] = "-";
 
 	if (!log_file)
 		return;
 	for (size_t i = 0; i < len && i < 8; i++)
 		snprintf(hex + 2 * i, 3, "%02x", (unsigned char)data[i]);
-	if (*what == 'd')
+	if (*what == 'd') {
 		snprintf(res, sizeof res, "%" PRId64, result);
-	fprintf(log_file, "%" PRIu64 " %" PRIu64 " %c %s %" PRIu64 " %" PRIu64 " %s %s %s %s\n",
+		snprintf(busy, sizeof busy, "%" PRIu64, io->busy_ns / 1000);
+	}
+	fprintf(log_file, "%" PRIu64 " %" PRIu64 " %c %s %" PRIu64 " %" PRIu64 " %s %s %s %s %s\n",
 		io->seq, td_now_ns() / 1000, (char)io->op, what, io->off, io->len,
-		io->dsync ? "dsync" : "-", res, hex, d->name);
+		io->dsync ? "dsync" : "-", res, hex, d->name, busy);
 }
 
 void td_log_flush(void)
@@ -131,17 +135,62 @@ static void run(struct disk *d, struct io *io, uint64_t finish_ns)
 	list_insert_after(&d->running, pos, io);
 }
 
+/* How long a request takes, once it has its servers. */
+static uint64_t time_of(const struct disk *d, const struct io *io)
+{
+	uint64_t time_ns = d->service_ns;
+
+	switch (io->op) {
+	case FSYNC:
+		return d->flush_ns;
+	case READ:
+		return time_ns + io->len * d->per_byte_ps / 1000;
+	case WRITE:
+		return (time_ns + io->len * d->per_byte_ps / 1000) * d->write_cost_pct / 100;
+	case PUNCH:
+	case ZERO:
+		break;
+	}
+	return time_ns + (io->len >> 10) * d->discard_per_mib_ns / 1024;
+}
+
+static unsigned servers_for(const struct disk *d, const struct io *io)
+{
+	if (io->op != FSYNC)
+		return 1;
+	return d->flush_servers < d->servers ? d->flush_servers : d->servers;
+}
+
 /* Gives free servers to waiting requests; the servers became free at free_ns. */
 static void start_waiting(struct disk *d, uint64_t free_ns)
 {
-	while (d->waiting.head && d->busy < d->servers) {
-		struct io *io = list_pop(&d->waiting);
-		uint64_t time_ns = d->service_ns + io->len * d->per_byte_ps / 1000;
+	for (struct io *io; (io = d->waiting.head) && d->busy + servers_for(d, io) <= d->servers;) {
+		uint64_t time_ns = time_of(d, io);
 
-		d->busy++;
-		d->n.busy_ns += time_ns;
+		list_remove(&d->waiting, io);
+		io->servers = servers_for(d, io);
+		io->busy_ns = io->servers * time_ns;
+		d->busy += io->servers;
+		d->n.busy_ns += io->busy_ns;
 		run(d, io, max64(io->arrival_ns, free_ns) + time_ns);
 	}
+}
+
+static void enqueue(struct disk *d, struct io *io)
+{
+	list_append(&d->waiting, io);
+	if (!io->prev)
+		start_waiting(d, io->arrival_ns);
+}
+
+/* All that it has to wait for was answered at since_ns. */
+static void flush(struct disk *d, struct io *io, uint64_t since_ns)
+{
+	io->arrival_ns = since_ns;
+	if (d->flush_servers)
+		enqueue(d, io);
+	else
+		run(d, io, since_ns + d->service_ns);
 }
 
 static void submit(struct disk *d, struct io *io)
@@ -151,13 +200,11 @@ static void submit(struct disk *d, struct io *io)
 		list_append(&d->held, io);
 	} else if (io->op != FSYNC) {
 		d->writes_in_flight += io->op != READ;
-		list_append(&d->waiting, io);
-		if (!io->prev)
-			start_waiting(d, io->arrival_ns);
+		enqueue(d, io);
 	} else if ((io->blockers = d->writes_in_flight) > 0) {
 		list_append(&d->fsyncs, io);
 	} else {
-		run(d, io, io->arrival_ns + d->service_ns);
+		flush(d, io, io->arrival_ns);
 	}
 }
 
@@ -210,7 +257,7 @@ static void write_answered(struct disk *d, const struct io *w)
 		if (io->order < w->order || --io->blockers)
 			continue;
 		list_remove(&d->fsyncs, io);
-		run(d, io, w->finish_ns + d->service_ns);
+		flush(d, io, w->finish_ns);
 	}
 }
 
@@ -295,10 +342,8 @@ uint64_t td_advance(struct disk *d, uint64_t now_ns)
 	while (!d->hang && d->running.head && d->running.head->finish_ns <= now_ns) {
 		struct io *io = list_pop(&d->running);
 
-		if (io->op != FSYNC) {
-			d->busy--;
-			start_waiting(d, io->finish_ns);
-		}
+		d->busy -= io->servers;
+		start_waiting(d, io->finish_ns);
 		finish(d, io);
 	}
 	return d->hang || !d->running.head ? UINT64_MAX : d->running.head->finish_ns;

@@ -25,6 +25,8 @@ struct io {
 	fuse_req_t req;
 	uint64_t seq, order; /* of receipt; of entry into the model */
 	uint64_t arrival_ns, finish_ns;
+	uint64_t busy_ns; /* on all its servers together */
+	unsigned servers; /* that it occupies */
 	uint64_t off, len;
 	uint64_t blockers; /* FSYNC: older writes not answered yet */
 	enum op op;
@@ -55,8 +57,8 @@ struct disk {
 	char *mem;
 	uint64_t size;
 	/* model */
-	uint64_t service_ns, per_byte_ps;
-	unsigned servers, busy;
+	uint64_t service_ns, per_byte_ps, write_cost_pct, discard_per_mib_ns, flush_ns;
+	unsigned servers, busy, flush_servers;
 	struct list waiting; /* for a server, in order of arrival */
 	struct list running; /* on a server, and fsyncs, in order of finish_ns */
 	struct list fsyncs;  /* waiting for older writes */
