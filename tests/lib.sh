@@ -60,6 +60,46 @@ need_root() {
 	[ "$(id -u)" = 0 ] || skip "needs root"
 }
 
+# ---- verdicts ----
+
+# A test that goes on after a failure ends with: exit $failed
+failed=0
+
+miss() {
+	printf 'FAIL: %s\n' "$*" >&2
+	# shellcheck disable=SC2034
+	failed=1
+}
+
+# promise TEXT COMMAND...: the command succeeds.
+promise() {
+	local text=$1
+	shift
+	if "$@"; then
+		printf 'ok: %s\n' "$text"
+	else
+		miss "$text"
+	fi
+}
+
+# thrice TEXT COMMAND...: the command, which puts into MISSED what it misses, holds in one of three
+# tries. For figures that processor time which others take can only make worse.
+thrice() {
+	local text=$1
+	shift
+	"$@" || "$@" || "$@" || miss "$text: $MISSED"
+}
+
+not() {
+	! "$@"
+}
+
+same() { # WANTED GOT
+	[ "$1" = "$2" ] && return
+	printf '# wanted "%s", got "%s"\n' "$1" "$2"
+	return 1
+}
+
 # ---- cleaning up ----
 
 # Pids of the processes started by this test, this shell itself excepted.
@@ -205,13 +245,34 @@ log_now() {
 	awk '{ printf "%.0f\n", $1 * 1e6 }' /proc/uptime
 }
 
-# served LOG FROM TO SPLIT: how many reads and writes the disk answered from FROM to TO (as
-# log_now), below the byte SPLIT and from it on: two numbers. What the disk did in a window common
-# to all its users is exact where the users' own windows differ by seconds.
+# Lets time pass, in FROM and TO as log_now.
+watch() { # SECONDS
+	FROM=$(log_now)
+	sleep "$1"
+	TO=$(log_now)
+}
+
+# served LOG FROM TO PART [PARTS]: how many reads and writes the disk answered from FROM to TO (as
+# log_now), in each of its parts of PART bytes (default: two, the last one being all the rest). What
+# the disk did in a window common to all its users is exact where the users' own windows differ by
+# seconds.
 served() {
-	awk -v from="$2" -v to="$3" -v split_at="$4" '
-		$4 == "done" && $3 ~ /[RW]/ && $2 >= from && $2 < to { n[$5 >= split_at]++ }
-		END { print n[0] + 0, n[1] + 0 }' "$1"
+	answered 0 "$@"
+}
+
+# disk_time LOG FROM TO PART [PARTS]: the microseconds for which they occupied servers, and
+# discards; flushes have no offset and count as the first part's.
+disk_time() {
+	answered 1 "$@"
+}
+
+answered() { # TIME LOG FROM TO PART [PARTS]
+	awk -v time="$1" -v from="$3" -v to="$4" -v part="$5" -v parts="${6:-2}" '
+		$4 == "done" && $2 >= from && $2 < to && (time || $3 ~ /[RW]/) {
+			i = int($5 / part)
+			n[i < parts ? i : parts - 1] += time ? $11 : 1
+		}
+		END { for (i = 0; i < parts; i++) printf i < parts - 1 ? "%d " : "%d\n", n[i] }' "$2"
 }
 
 # per_second COUNT FROM TO: the rate, for two times of log_now.
@@ -242,6 +303,20 @@ ini() {
 			END { printf "%s%s", done ? "" : "[fuseband]\n" line "\n", text }' >"$1.new"
 	fi
 	mv "$1.new" "$1"
+}
+
+section() { # NAME KEY=VALUE...
+	printf '[%s]\n' "$1"
+	shift
+	printf '%s\n' "$@"
+}
+
+# part NAME N KEY=VALUE...: the section of a file that is the Nth part, from 0, of the test disk
+# started last, of $PART_BYTES.
+part() {
+	local name=$1 offset=$(($2 * PART_BYTES))
+	shift 2
+	section "$name" "path = $DISK" "offset = $offset" "size = $PART_BYTES" "$@"
 }
 
 # start_fuseband INI [ARGS]: sets FUSEBAND_PID. Mounts on $MNT; the log is $WORK/fuseband.log.
@@ -311,6 +386,43 @@ reload_fuseband() {
 	kill -HUP "$FUSEBAND_PID" || fail "fuseband is not running"
 	wait_for 10 more_reload_lines "$before" || fail "no word of the reload in the log"
 	grep -E 'reloaded|reload refused' "$WORK/fuseband.log" | tail -n 1 | grep -q reloaded
+}
+
+# ---- load ----
+
+declare -A LOADS=() # pids, by name
+
+# start_load NAME ARGS: fio, until stop_loads; its figures are in $WORK/NAME.json then.
+start_load() {
+	local name=$1
+	shift
+	fio --name="$name" --ioengine=libaio --direct=1 --time_based --runtime=3600 --randrepeat=0 \
+		--group_reporting --output-format=json --output="$WORK/$name.json" "$@" \
+		2>"$WORK/$name.err" &
+	LOADS[$name]=$!
+}
+
+is_running() { # NAME
+	kill -0 "${LOADS[$1]}" 2>/dev/null
+}
+
+# stop_loads [NAME...]: those, or all. True if they ran until now and no request of them failed.
+stop_loads() {
+	local name status=0
+	[ $# -gt 0 ] || set -- "${!LOADS[@]}"
+	for name; do
+		kill -INT "${LOADS[$name]}" 2>/dev/null || status=1
+	done
+	for name; do
+		wait_pid 60 "${LOADS[$name]}"
+		if [ $? = 124 ] || ! grep -q '"error" : 0' "$WORK/$name.json" ||
+			grep -qE '"error" : [1-9]' "$WORK/$name.json" || [ -s "$WORK/$name.err" ]; then
+			sed 's/^/# /' "$WORK/$name.err" | head -n 5
+			status=1
+		fi
+		unset "LOADS[$name]"
+	done
+	return $status
 }
 
 # ---- numbers ----

@@ -10,27 +10,7 @@
 need fio sgdisk losetup
 need_root
 
-failed=0
 conf=$WORK/fuseband.ini
-declare -A LOADS=()
-
-# promise TEXT COMMAND...: the command succeeds.
-promise() {
-	local text=$1
-	shift
-	if "$@"; then
-		printf 'ok: %s\n' "$text"
-	else
-		printf 'FAIL: %s\n' "$text" >&2
-		failed=1
-	fi
-}
-
-section() { # NAME KEY=VALUE...
-	printf '[%s]\n' "$1"
-	shift
-	printf '%s\n' "$@"
-}
 
 # ---- what --check says ----
 
@@ -44,12 +24,6 @@ disk_of() { # NAMES
 
 check() {
 	timeout 20 "$FUSEBAND" --check -c "$conf" >"$WORK/check" 2>&1
-}
-
-same() { # WANTED GOT
-	[ "$1" = "$2" ] && return
-	printf '# wanted "%s", got "%s"\n' "$1" "$2"
-	return 1
 }
 
 # The two are on one disk, alone, and get 80 % and 20 % of it.
@@ -66,23 +40,15 @@ share_one_tree() { # A B
 
 # ---- load ----
 
-start_load() { # FILE ARGS
+load() { # FILE [ARGS]
 	local name=$1
 	shift
-	fio --name=load --filename="$MNT/$name" --ioengine=libaio --iodepth=64 --direct=1 \
-		--rw=randrw --bs=4k --size=32m --norandommap --randrepeat=0 --time_based \
-		--runtime=3600 --output="$WORK/$name.out" "$@" 2>"$WORK/$name.err" &
-	LOADS[$name]=$!
+	start_load "$name" --filename="$MNT/$name" --iodepth=64 --rw=randrw --bs=4k --size=32m \
+		--norandommap "$@"
 }
 
-stop_loads() {
-	local name
-	for name in "${!LOADS[@]}"; do
-		kill -INT "${LOADS[$name]}" || fail "the load of $name ended early"
-		wait_pid 30 "${LOADS[$name]}"
-		[ ! -s "$WORK/$name.err" ] || fail "the load of $name: $(head -n 3 "$WORK/$name.err")"
-	done
-	LOADS=()
+stop() {
+	stop_loads || fail "the load ended early, or a request failed"
 }
 
 # Reads and writes of each NAME since the start, as the daemon's status says at one moment.
@@ -107,13 +73,13 @@ another_status() { # THAN
 # Both are loaded; the share of the first in what both did in 3 seconds.
 shares_hold() { # A B
 	local before after share
-	start_load "$1" --bs=64k
-	start_load "$2" --bs=64k
+	load "$1" --bs=64k
+	load "$2" --bs=64k
 	sleep 1.5
 	mapfile -t before < <(counters "$1" "$2")
 	sleep 3
 	mapfile -t after < <(counters "$1" "$2")
-	stop_loads
+	stop
 	share=$(ratio $((after[0] - before[0])) $((after[1] - before[1])))
 	note "$1 got $share % of $(((after[0] - before[0] + after[1] - before[1]) / 3)) IO/s, wanted 80"
 	within "$share" 80 2
@@ -174,10 +140,6 @@ test_partitions() {
 	promise "with the reason" grep -q 'two schedulers for one disk' "$WORK/check"
 }
 
-not() {
-	! "$@"
-}
-
 test_images() {
 	truncate -s 32M "$WORK/a.img" "$WORK/b.img"
 	images() {
@@ -204,14 +166,12 @@ test_images() {
 
 # The I/O per second of each LOG's test disk in so many seconds from now.
 rates() { # SECONDS LOGS
-	local from to log n seconds=$1
+	local log n
+	watch "$1"
 	shift
-	from=$(log_now)
-	sleep "$seconds"
-	to=$(log_now)
 	for log; do
-		read -r n _ < <(served "$log" "$from" "$to" $((1 << 40)))
-		per_second "$n" "$from" "$to"
+		read -r n _ < <(served "$log" "$FROM" "$TO" $((1 << 40)))
+		per_second "$n" "$FROM" "$TO"
 	done
 }
 
@@ -229,14 +189,14 @@ test_two_disks() {
 	promise "files on two file systems: --check makes two schedulers" \
 		same 2 "$(grep -c 'OF SIBLINGS' "$WORK/check")"
 	start_fuseband "$conf"
-	start_load one.img
+	load one.img
 	sleep 1
 	solo_one=$(rates 3 "$WORK/one.log")
-	stop_loads
-	start_load two.img
+	stop
+	load two.img
 	sleep 1
 	solo_two=$(rates 3 "$WORK/two.log")
-	start_load one.img
+	load one.img
 	sleep 1
 	mapfile -t both < <(rates 3 "$WORK/one.log" "$WORK/two.log")
 	note "IO/s alone $solo_one and $solo_two, both at once ${both[0]} and ${both[1]}"
@@ -249,7 +209,7 @@ test_two_disks() {
 	ctl 'hang off'
 	note "IO/s while the other disk hangs: $hung"
 	promise "also while the other one hangs" holds "$hung >= 0.97 * $solo_one"
-	stop_loads
+	stop
 	stop_fuseband
 }
 
@@ -263,15 +223,15 @@ test_many_disks() {
 	ini "$conf" <"$WORK/many"
 	start_fuseband "$conf"
 	for i in 1 2 3 4; do
-		start_load "many$i.img" --iodepth=16
+		load "many$i.img" --iodepth=16
 	done
 	sleep 8
 	mapfile -t served < <(counters many1.img many2.img many3.img many4.img)
 	note "four disks at once: ${served[*]} I/O"
 	for name in "${!LOADS[@]}"; do
-		promise "four fast disks at full speed: $name goes on" kill -0 "${LOADS[$name]}"
+		promise "four fast disks at full speed: $name goes on" is_running "$name"
 	done
-	stop_loads
+	stop
 	stop_fuseband
 }
 

@@ -86,7 +86,7 @@ config() { # IO_THROTTLE
 }
 
 flushes() { # recv|done
-	grep -c " F $1 .* disk$" "$log"
+	grep -c " F $1 .* disk [^ ]*$" "$log"
 }
 
 more_flushes() { # recv|done THAN
@@ -94,7 +94,7 @@ more_flushes() { # recv|done THAN
 }
 
 writes() { # recv|done NUMBER
-	[ "$(grep -c " W $1 .* disk$" "$log")" -ge "$2" ]
+	[ "$(grep -c " W $1 .* disk [^ ]*$" "$log")" -ge "$2" ]
 }
 
 start_testdisk -s 4 -t 300 -b 32M -n 2 -l "$log"

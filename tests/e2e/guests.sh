@@ -22,9 +22,8 @@ need_root
 guest_setup
 
 size=$((2 << 30))
-half=$((size / 2))
+PART_BYTES=$((size / 2))
 log=$WORK/disk.log
-failed=0
 disk_iops=${DISK_IOPS:-2000}
 settle=3 # seconds both sides work before the window
 window=${WINDOW:-10}
@@ -34,48 +33,36 @@ load="fio --name=load --direct=1 --ioengine=psync --rw=randrw --bs=4k --numjobs=
 load=$(tr -s '\n\t' ' ' <<<"$load")
 
 config() { # WEIGHT_A WEIGHT_B
-	ini "$WORK/fuseband.ini" <<END
-[a.img]
-path = $DISK
-size = $half
-weight = $1
-
-[b.img]
-path = $DISK
-offset = $half
-size = $half
-weight = $2
-END
+	{
+		part a.img 0 "weight = $1"
+		part b.img 1 "weight = $2"
+	} | ini "$WORK/fuseband.ini"
 }
 
 # shellcheck disable=SC2317 # called through wait_for
 both_work() {
 	local now counts
 	now=$(log_now)
-	read -ra counts < <(served "$log" "$((now - 300000))" "$now" "$half")
+	read -ra counts < <(served "$log" "$((now - 300000))" "$now" "$PART_BYTES")
 	[ "${counts[0]}" -gt 5 ] && [ "${counts[1]}" -gt 5 ]
 }
 
 # measure NAME WEIGHT_A: after both loads were started as jobs $pid_a and $pid_b.
 measure() {
-	local from to served share iops
+	local served share iops
 	wait_for 30 both_work || fail "$1: one side does no I/O"
 	sleep $settle
-	from=$(log_now)
-	sleep $window
-	to=$(log_now)
+	watch $window
 	kill -0 "$pid_a" "$pid_b" || fail "$1: a load ended too early"
 	wait "$pid_a" || fail "$1: the load of a: $(tail -n 5 "$WORK/a.json")"
 	wait "$pid_b" || fail "$1: the load of b: $(tail -n 5 "$WORK/b.json")"
-	read -ra served < <(served "$log" "$from" "$to" $half)
+	read -ra served < <(served "$log" "$FROM" "$TO" $PART_BYTES)
 	share=$(ratio "${served[@]}")
-	iops=$(per_second "$((served[0] + served[1]))" "$from" "$to")
+	iops=$(per_second "$((served[0] + served[1]))" "$FROM" "$TO")
 	note "$1: $share, $iops IO/s"
 	holds "$iops >= 0.97 * $disk_iops" || return 1
-	if ! within "$share" "$2" 2; then
-		printf 'FAIL: %s: the share is %s\n' "$1" "$share" >&2
-		failed=1
-	fi
+	within "$share" "$2" 2 || miss "$1: the share is $share"
+	return 0
 }
 
 # busy COMMAND...: a measurement counts only if the disk was the bottleneck. Others on the machine can
@@ -97,7 +84,7 @@ guests() {
 guest_and_host() {
 	guest_cmd a "$load --filename=/dev/vda" >"$WORK/a.json" &
 	pid_a=$!
-	$load --filename="$MNT/b.img" --size=$half >"$WORK/b.json" 2>&1 &
+	$load --filename="$MNT/b.img" --size=$PART_BYTES >"$WORK/b.json" 2>&1 &
 	pid_b=$!
 	measure "aio=$1, guest at 80, host at 20" 80
 }

@@ -12,43 +12,14 @@ need_root
 # The failed requests that this test provokes, at a disk that hangs.
 # shellcheck disable=SC2034
 ALLOWED_ERRORS='answered with an error|failed: Input/output error'
-failed=0
 pidfile=$WORK/pid
 conf=$WORK/fuseband.ini
-
-# promise TEXT COMMAND...: the command succeeds.
-promise() {
-	local text=$1
-	shift
-	if "$@"; then
-		printf 'ok: %s\n' "$text"
-	else
-		printf 'FAIL: %s\n' "$text" >&2
-		failed=1
-	fi
-}
-
-not() {
-	! "$@"
-}
 
 differ() {
 	[ "$1" != "$2" ]
 }
 
-same() { # WANTED GOT
-	[ "$1" = "$2" ] && return
-	printf '# wanted "%s", got "%s"\n' "$1" "$2"
-	return 1
-}
-
 # ---- starting, and whether something runs ----
-
-section() { # NAME KEY=VALUE...
-	printf '[%s]\n' "$1"
-	shift
-	printf '%s\n' "$@"
-}
 
 # In the background stderr leads nowhere: reports of sanitizers go to files $WORK/report.PID.
 in_background() {

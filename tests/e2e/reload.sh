@@ -24,30 +24,6 @@ export ASAN_OPTIONS=${ASAN_OPTIONS:-quarantine_size_mb=1}
 reloads=${RELOADS:-200}
 part=$((64 << 20)) # a.img, b.img, and what is added, on the test disk
 log=$WORK/disk.log
-failed=0
-declare -A LOADS=()
-
-# promise TEXT COMMAND...: the command succeeds.
-promise() {
-	local text=$1
-	shift
-	if "$@"; then
-		printf 'ok: %s\n' "$text"
-	else
-		printf 'FAIL: %s\n' "$text" >&2
-		failed=1
-	fi
-}
-
-not() {
-	! "$@"
-}
-
-same() { # WANTED GOT
-	[ "$1" = "$2" ] && return
-	printf '# wanted "%s", got "%s"\n' "$1" "$2"
-	return 1
-}
 
 # ---- the configuration ----
 
@@ -85,12 +61,6 @@ config() {
 
 		$(cat)
 	END
-}
-
-section() { # NAME KEY=VALUE...
-	printf '[%s]\n' "$1"
-	shift
-	printf '%s\n' "$@"
 }
 
 accepted() {
@@ -140,14 +110,12 @@ listed() { # NAMES
 
 # The share of a.img in what the disk did in so many seconds from now, and how many I/O per second.
 measure() { # SECONDS
-	local from to served
+	local served
 	ctl log-reset
-	from=$(log_now)
-	sleep "$1"
-	to=$(log_now)
-	read -ra served < <(served "$log" "$from" "$to" "$part")
+	watch "$1"
+	read -ra served < <(served "$log" "$FROM" "$TO" "$part")
 	SHARE=$(ratio "${served[@]}")
-	PER_SECOND=$(per_second $((served[0] + served[1])) "$from" "$to")
+	PER_SECOND=$(per_second $((served[0] + served[1])) "$FROM" "$TO")
 }
 
 shares_hold() { # WANTED SECONDS
@@ -157,31 +125,6 @@ shares_hold() { # WANTED SECONDS
 }
 
 # ---- load ----
-
-start_load() { # NAME ARGS
-	local name=$1
-	shift
-	fio --name="$name" --ioengine=libaio --direct=1 --time_based --runtime=3600 \
-		--randrepeat=0 --group_reporting --output-format=json --output="$WORK/$name.json" "$@" \
-		2>"$WORK/$name.err" &
-	LOADS[$name]=$!
-}
-
-is_running() { # NAME
-	kill -0 "${LOADS[$1]}" 2>/dev/null
-}
-
-# True if it ran until now and no request of it failed.
-stop_load() { # NAME
-	local pid=${LOADS[$1]}
-	kill -INT "$pid" 2>/dev/null || return 1
-	wait_pid 60 "$pid"
-	[ $? != 124 ] || return 1
-	grep -q '"error" : 0' "$WORK/$1.json" && ! grep -qE '"error" : [1-9]' "$WORK/$1.json" &&
-		[ ! -s "$WORK/$1.err" ] && return
-	sed 's/^/# /' "$WORK/$1.err" | head -n 5
-	return 1
-}
 
 # Four writers that read back what they wrote; enough of them that a.img always has something queued.
 verify_load() {
@@ -390,7 +333,7 @@ test_keys() {
 	accepted </dev/null
 	promise "and go back" same "660 0 0" "$(stat -c '%a %u %g' "$MNT/b.img")"
 
-	promise "the other load goes well until here" stop_load other
+	promise "the other load goes well until here" stop_loads other
 	other_load 16k
 	WEIGHT_A=50 WEIGHT_B=50
 	promise "equal weights, 4K against 16K: policy = weight counts requests" \
@@ -580,7 +523,7 @@ test_hung
 test_opening
 test_many
 
-promise "no request of the verified load failed" stop_load verify
-promise "none of the other load" stop_load other
+promise "no request of the verified load failed" stop_loads verify
+promise "none of the other load" stop_loads other
 stop_fuseband
 exit $failed

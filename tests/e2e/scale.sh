@@ -13,26 +13,7 @@ need_root
 files=${FILES:-1000}
 range=$((64 << 10))
 conf=$WORK/fuseband.ini
-failed=0
 export ASAN_OPTIONS=${ASAN_OPTIONS:-quarantine_size_mb=1}
-
-# promise TEXT COMMAND...: the command succeeds.
-promise() {
-	local text=$1
-	shift
-	if "$@"; then
-		printf 'ok: %s\n' "$text"
-	else
-		printf 'FAIL: %s\n' "$text" >&2
-		failed=1
-	fi
-}
-
-same() { # WANTED GOT
-	[ "$1" = "$2" ] && return
-	printf '# wanted "%s", got "%s"\n' "$1" "$2"
-	return 1
-}
 
 # config PREFIX WEIGHT: every file has its own weight; PREFIX makes all of them new files.
 config() {

@@ -18,14 +18,8 @@ need fio
 need_root
 
 size=$((2 << 30))
-half=$((size / 2))
+PART_BYTES=$((size / 2))
 log=$WORK/disk.log
-failed=0
-
-miss() {
-	printf 'FAIL: %s\n' "$*" >&2
-	failed=1
-}
 
 # load [DEPTH_A] [DEPTH_B]: 0 is none. Sets LOWER, UPPER, PER_SECOND as the disk counts, P99_A in ms.
 load() {
@@ -33,7 +27,7 @@ load() {
 	[ "$1" = 0 ] || jobs+=(--name=a --filename="$MNT/a.img" --iodepth="$1" --new_group)
 	[ "$2" = 0 ] || jobs+=(--name=b --filename="$MNT/b.img" --iodepth="$2" --new_group)
 	ctl log-reset
-	fio --thread --group_reporting --ioengine=libaio --direct=1 --rw=randrw --bs=4k --size=$half \
+	fio --thread --group_reporting --ioengine=libaio --direct=1 --rw=randrw --bs=4k --size=$PART_BYTES \
 		--norandommap --randrepeat=0 --time_based --runtime=10 \
 		--output-format=json --output="$WORK/fio.json" "${jobs[@]}" 2>"$WORK/fio.err" &
 	pid=$!
@@ -42,7 +36,7 @@ load() {
 	sleep 6
 	to=$(log_now)
 	wait $pid || fail "fio: $(cat "$WORK/fio.err")"
-	read -r LOWER UPPER < <(served "$log" "$from" "$to" $half)
+	read -r LOWER UPPER < <(served "$log" "$from" "$to" $PART_BYTES)
 	PER_SECOND=$(per_second "$((LOWER + UPPER))" "$from" "$to")
 	A_PER_SECOND=$(per_second "$LOWER" "$from" "$to")
 	P99_A=0
@@ -50,18 +44,10 @@ load() {
 }
 
 config() { # WEIGHT_A WEIGHT_B
-	ini "$WORK/fuseband.ini" <<END
-[a.img]
-path = $DISK
-size = $half
-weight = $1
-
-[b.img]
-path = $DISK
-offset = $half
-size = $half
-weight = $2
-END
+	{
+		part a.img 0 "weight = $1"
+		part b.img 1 "weight = $2"
+	} | ini "$WORK/fuseband.ini"
 }
 
 serial() { # WEIGHT_A DEPTH_A DEPTH_B

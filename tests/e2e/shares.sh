@@ -16,50 +16,34 @@ need fio
 need_root
 
 size=$((2 << 30))
-half=$((size / 2))
+PART_BYTES=$((size / 2))
 log=$WORK/disk.log
-failed=0
-
-miss() {
-	printf 'FAIL: %s\n' "$*" >&2
-	failed=1
-}
 
 # load NAME FILE [NAME FILE]: fio on the files; sets LOWER and UPPER, what the disk answered in
 # 8 seconds from the middle of it. fio's own figures are in $WORK/fio.json.
 load() {
-	local jobs=() from to pid
+	local jobs=() pid
 	while [ $# -gt 0 ]; do
 		jobs+=(--name="$1" --filename="$2" --numjobs=128 --new_group)
 		shift 2
 	done
 	ctl log-reset
-	fio --thread --group_reporting --ioengine=psync --direct=1 --rw=randrw --bs=4k --size=$half \
+	fio --thread --group_reporting --ioengine=psync --direct=1 --rw=randrw --bs=4k --size=$PART_BYTES \
 		--norandommap --randrepeat=0 --time_based --runtime=12 \
 		--output-format=json --output="$WORK/fio.json" "${jobs[@]}" 2>"$WORK/fio.err" &
 	pid=$!
 	sleep 3.5
-	from=$(log_now)
-	sleep 8
-	to=$(log_now)
+	watch 8
 	wait $pid || fail "fio: $(cat "$WORK/fio.err")"
-	read -r LOWER UPPER < <(served "$log" "$from" "$to" $half)
-	PER_SECOND=$(per_second "$((LOWER + UPPER))" "$from" "$to")
+	read -r LOWER UPPER < <(served "$log" "$FROM" "$TO" $PART_BYTES)
+	PER_SECOND=$(per_second "$((LOWER + UPPER))" "$FROM" "$TO")
 }
 
 config() { # WEIGHT_A WEIGHT_B
-	ini "$WORK/fuseband.ini" <<END
-[a.img]
-path = $DISK
-size = $half
-weight = $1
-
-[b.img]
-path = $DISK
-offset = $half
-size = $half
-weight = $2
-END
+	{
+		part a.img 0 "weight = $1"
+		part b.img 1 "weight = $2"
+	} | ini "$WORK/fuseband.ini"
 }
 
 start_testdisk -s 4 -t 1000 -b $size -l "$log"
@@ -98,6 +82,6 @@ setting() { # WEIGHTS
 }
 
 for weights in 80:20 50:50 20:80 10:90; do
-	setting $weights || setting $weights || setting $weights || miss "$weights: $MISSED"
+	thrice $weights setting $weights
 done
 exit $failed

@@ -16,25 +16,12 @@ need fio
 need_root
 
 size=$((128 << 20))
-half=$((size / 2)) # the light file is below, the heavy one above
+PART_BYTES=$((size / 2)) # the light file is below, the heavy one above
 log=$WORK/disk.log
-failed=0
-
-# promise TEXT COMMAND...: the command succeeds.
-promise() {
-	local text=$1
-	shift
-	if "$@"; then
-		printf 'ok: %s\n' "$text"
-	else
-		printf 'FAIL: %s\n' "$text" >&2
-		failed=1
-	fi
-}
 
 light_load() { # FILE
 	fio --name=light --filename="$1" --thread --ioengine=psync --direct=1 --rw=randrw --bs=4k \
-		--size=$half --numjobs=128 --norandommap --randrepeat=0 --group_reporting \
+		--size=$PART_BYTES --numjobs=128 --norandommap --randrepeat=0 --group_reporting \
 		--time_based --runtime=3600 --output="$WORK/light.out" 2>"$WORK/light.err" &
 	LIGHT=$!
 }
@@ -48,14 +35,12 @@ stop_light() {
 # What the disk does per second: the best of up to four windows of 2 seconds. Neither the disk nor a
 # scheduler has better moments than it should, but the machine may have worse ones.
 rate() {
-	local i from to n m now best=0
+	local i n m now best=0
 	for i in 1 2 3 4; do
 		ctl log-reset
-		from=$(log_now)
-		sleep 2
-		to=$(log_now)
-		read -r n m < <(served "$log" "$from" "$to" $half)
-		now=$(per_second $((n + m)) "$from" "$to")
+		watch 2
+		read -r n m < <(served "$log" "$FROM" "$TO" $PART_BYTES)
+		now=$(per_second $((n + m)) "$FROM" "$TO")
 		! holds "$now > $best" || best=$now
 		! holds "$best >= 3960" || break
 	done
@@ -65,13 +50,13 @@ rate() {
 # Asynchronous, so that all 128 are there at once, whatever the processor has to do.
 wake_up() {
 	fio --name=heavy --filename="$MNT/heavy.img" --ioengine=libaio --iodepth=128 --direct=1 \
-		--rw=randrw --bs=4k --size=$half --norandommap --randrepeat=0 --time_based \
+		--rw=randrw --bs=4k --size=$PART_BYTES --norandommap --randrepeat=0 --time_based \
 		--runtime=1 --output="$WORK/heavy.out" 2>"$WORK/heavy.err" || fail "$(cat "$WORK/heavy.err")"
 }
 
 # The share of the upper half in what the disk answered, FROM to TO ms after the first request there.
 share_since_waking() { # FROM TO
-	awk -v from="$1" -v to="$2" -v half=$half '
+	awk -v from="$1" -v to="$2" -v half=$PART_BYTES '
 		!first && $4 == "recv" && $3 ~ /[RW]/ && $5 >= half { first = $2 }
 		first && $4 == "done" && $3 ~ /[RW]/ && $2 >= first + 1000 * from &&
 			$2 < first + 1000 * to { n[$5 >= half]++ }
@@ -79,18 +64,10 @@ share_since_waking() { # FROM TO
 }
 
 start_testdisk -s 4 -t 1000 -b $size -l "$log"
-ini "$WORK/fuseband.ini" <<END
-[light.img]
-path = $DISK
-size = $half
-weight = 20
-
-[heavy.img]
-path = $DISK
-offset = $half
-size = $half
-weight = 80
-END
+{
+	part light.img 0 "weight = 20"
+	part heavy.img 1 "weight = 80"
+} | ini "$WORK/fuseband.ini"
 
 light_load "$DISK"
 sleep 1
