@@ -148,8 +148,9 @@ static void learn(struct price_list *list)
 	const struct price_mix *from = &list->usual, *to = &list->other;
 	uint64_t ratio = (uint64_t)((unsigned __int128)to->slowness * ONE / from->slowness);
 	int64_t error = (int64_t)clamp(ratio, ONE / 2, 2 * ONE) - ONE;
-	int64_t more[PRICES], step[PRICES], squares = LITTLE, whole = 0;
-	bool free = true; /* to keep the mean where it was */
+	int64_t more[PRICES], step[PRICES], squares = LITTLE;
+	uint64_t whole = 0, whole_then = 0; /* what both mixes cost, and will */
+	bool free = true;		    /* to keep that where it was */
 
 	for (unsigned k = 0; k < PRICES; k++) {
 		more[k] = to->part[k] - from->part[k];
@@ -161,12 +162,15 @@ static void learn(struct price_list *list)
 		step[k] = step[k] > STEP_MOST ? STEP_MOST : step[k];
 		step[k] = step[k] < -STEP_MOST ? -STEP_MOST : step[k];
 		step[k] = list->fixed[k] ? 0 : step[k];
-		whole += (from->part[k] + to->part[k]) / 2 * (ONE + step[k]) / ONE;
+		whole += (uint64_t)(from->part[k] + to->part[k]) * (uint64_t)ONE;
+		whole_then += (uint64_t)((from->part[k] + to->part[k]) * (ONE + step[k]));
 	}
+	if (!free)
+		whole = whole_then = 1;
 	for (unsigned k = 0; k < PRICES; k++) {
 		unsigned __int128 factor = list->factor[k];
 
-		factor = factor * (uint64_t)(ONE + step[k]) / (uint64_t)(free ? whole : ONE);
+		factor = factor * (uint64_t)(ONE + step[k]) / (uint64_t)ONE * whole / whole_then;
 		if (!list->fixed[k])
 			list->factor[k] = clamp((uint64_t)factor, FACTOR_ONE / FACTOR_MOST,
 						FACTOR_ONE * FACTOR_MOST);
