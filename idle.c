@@ -43,33 +43,50 @@ static uint64_t patience_ns(const struct fbs *fbs)
 	return quarter < WAIT_NS ? quarter : WAIT_NS;
 }
 
+/* How long one request is waited for. Where the choice is ours: not longer than the disk takes. */
+static uint64_t wait_ns(const struct fbs *fbs)
+{
+	uint64_t ns = 4 * patience_ns(fbs);
+
+	return ns < WAIT_NS ? ns : WAIT_NS;
+}
+
 void idle_issued(struct fbs *fbs, struct fbs_node *leaf, uint64_t now_ns)
 {
 	uint64_t most_ns = patience_ns(fbs);
 
 	leaf->anticipated = most_ns && !leaf->dropped && leaf->misses < MISSES_MOST &&
 			    leaf->think_ns <= most_ns;
+	idle_away(leaf, now_ns);
+}
+
+void idle_away(struct fbs_node *leaf, uint64_t now_ns)
+{
 	leaf->anticipate_ns = now_ns + AWAY_NS;
 }
 
-void idle_done(struct fbs_node *leaf, uint64_t now_ns)
+void idle_done(const struct fbs *fbs, struct fbs_node *leaf, uint64_t now_ns)
 {
 	leaf->idle_ns = now_ns;
-	leaf->anticipate_ns = now_ns + (leaf->in_flight || leaf->flushes ? AWAY_NS : WAIT_NS);
+	if (leaf->in_flight || leaf->flushes)
+		idle_away(leaf, now_ns);
+	else
+		leaf->anticipate_ns = now_ns + wait_ns(fbs);
 }
 
 void idle_arrived(struct fbs_node *leaf, uint64_t now_ns)
 {
 	bool was_idle = !leaf->in_flight && !leaf->flushes && leaf->idle_ns;
+	bool in_time = before(now_ns, leaf->anticipate_ns);
 	uint64_t think_ns = now_ns - leaf->idle_ns;
 
 	if (was_idle) {
 		if (think_ns > THINK_MOST_NS)
 			think_ns = THINK_MOST_NS;
 		leaf->think_ns = leaf->think_ns - leaf->think_ns / 8 + think_ns / 8;
-		if (leaf->anticipated)
+		if (in_time && leaf->anticipated)
 			leaf->misses = 0;
-		else if (leaf->misses && think_ns <= WAIT_NS)
+		else if (in_time && leaf->misses)
 			leaf->misses--;
 	}
 	leaf->anticipated = false;

@@ -16,8 +16,9 @@
  *
  * It is not done for a leaf whose requests come later than they are waited for, seen from the mean
  * of its think times and from how often it was waited for in vain. Where the choice is ours
- * (FBS_ISOLATION_AUTO) it has to think for a quarter of the disk's latency at most, so that no more
- * than a fifth of the disk's time can be lost, and 2 ms.
+ * (FBS_ISOLATION_AUTO) it has to think for a quarter of the disk's latency at most, and no single
+ * request is waited for longer than that latency, so that no more than a fifth of the time of a
+ * disk that serves one at a time can be lost. Nobody is waited for longer than 2 ms.
  */
 #ifndef FUSEBAND_IDLE_H
 #define FUSEBAND_IDLE_H
@@ -28,8 +29,10 @@
 void idle_look(struct fbs *fbs);
 /* leaf has nothing queued any more: it stays a candidate, or not. */
 void idle_issued(struct fbs *fbs, struct fbs_node *leaf, uint64_t now_ns);
-/* Something of leaf came back, and it has nothing queued. */
-void idle_done(struct fbs_node *leaf, uint64_t now_ns);
+/* A slice or a flush of leaf is on its way: that is no thinking. */
+void idle_away(struct fbs_node *leaf, uint64_t now_ns);
+/* It came back. */
+void idle_done(const struct fbs *fbs, struct fbs_node *leaf, uint64_t now_ns);
 /* A request for leaf, which had nothing queued. */
 void idle_arrived(struct fbs_node *leaf, uint64_t now_ns);
 /* leaf has the lowest tag and nothing queued: is it still worth waiting for? Else it is put out. */

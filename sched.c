@@ -820,7 +820,7 @@ void fbs_done(struct fbs *fbs, const struct fbs_slice *slice, uint64_t now_ns)
 	else
 		window_done(&fbs->window, slice->cost_ns, now_ns - slice->issued_ns, now_ns);
 	idle_look(fbs);
-	idle_done(leaf, now_ns);
+	idle_done(fbs, leaf, now_ns);
 	tree_collect(fbs, leaf);
 }
 
@@ -846,6 +846,7 @@ void fbs_flush_start(struct fbs *fbs, struct fbs_node *leaf, uint64_t now_ns,
 	fbs->dirty_bytes -= leaf->dirty_bytes;
 	leaf->dirty_bytes = 0;
 	leaf->flushes++;
+	idle_away(leaf, now_ns);
 }
 
 void fbs_flush_done(struct fbs *fbs, const struct fbs_flush *flush, uint64_t now_ns)
@@ -865,7 +866,7 @@ void fbs_flush_done(struct fbs *fbs, const struct fbs_flush *flush, uint64_t now
 	}
 	fbs->disturbed = true;
 	leaf->flushes--;
-	idle_done(leaf, now_ns);
+	idle_done(fbs, leaf, now_ns);
 	tree_collect(fbs, leaf);
 }
 

@@ -111,23 +111,31 @@ static inline uint64_t next_event(const struct disk *disk, const struct client *
 	return at_ns;
 }
 
+static inline void go_on(struct disk *disk, struct client *clients)
+{
+	struct fbs_slice slice;
+
+	push_clients(clients);
+	while (fbs_next(rig.fbs, rig.now_ns, &slice))
+		submit(disk, &slice);
+}
+
 /* For so long. It may be called again, with other settings and the same disk and clients. */
 static inline void work(struct disk *disk, struct client *clients, uint64_t for_ns)
 {
 	uint64_t until_ns = rig.now_ns + for_ns;
 
 	while (rig.now_ns < until_ns) {
-		struct fbs_slice slice;
-
+		go_on(disk, clients);
 		for (unsigned i = 0; i < disk->nout;) {
-			if (disk->out[i].at_ns <= rig.now_ns)
-				answer(disk, clients, i);
-			else
+			if (disk->out[i].at_ns > rig.now_ns) {
 				i++;
+				continue;
+			}
+			answer(disk, clients, i);
+			go_on(disk, clients);
+			i = 0;
 		}
-		push_clients(clients);
-		while (fbs_next(rig.fbs, rig.now_ns, &slice))
-			submit(disk, &slice);
 		fbs_check(rig.fbs);
 		rig.now_ns = next_event(disk, clients, until_ns);
 	}
