@@ -1,0 +1,156 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# fuseband-sim as its manual tells it: synopsis, exit status, the example, what is said about a wrong
+# scenario; the same run each time; configurations as they are, whatever their paths.
+
+. "$(dirname "$0")/../lib.sh"
+need mandoc
+
+SIM=${FUSEBAND%/*}/fuseband-sim
+MAN=$TESTS/../man/fuseband-sim.1
+[ -x "$SIM" ] || skip "no $SIM"
+cd "$WORK" || exit 1
+
+# ---- usage = synopsis ----
+
+"$SIM" --help >help || fail "--help ended with status $?"
+mandoc -T lint -W warning "$MAN" || fail "mandoc has warnings"
+mandoc -T ascii -O width=200 "$MAN" | sed 's/.\x08//g' >man
+sed -n '/^usage:/,/^$/p' help | sed 's/^usage://; s/^ *//; /^$/d' | tr '[:upper:]' '[:lower:]' >help.usage
+sed -n '/^SYNOPSIS/,/^DESCRIPTION/p' man | sed '1d; $d; s/^ *//; /^$/d' >man.usage
+[ "$(wc -l <help.usage)" = 2 ] || fail "no usage in --help: has its form changed?"
+diff help.usage man.usage || fail "< --help and > the synopsis of fuseband-sim(1) differ"
+"$SIM" --version | grep -qx 'fuseband-sim [0-9.]*' || fail "--version"
+
+# ---- the example ----
+
+sed -n '/^\$ cat db.sim$/,/^\$ fuseband-sim db.sim$/p' "$MAN" | sed '1d; $d' >db.sim
+[ "$(wc -l <db.sim)" -ge 4 ] || fail "no example in the manual"
+"$SIM" db.sim >out || fail "the manual's example ended with status $?: $(tail -n 1 out)"
+[ "$(grep -c '^ *[0-9]*s ' out)" = 10 ] || fail "not one line for each second"
+
+# ---- status and messages ----
+
+# status WANTED ARGUMENT...: and nothing is written where nothing was played
+status() {
+	local wanted=$1 got
+	shift
+	"$SIM" "$@" >out 2>err </dev/null
+	got=$?
+	[ "$got" = "$wanted" ] || fail "$*: status $got, not $wanted: $(cat err)"
+	[ "$wanted" != 2 ] || [ ! -s out ] || fail "$*: played although something is wrong"
+	[ "$wanted" = 2 ] || [ ! -s err ] || fail "$*: $(cat err)"
+}
+
+# says TEXT: one of the errors is just that
+says() {
+	grep -qxF "fuseband-sim: $1" err || fail "no message '$1' but: $(cat err)"
+}
+
+sed 's/78\.\.82/60..70/' db.sim >wrong.sim
+status 1 -q wrong.sim
+grep -q '^wrong.sim:4: db.img share 60..70 from 4s until 10s: [0-9.]*  NOT AS EXPECTED$' out ||
+	fail "what is not as expected is not named"
+status 2
+status 2 a b
+status 2 -x db.sim
+status 2 -s 1x db.sim
+says 'a seed is a number, not 1x'
+status 2 nowhere.sim
+says 'nowhere.sim: No such file or directory'
+status 2 -c nowhere.ini db.sim
+printf '# nothing\n' >empty.sim
+status 2 empty.sim
+says 'empty.sim: how long? Add a line "run 10s"'
+says 'empty.sim: nobody does anything: add a line "client NAME depth 1 4K randread"'
+
+cat >bad.sim <<'END'
+disk sda serial 5 ms
+disk sdb channels 4 1ms wieght 3
+client a dpeth 3
+client b on sdb weight 0
+client c on sdb depth 1 4K..2K
+client d on sdb parent acme
+client e on sdb until 2s from 3s
+client e on sdb
+at 5s a weihgt 5
+at 5s nobody weight 5
+expect b share 60
+expect sdb share 60..
+expect b p99 ..8 from 1s
+walk 10s
+run 10
+END
+status 2 bad.sim
+says 'bad.sim:1: "5" is not a time (us, ms, s) from 0 to 3600s'
+grep -qF 'bad.sim:2: "wieght" is none of nearest, size' err || fail "disk: $(cat err)"
+says 'bad.sim:3: "a" say on which disk it is, right after the name: on sda'
+says 'bad.sim:4: "0" weight: is not a number from 1 to 10000'
+says 'bad.sim:5: "4K" is more than what follows the dots'
+says 'bad.sim:6: "acme" is no group of a line above: put "group acme ..." before this one'
+says 'bad.sim:7: "until" is not after from'
+says 'bad.sim:8: "on" comes right after the name, and only once for each file'
+says 'bad.sim:9: "weihgt" unknown key; did you mean "weight"?'
+says 'bad.sim:10: "nobody" is no client, group or disk of a line above'
+says 'bad.sim:11: "60" is no range, as 78..82, 78.. or ..82'
+says 'bad.sim:12: "share" is none of busy, iops, bps, p50, p99'
+says 'bad.sim:13: "8" is not a time (us, ms, s) from 0 to 3600s'
+says 'bad.sim:14: "walk" is none of disk, group, client, at, expect, interval and run'
+says 'bad.sim:15: "10" is not a time (us, ms, s) from 0 to 3600s'
+
+# ---- chance ----
+
+sed 's/serial 5ms/exponential 1 5ms/; s/78\.\.82/70..90/' db.sim >chance.sim
+"$SIM" chance.sim >one || fail "chance.sim: status $?"
+"$SIM" -s 1 - <chance.sim | sed 's/^standard input:/chance.sim:/' >same
+"$SIM" -s 2 chance.sim >other
+cmp one same || fail "the same scenario has another outcome the second time"
+! cmp -s one other || fail "another seed has the same outcome"
+
+# ---- configurations ----
+
+"$SIM" -q -c "$TESTS/../ioband.ini" - >out 2>err <<'END' || fail "ioband.ini: $(cat out err)"
+disk sda serial 5ms
+client vm1.img depth 32
+client vm2.img depth 32
+expect vm1.img share 79..81 from 1s until 5s
+at 5s vm2.img max_iops 10
+expect vm2.img iops 9..11 from 6s
+run 10s
+END
+cat >device.ini <<'END'
+[group:g]
+weight = 30
+[a.img]
+path = /no/such/file
+device = fast
+parent = g
+[b.img]
+path = /no/such/thing
+device = fast
+weight = 10
+readonly = yes
+[device:fast]
+io_throttle = 1
+policy = weight
+END
+cat >device.sim <<'END'
+disk sda ram
+disk fast serial 1ms
+client a.img depth 8
+client b.img depth 8
+expect g share 74..76 from 1s
+run 3s
+END
+status 0 -c device.ini device.sim
+sed -i 's/b.img depth 8/b.img depth 8 randwrite/; s/disk fast/disk slow/; s/^client a/client x/' device.sim
+status 2 -c device.ini device.sim
+says 'device.sim:3: "x.img" is no file of the configuration'
+says 'device.sim:4: "b.img" is readonly in the configuration'
+grep -qF '"b.img" is on device fast, which no line above describes' err || fail "device: $(cat err)"
+printf '[a.img]\nweight = 0\n' >bad.ini
+status 2 -c bad.ini db.sim
+says 'bad.ini:2: [a.img] weight: "0" is not a number from 1 to 10000'
+
+note "manual, messages and outcome agree"
