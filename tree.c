@@ -193,14 +193,25 @@ void tree_charge_reserved(struct fbs *fbs, struct fbs_node *leaf, const struct f
 	}
 }
 
+/* Does somebody else in its queue have something to do, not only a candidate for being waited for?
+ */
+static bool is_contended(const struct fbs_node *node)
+{
+	const struct heap *heap = &queue_of(node)->heap;
+
+	for (uint32_t i = 0; i < heap->n; i++)
+		if (heap->slots[i].node != node && has_queued(heap->slots[i].node))
+			return true;
+	return false;
+}
+
 bool tree_is_ahead(const struct fbs *fbs, const struct fbs_node *leaf, uint64_t tokens)
 {
 	for (const struct fbs_node *node = leaf; node->parent; node = node->parent) {
 		const struct queue *queue = queue_of(node);
 		int64_t ahead = (int64_t)(node->tag - queue->vtime);
 
-		if (queue->heap.n <= is_candidate(node) || queue->vepoch - node->epoch >= 2 ||
-		    ahead <= 0)
+		if (queue->vepoch - node->epoch >= 2 || ahead <= 0 || !is_contended(node))
 			continue;
 		if ((unsigned __int128)ahead * node->weight >> fbs->tag_shift > tokens)
 			return true;

@@ -211,7 +211,7 @@ void tree_charge(struct fbs *fbs, struct fbs_node *leaf, uint64_t tokens);
  */
 void tree_charge_reserved(struct fbs *fbs, struct fbs_node *leaf, const struct fbs_node *top,
 			  uint64_t tokens, uint64_t most_tokens);
-/* How much of what is ahead of V is more than tokens? Only where somebody else is a candidate. */
+/* Is it ahead of V by more than tokens where somebody else has something queued? */
 bool tree_is_ahead(const struct fbs *fbs, const struct fbs_node *leaf, uint64_t tokens);
 void tree_set_weight(struct fbs *fbs, struct fbs_node *node, unsigned weight);
 void tree_set_class(struct fbs *fbs, struct fbs_node *node, enum fbs_class class);
