@@ -717,6 +717,7 @@ bool fbs_next(struct fbs *fbs, uint64_t now_ns, struct fbs_slice *ret_slice)
 		.len_bytes = bytes,
 		.issued_ns = now_ns,
 		.cost_ns = cost_ns,
+		.policy = fbs->params.policy,
 		.op = req->op,
 		.last = req->pos_bytes + bytes == req->end_bytes,
 	};
@@ -790,21 +791,25 @@ static uint64_t discard_tokens(struct fbs *fbs, const struct fbs_slice *slice, u
 void fbs_done(struct fbs *fbs, const struct fbs_slice *slice, uint64_t now_ns)
 {
 	struct fbs_node *leaf = slice->leaf;
+	uint64_t charged;
 
 	assert(leaf->in_flight && fbs->in_flight);
 	now_ns = advance_clock(fbs, now_ns);
+	/* standings of another policy are forgotten, and its tokens say nothing about these */
+	charged = slice->policy == fbs->params.policy ? slice->tokens : 0;
 	if (slice->op == FBS_DISCARD) {
 		uint64_t tokens = discard_tokens(fbs, slice, now_ns);
 
-		if (tokens > slice->tokens)
-			tree_charge(fbs, leaf, tokens - slice->tokens);
+		if (tokens > charged)
+			tree_charge(fbs, leaf, tokens - charged);
 		fbs->disturbed = true;
 	} else {
 		if (slice->op == FBS_WRITE) {
 			leaf->dirty_bytes += slice->len_bytes;
 			fbs->dirty_bytes += slice->len_bytes;
 		}
-		earned(fbs, slice->tokens, now_ns);
+		fbs->disturbed = fbs->disturbed || !charged;
+		earned(fbs, charged, now_ns);
 		look_for_slack(fbs, fbs->slack);
 		if (!fbs->params.io_throttle && fbs->window.phase != WINDOW_STEADY)
 			fbs->slackened = true; /* it may be kept short on purpose */

@@ -103,8 +103,9 @@ struct fbs_slice {
 	uint64_t pos_bytes;
 	uint64_t len_bytes;
 	uint64_t issued_ns;
-	uint64_t cost_ns; /* priced disk time, whatever the policy: the unit of the window */
-	uint64_t tokens;  /* charged for it, << FBS_TOKEN_SHIFT */
+	uint64_t cost_ns;	/* priced disk time, whatever the policy: the unit of the window */
+	uint64_t tokens;	/* charged for it, << FBS_TOKEN_SHIFT */
+	enum fbs_policy policy; /* whose tokens these are */
 	enum fbs_op op;
 	bool last; /* nothing of req is queued any more */
 };

@@ -138,6 +138,28 @@ static void test_flush_tokens(void **state)
 	end();
 }
 
+/* What is at the disk when the policy changes was charged in other tokens: no rate follows. */
+static void test_flush_new_policy(void **state)
+{
+	uint64_t before;
+
+	(void)state;
+	begin(FBS_POLICY_COST);
+	leaf('a', NULL, 1);
+	for (int i = 0; i < 20; i++)
+		push_op('a', FBS_WRITE, 0, 4 * KIB);
+	while (next())
+		;
+	rig.params.policy = FBS_POLICY_WEIGHT;
+	fbs_configure(rig.fbs, &rig.params);
+	rig.now_ns += 20 * MS;
+	done_all();
+	before = tokens_of('a');
+	flush('a', 50 * MS, 80 * KIB, 80 * KIB);
+	assert_int_equal(tokens_of('a') - before, 50); /* as long as no rate is known */
+	end();
+}
+
 /* ---- numbers ---- */
 
 static void test_stats(void **state)
@@ -332,11 +354,17 @@ static void test_many(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_flush_charge),	    cmocka_unit_test(test_flush_debt),
-		cmocka_unit_test(test_flush_debt_of_group), cmocka_unit_test(test_flush_hung),
-		cmocka_unit_test(test_flush_tokens),	    cmocka_unit_test(test_stats),
-		cmocka_unit_test(test_wrap_around),	    cmocka_unit_test(test_huge_debt),
-		cmocka_unit_test(test_long_idle),	    cmocka_unit_test(test_many),
+		cmocka_unit_test(test_flush_charge),
+		cmocka_unit_test(test_flush_debt),
+		cmocka_unit_test(test_flush_debt_of_group),
+		cmocka_unit_test(test_flush_hung),
+		cmocka_unit_test(test_flush_tokens),
+		cmocka_unit_test(test_flush_new_policy),
+		cmocka_unit_test(test_stats),
+		cmocka_unit_test(test_wrap_around),
+		cmocka_unit_test(test_huge_debt),
+		cmocka_unit_test(test_long_idle),
+		cmocka_unit_test(test_many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
