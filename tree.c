@@ -97,6 +97,7 @@ static void leave_queue(struct fbs *fbs, struct fbs_node *node)
 
 static void set_vtime(struct queue *queue, uint64_t vtime)
 {
+	assert(!before(vtime, queue->vtime)); /* it never goes back */
 	if ((vtime ^ queue->vtime) >> EPOCH_SHIFT)
 		queue->vepoch++;
 	queue->vtime = vtime;
