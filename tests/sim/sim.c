@@ -22,6 +22,7 @@
 #include <string.h>
 
 #include "tests/sim/disk.h"
+#include "tests/sim/events.h"
 #include "tests/sim/sim.h"
 
 #define BLOCK_BYTES 4096U
@@ -65,31 +66,13 @@ struct client {
 	struct sim_hist latency, service, flush;
 };
 
-enum event_kind {
-	EVENT_THOUGHT,
-	EVENT_CLEARED,
-	EVENT_SERVED,
-	EVENT_WAKEUP,
-	EVENT_CALL,
-	EVENT_SAMPLE
-};
-
-struct event {
-	uint64_t at_ns, seq;
-	enum event_kind kind;
-	void *arg;
-	void (*fn)(struct sim *sim, void *arg);
-};
-
 struct sim {
 	struct sim_params params;
 	struct target **targets;
 	unsigned ntargets;
 	struct sim_rng rng;
-	uint64_t now_ns, reset_ns, seq;
-
-	struct event *heap;
-	size_t events, event_capacity;
+	uint64_t now_ns, reset_ns;
+	struct events events;
 
 	struct client **clients;
 	unsigned nclients;
@@ -114,47 +97,14 @@ static void *need(void *memory)
 	return memory;
 }
 
-/* ---- events ---- */
-
-static bool earlier(const struct event *a, const struct event *b)
-{
-	return a->at_ns != b->at_ns ? a->at_ns < b->at_ns : a->seq < b->seq;
-}
-
 static void schedule(struct sim *sim, uint64_t at_ns, enum event_kind kind, void *arg,
 		     void (*fn)(struct sim *, void *))
 {
-	struct event event = {at_ns, sim->seq++, kind, arg, fn};
-	size_t pos;
+	struct event event = {.at_ns = at_ns, .kind = kind, .arg = arg, .fn = fn};
 
 	assert(at_ns >= sim->now_ns);
-	if (sim->events == sim->event_capacity) {
-		sim->event_capacity = sim->event_capacity ? 2 * sim->event_capacity : 256;
-		sim->heap = need(realloc(sim->heap, sim->event_capacity * sizeof(event)));
-	}
-	for (pos = sim->events++; pos > 0 && earlier(&event, &sim->heap[(pos - 1) / 2]);
-	     pos = (pos - 1) / 2)
-		sim->heap[pos] = sim->heap[(pos - 1) / 2];
-	sim->heap[pos] = event;
-}
-
-static struct event take_event(struct sim *sim)
-{
-	struct event first = sim->heap[0], last = sim->heap[--sim->events];
-	size_t pos = 0;
-
-	for (;;) {
-		size_t child = 2 * pos + 1;
-
-		if (child + 1 < sim->events && earlier(&sim->heap[child + 1], &sim->heap[child]))
-			child++;
-		if (child >= sim->events || !earlier(&sim->heap[child], &last))
-			break;
-		sim->heap[pos] = sim->heap[child];
-		pos = child;
-	}
-	sim->heap[pos] = last;
-	return first;
+	if (!events_add(&sim->events, event))
+		die("out of memory");
 }
 
 /* ---- to and from the disk ---- */
@@ -463,9 +413,9 @@ static void happen(struct sim *sim, const struct event *event)
 
 void sim_run(struct sim *sim, uint64_t until_ns)
 {
-	while (sim->events > 0 && sim->heap[0].at_ns <= until_ns) {
-		struct event event = take_event(sim);
+	struct event event;
 
+	while (events_take(&sim->events, until_ns, &event)) {
 		sim->now_ns = event.at_ns;
 		happen(sim, &event);
 		for (unsigned i = 0; sim->params.check && i < sim->ntargets; i++)
@@ -515,11 +465,11 @@ void sim_destroy(struct sim *sim)
 
 	if (!sim)
 		return;
-	for (size_t i = 0; i < sim->events; i++) {
-		enum event_kind kind = sim->heap[i].kind;
+	for (size_t i = 0; i < sim->events.n; i++) {
+		const struct event *event = &sim->events.heap[i];
 
-		if (kind == EVENT_SERVED || kind == EVENT_CLEARED)
-			disk_enqueue(&target_of(sim->heap[i].arg)->disk, sim->heap[i].arg);
+		if (event->kind == EVENT_SERVED || event->kind == EVENT_CLEARED)
+			disk_enqueue(&target_of(event->arg)->disk, event->arg);
 	}
 	for (unsigned i = 0; i < sim->ntargets; i++) {
 		struct target *target = sim->targets[i];
@@ -544,7 +494,7 @@ void sim_destroy(struct sim *sim)
 	free(sim->clients);
 	free(sim->targets);
 	free(sim->samples);
-	free(sim->heap);
+	free(sim->events.heap);
 	free(sim);
 }
 
