@@ -98,11 +98,20 @@ void idle_end(struct fbs *fbs, struct fbs_node *leaf)
 	tree_settle(fbs, leaf);
 }
 
+/* No cap would hold whatever it sends. */
+static bool may_go(const struct fbs_node *leaf, uint64_t now_ns)
+{
+	for (const struct fbs_node *node = leaf; node->parent; node = node->parent)
+		if (node->cap && !rate_cap_is_open(node->cap, now_ns))
+			return false;
+	return true;
+}
+
 bool idle_waits(struct fbs *fbs, struct fbs_node *leaf, uint64_t now_ns)
 {
 	bool late = !before(now_ns, leaf->anticipate_ns);
 
-	if (!late && patience_ns(fbs))
+	if (!late && patience_ns(fbs) && may_go(leaf, now_ns))
 		return true;
 	if (late && leaf->misses < MISSES_MOST)
 		leaf->misses++;

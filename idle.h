@@ -18,7 +18,8 @@
  * of its think times and from how often it was waited for in vain. Where the choice is ours
  * (FBS_ISOLATION_AUTO) it has to think for a quarter of the disk's latency at most, and no single
  * request is waited for longer than that latency, so that no more than a fifth of the time of a
- * disk that serves one at a time can be lost. Nobody is waited for longer than 2 ms.
+ * disk that serves one at a time can be lost. Nobody is waited for longer than 2 ms, or while a cap
+ * would hold whatever he sends.
  */
 #ifndef FUSEBAND_IDLE_H
 #define FUSEBAND_IDLE_H

@@ -255,6 +255,15 @@ static rate_clock start(const struct fbs_cap *cap, unsigned i, uint64_t now_ns)
 	return later(cap->buckets[i].clock, now > cap->burst ? now - cap->burst : 0);
 }
 
+/* When one bucket lets the work go; 0: it does not mean it. */
+static rate_clock ready_at(const struct fbs_cap *cap, unsigned i, const struct rate_work *work,
+			   uint64_t now_ns)
+{
+	rate_clock needs = sooner(cost(cap, i, work), cap->burst / 2);
+
+	return needs ? start(cap, i, now_ns) + needs : 0;
+}
+
 /* Somebody else waits for one of these buckets who has had less by more than AHEAD_NS. */
 static bool should_yield(const struct fbs_cap *cap, const struct rate_sharer *sharer,
 			 unsigned buckets, uint64_t now_ns)
@@ -278,10 +287,9 @@ uint64_t rate_cap_ready_ns(struct fbs_cap *cap, struct rate_sharer *sharer,
 	if (cap->changed)
 		change(cap, now_ns);
 	for (unsigned i = 0; i < BUCKETS && !all; i++) {
-		rate_clock needs = sooner(cost(cap, i, work), cap->burst / 2);
-		rate_clock at = needs ? start(cap, i, now_ns) + needs : 0;
+		rate_clock at = ready_at(cap, i, work, now_ns);
 
-		takes |= (unsigned)(needs != 0) << i;
+		takes |= (unsigned)(at != 0) << i;
 		if (at > ready) {
 			ready = at;
 			waits_for = 1U << i;
@@ -304,6 +312,24 @@ uint64_t rate_cap_ready_ns(struct fbs_cap *cap, struct rate_sharer *sharer,
 	unlock(cap);
 	*ret_all = all;
 	return ready_ns;
+}
+
+bool rate_cap_is_open(struct fbs_cap *cap, uint64_t now_ns)
+{
+	static const struct rate_work least[] = {{.bytes = 512, .to_bytes = 512},
+						 {.write = true, .bytes = 512, .to_bytes = 512}};
+	bool open = false;
+
+	lock(cap);
+	if (cap->changed)
+		change(cap, now_ns);
+	for (unsigned k = 0; k < 2 && !open; k++) {
+		open = true;
+		for (unsigned i = 0; i < BUCKETS; i++)
+			open = open && ready_at(cap, i, &least[k], now_ns) <= clock_of(now_ns);
+	}
+	unlock(cap);
+	return open;
 }
 
 void rate_cap_leave(struct fbs_cap *cap, struct rate_sharer *sharer)

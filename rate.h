@@ -80,6 +80,8 @@ void rate_cap_detach(struct fbs_cap *cap, struct rate_sharer *sharer); /* and gi
  */
 uint64_t rate_cap_ready_ns(struct fbs_cap *cap, struct rate_sharer *sharer,
 			   const struct rate_work *work, uint64_t now_ns, bool *ret_all);
+/* May anything go at all, if only the smallest read or write? */
+bool rate_cap_is_open(struct fbs_cap *cap, uint64_t now_ns);
 /* It has nothing to ask for any more. */
 void rate_cap_leave(struct fbs_cap *cap, struct rate_sharer *sharer);
 void rate_cap_served(struct fbs_cap *cap, struct rate_sharer *sharer, const struct rate_work *work,

@@ -541,6 +541,27 @@ static void test_cap_extremes(void **state)
 	cap_end();
 }
 
+/* Whether anything may go, without asking for it. */
+static void test_cap_is_open(void **state)
+{
+	(void)state;
+	cap_of((struct fbs_max){.read_iops = 1000, .write_iops = 100, .bps = 1000 * KIB});
+	assert_true(rate_cap_is_open(cap, START));
+	assert_int_equal(burst(io(4 * KIB), START), 2);
+	burst(io(1 * KIB), START);
+	assert_false(rate_cap_is_open(cap, START));
+	assert_true(rate_cap_is_open(cap, START + 3 * MS));
+	fbs_cap_configure(cap, &(struct fbs_max){.read_iops = 1000, .write_iops = 100});
+	burst(io(4 * KIB), START + 10 * MS);
+	assert_true(rate_cap_is_open(cap, START + 10 * MS)); /* for a write */
+	burst(write_of(4 * KIB), START + 10 * MS);
+	assert_false(rate_cap_is_open(cap, START + 10 * MS));
+	assert_true(rate_cap_is_open(cap, START + 11 * MS));
+	fbs_cap_configure(cap, &(struct fbs_max){0});
+	assert_true(rate_cap_is_open(cap, START + 11 * MS));
+	cap_end();
+}
+
 /* ---- several disks ---- */
 
 struct disk {
@@ -717,6 +738,7 @@ int main(void)
 		cmocka_unit_test(test_cap_burst),
 		cmocka_unit_test(test_cap_configure),
 		cmocka_unit_test(test_cap_extremes),
+		cmocka_unit_test(test_cap_is_open),
 		cmocka_unit_test(test_cap_shared),
 		cmocka_unit_test(test_cap_shared_away),
 		cmocka_unit_test(test_cap_shared_slow),
