@@ -341,10 +341,11 @@ void fbs_configure(struct fbs *fbs, const struct fbs_params *params)
 		price_set(&fbs->prices, &params->capability);
 		window_forget(&fbs->window); /* it counts in prices */
 	}
+	if (params->io_throttle != fbs->params.io_throttle)
+		fbs->serial = false; /* it may have been only that */
 	fbs->params = *params;
 	fbs->tag_shift = shift[params->policy];
 	window_set_latency_target(&fbs->window, params->latency_target_ns);
-	fbs->serial = false;
 	idle_look(fbs);
 }
 
