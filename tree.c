@@ -276,6 +276,7 @@ void tree_level(struct fbs *fbs)
 		node->tag = queue->vtime;
 		node->epoch = queue->vepoch;
 		node->remainder = 0;
+		node->flush_tokens = 0;
 		if (is_candidate(node)) {
 			struct heap_slot *slot = &queue->heap.slots[node->pos[HEAP_QUEUE]];
 

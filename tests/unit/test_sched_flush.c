@@ -160,6 +160,32 @@ static void test_flush_new_policy(void **state)
 	end();
 }
 
+/* Nor does an old debt of flushes count: what it owes for a discard is another matter. */
+static void test_flush_debt_of_policy(void **state)
+{
+	(void)state;
+	begin(FBS_POLICY_COST);
+	leaf('a', NULL, 1);
+	leaf('b', NULL, 1);
+	push_op('a', FBS_WRITE, 0, 4 * KIB);
+	push_n('b', 40);
+	order("ab");
+	done_all();
+	flush('a', 500 * MS, 4 * KIB, 4 * KIB);
+	assert_false(may_flush('a'));
+	rig.params.policy = FBS_POLICY_WEIGHT;
+	fbs_configure(rig.fbs, &rig.params);
+	assert_true(may_flush('a'));
+	push_op('a', FBS_DISCARD, 0, MIB);
+	while (next() != 'a')
+		;
+	rig.now_ns += 300 * MS;
+	done_all();
+	assert_true(tokens_of('a') > 200);
+	assert_true(may_flush('a'));
+	end();
+}
+
 /* ---- numbers ---- */
 
 static void test_stats(void **state)
@@ -359,6 +385,7 @@ int main(void)
 		cmocka_unit_test(test_flush_debt_of_group),
 		cmocka_unit_test(test_flush_hung),
 		cmocka_unit_test(test_flush_tokens),
+		cmocka_unit_test(test_flush_debt_of_policy),
 		cmocka_unit_test(test_flush_new_policy),
 		cmocka_unit_test(test_stats),
 		cmocka_unit_test(test_wrap_around),
