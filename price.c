@@ -57,7 +57,8 @@
 #define PACE 4
 /* A mix is another one from so much difference on, in the sum over the components ... */
 #define CHANGE_LEAST (ONE / 4)
-/* ... for so many intervals in a row. */
+/* ... for so many intervals in a row, not counting those in which the window (window.h) adapts. */
+#define SETTLE_INTERVALS 4U
 #define CHANGE_INTERVALS 4U
 #define MEAN_INTERVALS 32U
 
@@ -196,9 +197,18 @@ static void end_interval(struct price_list *list, uint64_t elapsed_ns)
 		add(&list->usual, &one);
 		return;
 	}
-	if (!list->other.intervals || difference(&one, &list->other) >= CHANGE_LEAST)
+	if (!list->other.intervals || difference(&one, &list->other) >= CHANGE_LEAST) {
 		list->other = (struct price_mix){0};
+		list->settled = false;
+	}
 	add(&list->other, &one);
+	if (!list->settled && list->other.intervals >= SETTLE_INTERVALS) {
+		list->other = (struct price_mix){0};
+		add(&list->other, &one);
+		list->settled = true;
+	}
+	if (!list->settled)
+		return;
 	if (list->other.intervals < CHANGE_INTERVALS)
 		return;
 	if (list->usual.intervals >= CHANGE_INTERVALS)

@@ -29,6 +29,7 @@ struct price_list {
 		uint64_t slowness;    /* time taken / time paid */
 		int64_t part[PRICES]; /* of what was paid */
 	} usual, other;
+	bool settled; /* the other mix has lasted for a while */
 };
 
 /*
