@@ -11,8 +11,8 @@
  * So a leaf stays a candidate after its last request was issued: until that is done, and for a
  * moment more. As long as it has the lowest tag nobody else goes; others go as soon as their tags
  * are lower, so nobody runs ahead by more than a slice. On a disk with many servers that would
- * leave most of them idle; there the leaf gives way, and the window sees to it that it need not
- * wait long (window.h).
+ * leave most of them idle; there the leaf gives way, but one place at the disk is kept for it until
+ * it is back, if it has had less than its share (window.h).
  *
  * It is not done for a leaf whose requests come later than they are waited for, seen from the mean
  * of its think times and from how often it was waited for in vain. Where the choice is ours
@@ -33,12 +33,14 @@ void idle_issued(struct fbs *fbs, struct fbs_node *leaf, uint64_t now_ns);
 /* A slice or a flush of leaf is on its way: that is no thinking. */
 void idle_away(struct fbs_node *leaf, uint64_t now_ns);
 /* It came back. */
-void idle_done(const struct fbs *fbs, struct fbs_node *leaf, uint64_t now_ns);
+void idle_done(struct fbs *fbs, struct fbs_node *leaf, uint64_t now_ns);
 /* A request for leaf, which had nothing queued. */
-void idle_arrived(struct fbs_node *leaf, uint64_t now_ns);
+void idle_arrived(struct fbs *fbs, struct fbs_node *leaf, uint64_t now_ns);
 /* leaf has the lowest tag and nothing queued: is it still worth waiting for? Else it is put out. */
 bool idle_waits(struct fbs *fbs, struct fbs_node *leaf, uint64_t now_ns);
-/* No longer. */
+/* Places at the disk whose owners have not come back in time are for others. */
+void idle_look_at_places(struct fbs *fbs, uint64_t now_ns);
+/* leaf is not waited for any longer, and no place kept for it. */
 void idle_end(struct fbs *fbs, struct fbs_node *leaf);
 
 #endif

@@ -303,6 +303,7 @@ struct fbs *fbs_create(const struct fbs_params *params)
 	}
 	fbs->capped.kind = HEAP_CAPPED;
 	fbs->due.kind = HEAP_DUE;
+	fbs->places_end = &fbs->first_place;
 	window_init(&fbs->window);
 	discard_init(&fbs->discard);
 	fbs->params.policy = params->policy;
@@ -345,7 +346,8 @@ void fbs_configure(struct fbs *fbs, const struct fbs_params *params)
 		fbs->serial = false; /* it may have been only that */
 	fbs->params = *params;
 	fbs->tag_shift = shift[params->policy];
-	window_set_latency_target(&fbs->window, params->latency_target_ns);
+	if (params->latency_target_ns != fbs->window.target_ns)
+		window_set_latency_target(&fbs->window, params->latency_target_ns);
 	idle_look(fbs);
 }
 
@@ -411,8 +413,7 @@ void fbs_drop(struct fbs *fbs, struct fbs_node *node)
 	node->dropped = true;
 	if (fbs->held == node)
 		stop_holding(fbs);
-	if (node->anticipated) /* nothing more is to come */
-		idle_end(fbs, node);
+	idle_end(fbs, node); /* nothing more is to come */
 	tree_collect(fbs, node);
 }
 
@@ -437,7 +438,7 @@ void fbs_push(struct fbs *fbs, struct fbs_node *leaf, struct fbs_req *req, uint6
 	now_ns = advance_clock(fbs, now_ns);
 	if (!has_queued(leaf)) {
 		fbs->present += !leaf->in_flight;
-		idle_arrived(leaf, now_ns);
+		idle_arrived(fbs, leaf, now_ns);
 		wait_begin(fbs, leaf, tree_free_time(fbs, leaf));
 	}
 	req->leaf = leaf;

@@ -220,6 +220,22 @@ bool tree_is_ahead(const struct fbs *fbs, const struct fbs_node *leaf, uint64_t 
 	return false;
 }
 
+bool tree_is_behind(const struct fbs_node *leaf)
+{
+	bool behind = false;
+
+	for (const struct fbs_node *node = leaf; node->parent; node = node->parent) {
+		const struct queue *queue = queue_of(node);
+
+		if (queue->heap.n <= is_candidate(node))
+			continue;
+		if (queue->vepoch - node->epoch < 2 && !before(node->tag, queue->vtime))
+			return false;
+		behind = true;
+	}
+	return behind;
+}
+
 void tree_set_weight(struct fbs *fbs, struct fbs_node *node, unsigned weight)
 {
 	struct queue *queue = queue_of(node);

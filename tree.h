@@ -86,6 +86,9 @@ struct fbs_node {
 	uint64_t idle_ns;	/* when the last of it was done; 0: never */
 	uint64_t think_ns;	/* mean time between that and the next request */
 
+	bool shallow, keeps_place;
+	struct fbs_node *place_next, **place_at; /* of those that keep one, the oldest first */
+
 	/* since it last had something issued, or began to wait */
 	uint64_t wait_since_ns;
 	struct free_time wait_since_free;
@@ -127,7 +130,9 @@ struct fbs {
 	uint64_t slack_since_ns;
 	bool slackened; /* for some time since the last slice came back */
 
-	bool serial; /* see idle.h */
+	bool serial;				    /* see idle.h */
+	struct fbs_node *first_place, **places_end; /* kept at the disk: the oldest first */
+	unsigned places;
 };
 
 static inline bool is_leaf(const struct fbs_node *node)
@@ -213,6 +218,8 @@ void tree_charge_reserved(struct fbs *fbs, struct fbs_node *leaf, const struct f
 			  uint64_t tokens, uint64_t most_tokens);
 /* Is it ahead of V by more than tokens where somebody else has something queued? */
 bool tree_is_ahead(const struct fbs *fbs, const struct fbs_node *leaf, uint64_t tokens);
+/* Has leaf, which is idle, received less than its share of what others want, too? */
+bool tree_is_behind(const struct fbs_node *leaf);
 void tree_set_weight(struct fbs *fbs, struct fbs_node *node, unsigned weight);
 void tree_set_class(struct fbs *fbs, struct fbs_node *node, enum fbs_class class);
 /* All level: tags mean something else from now on. */

@@ -7,365 +7,573 @@
  * the two is bandwidth x latency of the unloaded disk, and both can be seen from completions
  * (N. Cardwell et al., "BBR: Congestion-Based Congestion Control", ACM Queue 14(5), 2016):
  *
- *   rate   the best of the last WINDOW_RATES intervals in which the disk was kept busy, in cost
- *          per time. A window beyond the knee does not change it.
- *   base   the mean latency when little is in flight: at the start, and in a short probe at
- *          half the knee every few seconds. A window up to the knee does not change it.
- *   limit  with knee = rate x base in slices of the mean cost: 1.25 x (knee + sqrt(knee)). The
- *          root is what keeps c servers busy that are not asked at even intervals.
+ *   base   the mean latency with little in flight: at the start, and in a short probe at half the
+ *          knee every few seconds. A window up to the knee does not change it.
+ *   rate   cost completed in the time in which the window was full. A window beyond the knee does
+ *          not change it.
+ *   limit  with knee = rate x base in slices of the mean cost: knee + sqrt(knee). The root is what
+ *          keeps c servers busy that are not asked at even intervals, and it makes a window that is
+ *          too small grow: by Little's law rate x latency is then what is in flight.
  *
- * Example: 4 servers of 1 ms each, slices priced 50 us. With 1 in flight: base 1 ms, rate
- * 0.05; doubling the window doubles the rate until 4 are in flight, rate 0.2, and then no more:
- * rate x base = 200 us of cost = 4 slices, limit 1.25 x (4 + 2) = 7 slices.
+ * How the two are learnt and how sure they are is told at the head of estimate.c.
  *
- * Why means: by Little's law rate x mean latency is what is in flight, so as long as the window is
- * too small the formula makes it at least 1.25 times as large, whatever the spread of single
- * latencies. The least of many medians, which looks more robust, is far below the mean on a disk
- * whose service times vary, and the window spirals down with it. The slowest sixteenth is left out,
- * so that one stall does not count for thousands.
+ * Example: 4 servers of 1 ms each, slices priced 50 us. With 1 in flight: base 1 ms, rate 0.05.
+ * With 4: rate 0.2; with 16 no more, but latency has quadrupled. rate x base = 200 us of cost = 4
+ * slices, limit 6.
  *
- * Where a request takes less than our own threads need to wake up, the latency seen grows with what
- * we have in flight, and the knee is ours rather than the disk's. So a fast disk is given up to a
- * millisecond of work in any case (window_least_ns).
+ *   STARTUP   from one slice, times four each interval until latency is beyond the bare one
+ *   STEADY    the formula, interval by interval
+ *   PROBE     at half the knee: base. It costs a hundredth of the time at most
+ *   TRIAL     twice the limit, or half of it once it was doubled, in turns with the usual one: a
+ *             disk that orders its queue may be a fifth faster with a deeper one. Then it is
+ *             kept so (`boost`), up to 16 times
  *
- * An interval has enough completions for a mean and is long against a latency, so that a burst
- * more or less in it does not matter.
+ * SHALLOW CLIENTS (window_note_shallow, window_hold). A client with one request at a time finds all
+ * servers busy if others may fill them. While there are such the window is the knee and what the
+ * knee may be off by, one interval in 64 excepted, and the places of those between two requests
+ * are left empty: so each finds a server free. 32 servers that are never left empty for more than
+ * that are as busy as before. No more than half of the window is kept empty.
  *
- *   STARTUP   from one slice, doubled each interval; two intervals that bring less than 20 % more
- * end it STEADY    the formula; sinking by a quarter or PROBE_EVERY_NS without a probe lead to a
- *   PROBE     what is in flight drains, then one interval at half the knee measures base. A base
- * that moved by more than a quarter means another disk than we knew: STARTUP again, as the rate
- * seen with a window too small for it says nothing.
+ * A LATENCY TARGET caps the limit: each slice that misses it lowers the cap by a step, and 111 that
+ * do not raise it by one, which is where 99 % hold it.
+ *
+ * WAKING UP. Where all that the disk had comes back between one of our wake-ups and the next, it
+ * stood still meanwhile. Moments at which that happens double window_least_ns(), and a second
+ * without halves it.
  *
  * Invariants: the limit is never below one slice, so that the disk never starves for good; it only
  * moves on completions, so a disk that stalls gets no larger window; it grows only out of
- * intervals in which it was the limit.
- * Not handled: latencies are not scaled by size, so that a sudden change from small
- * to large slices is only right again after the next probe. A disk that orders its queue
- * gains from a deeper one without end; it is kept at the knee of its latency.
+ * time in which it was the limit.
+ * Not handled: latencies are not scaled by size, so that a sudden change from small to large slices
+ * is only right again after the next probe, which it brings about.
  */
 #include "window.h"
 
 #include <string.h>
 
-/* An interval ends with this many completions, when it has also lasted this long ... */
-#define INTERVAL_DONE 64U
+/* An interval ends after so many slices and so many times what is in flight ... */
+#define STARTUP_SLICES 16U /* a factor of two is to be seen */
+#define STEADY_SLICES 32U
+#define STEADY_ROUNDS 8U /* long against a latency: a burst more or less does not matter */
+#define TRIAL_SLICES 64U
+#define PROBE_SLICES 64U
+#define PROBE_ROUNDS 4U
+/* ... and this time, as our wake-ups come in bursts; ... */
 #define INTERVAL_NS UINT64_C(2000000)
-#define INTERVAL_LATENCIES 8U
-/* ... or, on slower disks, with fewer after longer. */
-#define INTERVAL_SLOW_DONE 16U
-#define INTERVAL_SLOW_NS UINT64_C(50000000)
-#define INTERVAL_CRAWL_DONE 4U
-#define INTERVAL_CRAWL_NS UINT64_C(500000000)
-#define PROBE_EVERY_NS \
-	UINT64_C(5000000000) /* two short intervals in 5 s: below 0.5 % of throughput */
-#define PROBE_AGAIN_NS UINT64_C(500000000) /* at most this often when the limit sinks */
-/* See window_least_ns(). No more slices than these, so that weights hold on a disk as fast as RAM.
- */
-#define LEAST_ALONE_NS UINT64_C(1000000)
-#define LEAST_SHARED_NS UINT64_C(500000)
-#define LEAST_ALONE_SLICES 64U
+/* ... measuring a bare latency after this many, if it is steady or takes long; ... */
+#define PROBE_SLICES_FEW 16U
+#define PROBE_LONG_NS UINT64_C(150000000)
+/* ... and on a very slow disk after these few. */
+#define CRAWL_SLICES 4U
+#define CRAWL_NS UINT64_C(500000000)
+
+#define RATE_INTERVALS 24U     /* over which the rate is averaged, or half of them */
+#define RATE_INTERVALS_FEW 16U /* when most are too narrow to tell */
+
+/* A probe may cost a hundredth: half of the throughput for its time. */
+#define PROBE_SPACING 75U
+#define PROBE_FIRST_NS UINT64_C(250000000)
+#define PROBE_EVERY_NS UINT64_C(5000000000) /* once the standard error of base is 4 % */
+#define PROBE_HASTE 2U			    /* x what it took, when the disk has changed */
+
+#define TRIAL_PAIRS 8U
+#define TRIAL_FIRST_NS UINT64_C(500000000)
+#define TRIAL_EVERY_MOST_NS UINT64_C(64000000000)
+#define BOOST_MOST 4U
+
+#define SHALLOW_NS UINT64_C(1000000000)
+#define NARROW_INTERVALS 8U /* before that the rate is not known well enough */
+#define WIDE_SPACING 64U    /* so that one interval in so many is wide: beyond a p99 */
+
+#define LATE_ONE_IN 112U /* a little less than 1 % */
+#define LATE_MOST 4U
+
 #define LEAST_SHARED_SLICES 16U
-#define RATE_SHIFT 20				     /* a rate of 1.0 (cost per time) */
-#define LATENCY_MAX_NS (UINT64_C(3600) * 1000000000) /* clamp before multiplying */
-#define LIMIT_MAX_NS (UINT64_C(1) << 42)
+#define LEAST_ALONE_SLICES 64U
+#define LEAST_KEPT_NS UINT64_C(1000000000)
 
-/* 8 buckets per factor of two from 1 us on: a median within 9 %. */
-static unsigned latency_bucket(uint64_t ns)
+#define TIME_MAX_NS (UINT64_C(1) << 42) /* over an hour */
+#define LIMIT_MAX_NS (UINT64_C(1) << 56)
+
+static uint64_t at_most(unsigned __int128 value, uint64_t most)
 {
-	uint64_t v = (ns >> 7) + 8; /* 128 ns: bucket 0 begins at v = 8 */
-	unsigned octave = 63U - (unsigned)__builtin_clzll(v);
-	unsigned bucket = (octave - 3U) * 8U + (unsigned)((v >> (octave - 3U)) & 7U);
-
-	return bucket < WINDOW_BUCKETS ? bucket : WINDOW_BUCKETS - 1;
+	return value < most ? (uint64_t)value : most;
 }
 
-/* The middle of a bucket. */
-static uint64_t bucket_latency_ns(unsigned bucket)
+static uint64_t at_least(uint64_t value, uint64_t least)
 {
-	unsigned octave = bucket / 8U + 3U;
-	uint64_t step = UINT64_C(1) << (octave - 3U);
-	uint64_t v = (UINT64_C(8) + bucket % 8U) * step + step / 2U;
-
-	return (v - 8U) << 7;
+	return value > least ? value : least;
 }
 
-/* Without the slowest sixteenth. */
-static uint64_t mean_latency_ns(const struct window *w)
+/* Was the window what limited the interval, or has it been for as long as an interval takes? */
+static bool was_full(const struct window *w)
 {
-	unsigned wanted = w->done - w->done / 16U, seen = 0;
-	unsigned __int128 sum = 0;
-
-	for (unsigned i = 0; i < WINDOW_BUCKETS && seen < wanted; i++) {
-		unsigned n = w->latencies[i] < wanted - seen ? w->latencies[i] : wanted - seen;
-
-		sum += (unsigned __int128)bucket_latency_ns(i) * n;
-		seen += n;
-	}
-	return seen ? (uint64_t)(sum / seen) : 0;
+	return w->busy.slices * 2 >= at_most(w->seen.slices, w->wanted);
 }
 
-static uint64_t best_rate(const struct window *w)
+/* ---- the limit ---- */
+
+/* From here on so much is admitted. */
+static void open_to(struct window *w, uint64_t open_ns, uint64_t now_ns)
 {
-	uint64_t best = 0;
-
-	for (unsigned i = 0; i < WINDOW_RATES; i++)
-		if (w->rates[i] > best)
-			best = w->rates[i];
-	return best;
-}
-
-static void forget_rates(struct window *w)
-{
-	memset(w->rates, 0, sizeof(w->rates));
-	w->next_rate = 0;
-}
-
-/* rate x base: the cost in flight at which the disk is just busy. */
-static uint64_t knee_ns(const struct window *w)
-{
-	unsigned __int128 knee = (unsigned __int128)best_rate(w) * w->base_latency_ns;
-
-	knee >>= RATE_SHIFT;
-	return knee > LIMIT_MAX_NS ? LIMIT_MAX_NS : (uint64_t)knee;
+	w->open_ns = at_least(open_ns, w->mean_cost_ns);
+	w->full = w->in_flight && w->in_flight_ns + w->mean_cost_ns > w->open_ns;
+	w->full_since_ns = now_ns;
 }
 
 static void set_limit(struct window *w, uint64_t limit_ns)
 {
-	uint64_t least = w->mean_cost_ns ? w->mean_cost_ns : 1;
-
-	if (limit_ns < least)
-		limit_ns = least;
-	if (limit_ns > LIMIT_MAX_NS)
-		limit_ns = LIMIT_MAX_NS;
-	w->limit_ns = limit_ns;
+	w->limit_ns = at_least(at_most(limit_ns, LIMIT_MAX_NS), w->mean_cost_ns);
+	w->wide_ns = w->limit_ns;
+	w->aim_ns = w->limit_ns;
 }
 
-static uint64_t square_root(uint64_t square)
+/* limit_ns and open_ns from what they depend on. */
+static void open_up(struct window *w, uint64_t now_ns)
 {
-	uint64_t root = 0;
-
-	for (uint64_t bit = UINT64_C(1) << 31; bit; bit >>= 1)
-		if ((root + bit) * (root + bit) <= square)
-			root += bit;
-	return root;
+	w->limit_ns = at_least(at_most(w->aim_ns, w->cap_ns), w->mean_cost_ns);
+	open_to(w, w->narrow ? w->limit_ns : at_most(w->wide_ns, w->cap_ns), now_ns);
 }
 
-/* What the formula says; growing is for intervals in which the window was the limit. */
-static void follow(struct window *w, bool may_grow)
+/* What the formula says. */
+static void follow(struct window *w)
 {
-	uint64_t knee = knee_ns(w), limit, slices_x4;
+	uint64_t mean = w->mean_cost_ns, root;
 
-	/* 16 x sqrt(slices), to keep the fractions of small ones */
-	slices_x4 =
-		(uint64_t)(((unsigned __int128)knee * 4) / (w->mean_cost_ns ? w->mean_cost_ns : 1));
-	limit = knee + knee / 4;
-	limit += (uint64_t)((unsigned __int128)square_root(slices_x4 * 64) * w->mean_cost_ns * 5 /
-			    64);
-	if (may_grow || limit < w->limit_ns)
-		set_limit(w, limit);
+	w->knee_ns = estimate_knee_ns(&w->disk);
+	root = estimate_root((unsigned __int128)w->knee_ns * mean);
+	w->wide_ns = (w->knee_ns + at_least(root, mean + mean / 4)) << w->boost;
+	w->aim_ns = w->wide_ns;
+	if (w->shallow && w->disk.rate.slices >= NARROW_INTERVALS * w->wanted)
+		w->aim_ns = at_most(w->knee_ns + estimate_knee_error_ns(&w->disk) + mean * 5 / 8,
+				    w->wide_ns);
 }
 
-static void enter(struct window *w, int phase)
+/*
+ * The latency target: one slice in LATE_ONE_IN may miss it. Each that does lowers the cap by a
+ * step, each that does not raises it by that part of a step.
+ */
+static void hold_target(struct window *w, uint64_t now_ns)
 {
-	w->phase = phase;
-	w->raised = 0;
+	uint64_t cap_ns = at_most(w->cap_ns, w->open_ns);
+	uint64_t step_ns = (cap_ns + 4 * w->mean_cost_ns) / 64;
+
+	if (w->late)
+		w->cap_ns = cap_ns - at_most((unsigned __int128)step_ns * w->late, cap_ns / 2);
+	if (w->full && w->cap_ns <= w->wide_ns)
+		w->cap_ns += step_ns * w->served / LATE_ONE_IN;
+	w->cap_ns = at_least(w->cap_ns, w->mean_cost_ns);
+	w->late = 0;
+	w->served = 0;
+	open_up(w, now_ns);
 }
 
-static void begin_probe(struct window *w)
-{
-	enter(w, WINDOW_PROBE);
-	w->draining = w->in_flight;
-	set_limit(w, knee_ns(w) / 2);
-}
-
-static void remember(struct window *w, uint64_t rate)
-{
-	w->rates[w->next_rate++ % WINDOW_RATES] = rate;
-}
-
-static void startup(struct window *w, uint64_t rate, bool bound, bool busy)
-{
-	uint64_t before = best_rate(w);
-
-	if (!busy)
-		return;
-	remember(w, rate);
-	w->raised = rate > before + before / 5 ? 0 : w->raised + 1;
-	if (w->raised >= 2) {
-		enter(w, WINDOW_STEADY);
-		follow(w, true);
-	} else if (bound) {
-		set_limit(w, w->limit_ns * 2);
-	}
-}
-
-static void steady(struct window *w, uint64_t rate, bool bound, bool busy, uint64_t now_ns)
-{
-	uint64_t before = w->limit_ns;
-
-	if (!busy)
-		return;
-	remember(w, rate);
-	follow(w, bound);
-	if (now_ns - w->base_seen_ns > PROBE_EVERY_NS ||
-	    (w->limit_ns < before - before / 4 && now_ns - w->base_seen_ns > PROBE_AGAIN_NS))
-		begin_probe(w);
-}
-
-static void probe(struct window *w, uint64_t mean_ns, uint64_t now_ns)
-{
-	uint64_t old = w->base_latency_ns;
-
-	w->base_latency_ns = mean_ns;
-	w->base_seen_ns = now_ns;
-	if (mean_ns > old + old / 4 || mean_ns < old - old / 4) {
-		forget_rates(w);
-		enter(w, WINDOW_STARTUP);
-		if (w->in_flight_ns <
-		    w->limit_ns) /* from what there is, not from what was thought */
-			set_limit(w, w->in_flight_ns);
-		return;
-	}
-	enter(w, WINDOW_STEADY);
-	follow(w, true);
-}
+/* ---- phases ---- */
 
 static void begin_interval(struct window *w, uint64_t now_ns)
 {
+	unsigned few = STEADY_SLICES, rounds = STEADY_ROUNDS;
+
+	if (w->phase == WINDOW_STARTUP) {
+		few = w->disk.base.slices ? STARTUP_SLICES : PROBE_SLICES;
+		rounds = 1;
+	} else if (w->phase == WINDOW_PROBE) {
+		few = PROBE_SLICES;
+		rounds = PROBE_ROUNDS;
+	} else if (w->phase == WINDOW_TRIAL || w->pairs) {
+		few = TRIAL_SLICES;
+	}
+	w->wanted = w->in_flight * rounds > few ? w->in_flight * rounds : few;
+	if (w->settling)
+		memset(&w->busy, 0, sizeof(w->busy));
+	w->settling = 0;
 	w->began_ns = now_ns;
-	w->done_ns = 0;
-	w->done = 0;
-	w->bound = 0;
-	memset(w->latencies, 0, sizeof(w->latencies));
+	w->peak_ns = w->in_flight_ns;
+	memset(&w->seen, 0, sizeof(w->seen));
+}
+
+/* The interval begins when what is in flight has gone, and as much as will be then. */
+static void enter(struct window *w, int phase, uint64_t open_ns, uint64_t now_ns)
+{
+	w->phase = phase;
+	open_to(w, open_ns, now_ns);
+	memset(&w->busy, 0, sizeof(w->busy));
+	w->settling =
+		1 + w->in_flight + (unsigned)at_most(w->open_ns / w->mean_cost_ns, w->in_flight);
+}
+
+/* As wide as it should be; narrow for most of the time if there are shallow clients. */
+static void next_steady(struct window *w, uint64_t now_ns)
+{
+	w->narrow = w->aim_ns < w->wide_ns && now_ns < w->widen_at_ns;
+	if (!w->narrow)
+		w->widen_at_ns = now_ns + WIDE_SPACING * (now_ns - w->began_ns);
+	open_up(w, now_ns);
+}
+
+static void resume(struct window *w, uint64_t now_ns)
+{
+	enter(w, WINDOW_STEADY, w->limit_ns, now_ns);
+	next_steady(w, now_ns);
+	w->late = 0;
+	w->served = 0;
+}
+
+static void begin_probe(struct window *w, uint64_t now_ns)
+{
+	enter(w, WINDOW_PROBE, (w->knee_ns >> w->boost) / 2 + w->mean_cost_ns / 2, now_ns);
+	w->probed_ns = now_ns;
+}
+
+static void plan_probe(struct window *w, uint64_t now_ns)
+{
+	uint64_t wait_ns = estimate_is_precise(&w->disk.base, 25) ? PROBE_EVERY_NS : PROBE_FIRST_NS;
+
+	w->probe_at_ns = now_ns + at_least(wait_ns, PROBE_SPACING * w->probe_took_ns);
+}
+
+static void probe_within(struct window *w, uint64_t wait_ns, uint64_t now_ns)
+{
+	if (w->probe_at_ns > now_ns + wait_ns)
+		w->probe_at_ns = now_ns + wait_ns;
+}
+
+static void end_trial(struct window *w, uint64_t now_ns)
+{
+	memset(&w->usual, 0, sizeof(w->usual));
+	memset(&w->other, 0, sizeof(w->other));
+	w->pairs = 0;
+	w->easing = w->boost == BOOST_MOST || (w->boost && !w->easing);
+	w->trial_at_ns = now_ns + w->trial_every_ns;
+}
+
+static void startup(struct window *w, uint64_t now_ns)
+{
+	uint64_t base = estimate_mean_ns(&w->disk.base), seen = estimate_mean_ns(&w->seen);
+	bool full = was_full(w), longer = base && estimate_is_longer(&w->disk, &w->seen);
+
+	if (full && longer && (w->longer || seen > base * 4)) {
+		w->disk.rate = w->busy;
+		estimate_learn_parallelism(&w->disk, &w->seen);
+		follow(w);
+		w->disk.stale = w->knee_ns / 2 > w->mean_cost_ns;
+		w->trial_every_ns = TRIAL_FIRST_NS;
+		end_trial(w, now_ns);
+		open_up(w, now_ns);
+		begin_probe(w, now_ns);
+		return;
+	}
+	if (!base || w->peak_ns <= w->mean_cost_ns)
+		estimate_learn_base(&w->disk, &w->seen, w->mean_cost_ns);
+	else if (full && !estimate_is_other(&w->disk, &w->seen))
+		estimate_pool_base(&w->disk, &w->seen);
+	w->longer = longer;
+	if (!full && !longer)
+		return;
+	if (!longer)
+		set_limit(w, w->limit_ns * 4);
+	else if (w->peak_ns < w->limit_ns)
+		set_limit(w, w->peak_ns);
+	enter(w, WINDOW_STARTUP, w->limit_ns, now_ns);
+}
+
+static void probe(struct window *w, uint64_t now_ns)
+{
+	struct estimate *disk = &w->disk;
+	/* another base, or possibly still not the least: the next probe is at a lower level */
+	bool moved =
+		disk->doubt || estimate_mean_ns(&w->seen) < estimate_mean_ns(&disk->base) * 3 / 4;
+
+	if (!estimate_learn_base(disk, &w->seen, w->mean_cost_ns))
+		return;
+	w->probe_took_ns = now_ns - w->probed_ns;
+	w->probed_ns = now_ns;
+	w->probed_knee_ns = estimate_knee_ns(disk);
+	disk->suspect = false;
+	plan_probe(w, now_ns);
+	if (moved || disk->renew)
+		probe_within(w, PROBE_HASTE * w->probe_took_ns, now_ns);
+	if (!disk->renew) {
+		if (!w->boost)
+			estimate_learn_parallelism(disk, &w->seen);
+		follow(w);
+	}
+	resume(w, now_ns);
+}
+
+/*
+ * The load did not fill the window, so nothing is learned of the rate. But if it finds a queue
+ * at the disk all the same, what is known is old, and the window is too large to notice: close it
+ * to what the load has, and it will be full.
+ */
+static void unfilled(struct window *w, uint64_t now_ns)
+{
+	struct estimate_rate all = {.cost_ns = w->seen.cost_ns, .time_ns = now_ns - w->began_ns};
+
+	if (estimate_mean_ns(&w->seen) > estimate_mean_ns(&w->disk.base) * 3 / 2 &&
+	    !estimate_exceeds(&all, &w->disk.rate, 67) && w->peak_ns < w->limit_ns) {
+		set_limit(w, w->peak_ns);
+		open_to(w, w->limit_ns, now_ns);
+	}
+}
+
+static void steady(struct window *w, uint64_t now_ns)
+{
+	struct estimate *disk = &w->disk;
+	struct estimate_rate busy = w->busy;
+	bool wide = w->open_ns >= w->wide_ns;
+	unsigned over = w->aim_ns < w->wide_ns ? RATE_INTERVALS_FEW : RATE_INTERVALS;
+	enum estimate_verdict verdict;
+
+	if (w->peak_ns <= w->mean_cost_ns || w->peak_ns <= w->knee_ns / 2) {
+		estimate_learn_base(disk, &w->seen, w->mean_cost_ns); /* as good as a probe */
+		plan_probe(w, now_ns);
+	}
+	if (!was_full(w)) {
+		unfilled(w, now_ns);
+		return;
+	}
+	memset(&w->busy, 0, sizeof(w->busy));
+	verdict = estimate_learn_rate(disk, &busy, &w->seen, wide ? over : 0);
+	if (verdict == ESTIMATE_FELL)
+		w->boost = 0;
+	if (verdict == ESTIMATE_UNSURE) {
+		end_trial(w, now_ns);
+		return;
+	}
+	disk->suspect |= estimate_is_other_mix(disk, w->mean_cost_ns);
+	if (disk->suspect) {
+		if (disk->stale || now_ns - w->probed_ns >= PROBE_HASTE * w->probe_took_ns)
+			begin_probe(w, now_ns);
+		return;
+	}
+	if (wide && !w->boost)
+		estimate_learn_parallelism(disk, &w->seen);
+	follow(w);
+	if (w->knee_ns < w->probed_knee_ns - w->probed_knee_ns / 4)
+		probe_within(w, 4 * PROBE_HASTE * w->probe_took_ns, now_ns);
+	if (now_ns >= w->probe_at_ns) {
+		begin_probe(w, now_ns);
+	} else if (!w->shallow && w->cap_ns >= w->wide_ns && now_ns >= w->trial_at_ns) {
+		estimate_add_rate(&w->usual, &busy);
+		enter(w, WINDOW_TRIAL, w->easing ? w->wide_ns / 2 : w->wide_ns * 2, now_ns);
+	} else {
+		next_steady(w, now_ns);
+	}
+}
+
+static void trial(struct window *w, uint64_t now_ns)
+{
+	const struct estimate_rate *more = w->easing ? &w->usual : &w->other;
+	const struct estimate_rate *less = w->easing ? &w->other : &w->usual;
+	bool much, little, yes, no;
+
+	estimate_add_rate(&w->other, &w->busy);
+	w->pairs++;
+	much = estimate_exceeds(more, less, 120);
+	little = !estimate_exceeds(more, less, 110);
+	yes = w->easing ? little : much;
+	no = w->easing ? much : little;
+	if (yes && w->pairs == TRIAL_PAIRS && was_full(w)) {
+		w->boost = w->easing ? w->boost - 1 : w->boost + 1;
+		w->disk.rate = w->other;
+		w->trial_every_ns = TRIAL_FIRST_NS;
+		end_trial(w, now_ns);
+		follow(w);
+	} else if (no || w->pairs == TRIAL_PAIRS || !was_full(w)) {
+		if (w->trial_every_ns < TRIAL_EVERY_MOST_NS)
+			w->trial_every_ns *= 2;
+		end_trial(w, now_ns);
+	}
+	resume(w, now_ns);
+}
+
+static void learn_least(struct window *w, uint64_t now_ns)
+{
+	if (w->dry && w->dry * 4 >= w->moments) {
+		w->least = w->least ? w->least * 2 : 4;
+		if (w->least > LEAST_ALONE_SLICES)
+			w->least = LEAST_ALONE_SLICES;
+		w->least_at_ns = now_ns;
+	} else if (now_ns - w->least_at_ns > LEAST_KEPT_NS) {
+		w->least /= 2;
+		w->least_at_ns = now_ns;
+	}
+	w->dry = 0;
+	w->moments = 0;
 }
 
 static void end_interval(struct window *w, uint64_t now_ns)
 {
-	uint64_t elapsed = now_ns > w->began_ns ? now_ns - w->began_ns : 1;
-	unsigned __int128 rate = ((unsigned __int128)w->done_ns << RATE_SHIFT) / elapsed;
-	uint64_t mean = mean_latency_ns(w);
-	bool bound = w->bound * 2U >= w->done, busy;
-
-	if (rate > UINT32_MAX)
-		rate = UINT32_MAX;
-	if (w->phase != WINDOW_PROBE && (!w->base_latency_ns || mean < w->base_latency_ns)) {
-		w->base_latency_ns = mean;
-		w->base_seen_ns = now_ns;
-	}
-	/* requests queue up here or, with a window too large for the load to fill, at the disk */
-	busy = bound || mean > w->base_latency_ns + w->base_latency_ns / 2;
+	w->mean_cost_ns = (3 * w->mean_cost_ns + w->seen.cost_ns / w->seen.slices) / 4;
+	w->mean_cost_ns = at_least(w->mean_cost_ns, 1);
+	w->shallow = w->shallow && now_ns - w->shallow_ns <= SHALLOW_NS;
+	learn_least(w, now_ns);
 	switch (w->phase) {
 	case WINDOW_STARTUP:
-		startup(w, (uint64_t)rate, bound, busy);
-		break;
-	case WINDOW_STEADY:
-		steady(w, (uint64_t)rate, bound, busy, now_ns);
+		startup(w, now_ns);
 		break;
 	case WINDOW_PROBE:
-		probe(w, mean, now_ns);
+		probe(w, now_ns);
+		break;
+	case WINDOW_STEADY:
+		steady(w, now_ns);
+		break;
+	case WINDOW_TRIAL:
+		trial(w, now_ns);
 		break;
 	}
-	begin_interval(w, now_ns);
+	if (!w->settling)
+		begin_interval(w, now_ns);
 }
 
 static bool interval_is_over(const struct window *w, uint64_t now_ns)
 {
 	uint64_t elapsed = now_ns - w->began_ns;
 
-	if (w->done >= INTERVAL_CRAWL_DONE && elapsed >= INTERVAL_CRAWL_NS)
-		return true;
-	if (elapsed < INTERVAL_LATENCIES * w->base_latency_ns)
+	if (elapsed < INTERVAL_NS || w->seen.slices < CRAWL_SLICES)
 		return false;
-	return (w->done >= INTERVAL_DONE && elapsed >= INTERVAL_NS) ||
-	       (w->done >= INTERVAL_SLOW_DONE && elapsed >= INTERVAL_SLOW_NS);
+	if (w->seen.slices >= w->wanted)
+		return true;
+	if (w->phase <= WINDOW_PROBE && w->seen.slices % PROBE_SLICES_FEW == 0)
+		return elapsed >= PROBE_LONG_NS || estimate_is_precise(&w->seen, 64);
+	return elapsed >= CRAWL_NS;
 }
+
+/* The first slice of this moment: all of the last one have been counted. */
+static void begin_moment(struct window *w, uint64_t now_ns)
+{
+	if (w->settling == 1)
+		begin_interval(w, w->moment_ns);
+	else if (!w->settling && interval_is_over(w, w->moment_ns))
+		end_interval(w, w->moment_ns);
+	if (w->target_ns && w->phase == WINDOW_STEADY &&
+	    (w->late >= LATE_MOST || w->served >= LATE_ONE_IN))
+		hold_target(w, w->moment_ns);
+	w->counts = w->full;
+	if (w->full)
+		w->busy.time_ns += at_most(now_ns - w->full_since_ns, TIME_MAX_NS);
+	w->moment_ns = now_ns;
+	w->moments++;
+	w->batch = 0;
+}
+
+/* ---- what others call ---- */
 
 void window_init(struct window *w)
 {
 	memset(w, 0, sizeof(*w));
 	w->limit_ns = 1; /* one slice may always go: the first interval measures the bare latency */
+	w->open_ns = 1;
+	estimate_init(&w->disk);
+	window_set_latency_target(w, 0);
+	begin_interval(w, 0);
 }
 
 void window_forget(struct window *w)
 {
-	unsigned in_flight = w->in_flight;
-	uint64_t in_flight_ns = w->in_flight_ns;
+	struct window old = *w;
 
 	window_init(w);
-	w->in_flight = in_flight;
-	w->in_flight_ns = in_flight_ns;
+	window_set_latency_target(w, old.target_ns);
+	if (old.in_flight) {
+		w->in_flight = old.in_flight;
+		w->in_flight_ns = old.in_flight_ns;
+		w->mean_cost_ns = at_least(old.in_flight_ns / old.in_flight, 1);
+		set_limit(w, w->mean_cost_ns);
+		open_to(w, w->mean_cost_ns, old.moment_ns);
+	}
+	w->held = old.held;
+	w->moment_ns = old.moment_ns;
 }
 
-bool window_admit(struct window *w, uint64_t cost_ns)
+bool window_admit(const struct window *w, uint64_t cost_ns)
 {
-	if (!w->in_flight || w->in_flight_ns + cost_ns <= w->limit_ns)
-		return true;
-	w->full = true;
-	return false;
+	uint64_t held_ns = at_most((unsigned __int128)w->held * w->mean_cost_ns, w->open_ns / 2);
+	uint64_t taken_ns = w->in_flight_ns + held_ns;
+
+	/* one that is larger than the mean need not wait for an empty disk */
+	return !w->in_flight || taken_ns + at_most(cost_ns, w->mean_cost_ns) <= w->open_ns;
 }
 
 uint64_t window_least_ns(const struct window *w, bool shared)
 {
-	uint64_t most = w->mean_cost_ns * (shared ? LEAST_SHARED_SLICES : LEAST_ALONE_SLICES);
-	unsigned __int128 least = best_rate(w);
+	unsigned most = shared ? LEAST_SHARED_SLICES : LEAST_ALONE_SLICES;
 
-	if (w->phase != WINDOW_STEADY)
+	if (w->phase <= WINDOW_PROBE)
 		return 0;
-	least = least * (shared ? LEAST_SHARED_NS : LEAST_ALONE_NS) >> RATE_SHIFT;
-	return least < most ? (uint64_t)least : most;
+	return at_most((w->least < most ? w->least : most) * w->mean_cost_ns, w->cap_ns);
 }
 
 void window_issued(struct window *w, uint64_t cost_ns, uint64_t now_ns)
 {
-	if (!w->in_flight && !w->done)
-		w->began_ns = now_ns; /* idle time is not part of an interval */
+	if (!w->mean_cost_ns) {
+		w->mean_cost_ns = at_least(cost_ns, 1);
+		set_limit(w, cost_ns);
+		w->open_ns = w->limit_ns;
+		w->began_ns = now_ns;
+	}
+	w->dry += !w->in_flight && now_ns == w->moment_ns && w->batch > 1;
 	w->in_flight++;
 	w->in_flight_ns += cost_ns;
-	if (!w->mean_cost_ns) {
-		w->mean_cost_ns = cost_ns;
-		set_limit(w, cost_ns);
+	if (w->in_flight_ns > w->peak_ns)
+		w->peak_ns = w->in_flight_ns;
+	if (!w->full && w->in_flight_ns + w->mean_cost_ns > w->open_ns) {
+		w->full = true;
+		w->full_since_ns = now_ns;
 	}
-	/* mean of the last 16 or so */
-	w->mean_cost_ns = w->mean_cost_ns - w->mean_cost_ns / 16 + cost_ns / 16;
-	if (!w->mean_cost_ns)
-		w->mean_cost_ns = 1;
 }
 
 void window_done(struct window *w, uint64_t cost_ns, uint64_t latency_ns, uint64_t now_ns)
 {
-	if (latency_ns > LATENCY_MAX_NS)
-		latency_ns = LATENCY_MAX_NS;
+	if (now_ns != w->moment_ns)
+		begin_moment(w, now_ns);
+	w->served++;
+	w->late += latency_ns > w->target_ns;
+	if (latency_ns > w->disk.ceiling_ns)
+		latency_ns = w->disk.ceiling_ns;
+	w->batch++;
+	w->seen.slices++;
+	w->seen.cost_ns += cost_ns;
+	w->seen.sum_ns += latency_ns;
+	w->seen.square_sum += (unsigned __int128)latency_ns * latency_ns;
+	w->seen.area += (unsigned __int128)cost_ns * latency_ns;
+	if (w->counts) {
+		w->busy.slices++;
+		w->busy.cost_ns += cost_ns;
+	}
+	w->settling -= w->settling > 1;
 	w->in_flight--;
 	w->in_flight_ns -= cost_ns;
-	w->done_ns += cost_ns;
-	w->done++;
-	w->bound += w->full;
-	w->full = false;
-	if (w->latencies[latency_bucket(latency_ns)] < UINT16_MAX)
-		w->latencies[latency_bucket(latency_ns)]++;
-	if (w->draining) { /* issued before the probe began */
-		if (!--w->draining)
-			begin_interval(w, now_ns);
-	} else if (interval_is_over(w, now_ns)) {
-		end_interval(w, now_ns);
-	}
+	w->full = w->in_flight && w->in_flight_ns + w->mean_cost_ns > w->open_ns;
+	w->full_since_ns = now_ns;
 }
 
-unsigned window_parallelism_x16(const struct window *w)
+void window_note_shallow(struct window *w, uint64_t now_ns)
 {
-	if (w->phase == WINDOW_STARTUP || !w->mean_cost_ns)
-		return 0;
-	return (unsigned)(knee_ns(w) * 16 / w->mean_cost_ns);
+	w->shallow = true;
+	w->shallow_ns = now_ns;
 }
 
-uint64_t window_base_ns(const struct window *w)
+void window_hold(struct window *w, unsigned slices)
 {
-	return w->base_latency_ns;
+	w->held = slices;
 }
 
 void window_set_latency_target(struct window *w, uint64_t p99_ns)
 {
-	(void)w;
-	(void)p99_ns;
+	w->target_ns = p99_ns;
+	w->cap_ns = LIMIT_MAX_NS;
+	w->late = 0;
+	w->served = 0;
+}
+
+unsigned window_parallelism_x16(const struct window *w)
+{
+	return w->disk.parallel_x16;
+}
+
+uint64_t window_base_ns(const struct window *w)
+{
+	return estimate_mean_ns(&w->disk.base);
 }

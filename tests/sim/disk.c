@@ -54,8 +54,12 @@ void disk_init(struct disk *disk, const struct sim_disk *model, uint64_t seed)
 	disk->last = &disk->first;
 	if (disk->model.size_bytes == 0)
 		disk->model.size_bytes = DISK_BYTES;
+	if (disk->model.changed_pct == 0)
+		disk->model.changed_pct = 100;
 	if (disk->model.write_pct == 0)
 		disk->model.write_pct = 100;
+	assert(!disk->model.striped ||
+	       (disk->model.channels - 1 < DISK_STRIPES && disk->model.changed_channels == 0));
 	assert(disk->model.stall_every_ns == 0 ||
 	       disk->model.stall_for_ns < disk->model.stall_every_ns);
 }
@@ -89,7 +93,7 @@ uint64_t disk_cleared_at(struct disk *disk, const struct disk_job *job, uint64_t
 
 		at_ns = latest(at_ns, take(&disk->bps_clear_ns, each_ns, burst * each_ns, now_ns));
 	}
-	return at_ns;
+	return at_ns + model->turnaround_ns;
 }
 
 void disk_enqueue(struct disk *disk, struct disk_job *job)
@@ -112,10 +116,21 @@ static bool has_place(const struct disk_job *job)
 	return !job->is_flush && job->slice.op != FBS_DISCARD;
 }
 
+static unsigned stripe(const struct disk *disk, const struct disk_job *job)
+{
+	return (unsigned)((job->slice.pos_bytes >> 16) % disk->model.channels);
+}
+
+/* NULL: everything queued is for channels that are busy. */
 static struct disk_job **choose(struct disk *disk)
 {
 	struct disk_job **best = &disk->first;
 
+	if (disk->model.striped && has_place(disk->first)) {
+		while (*best && disk->stripe_busy[stripe(disk, *best)])
+			best = &(*best)->next;
+		return *best && has_place(*best) ? best : NULL;
+	}
 	if (disk->model.order == SIM_FIFO || !has_place(disk->first))
 		return best;
 	for (struct disk_job **job = &disk->first; *job; job = &(*job)->next)
@@ -132,6 +147,19 @@ static uint64_t square_root(uint64_t n)
 		if ((root + bit) * (root + bit) <= n)
 			root += bit;
 	return root;
+}
+
+static bool is_changed(const struct sim_disk *model, uint64_t now_ns)
+{
+	return model->change_at_ns > 0 && now_ns >= model->change_at_ns &&
+	       (model->change_until_ns == 0 || now_ns < model->change_until_ns);
+}
+
+static unsigned channels(const struct sim_disk *model, uint64_t now_ns)
+{
+	if (model->changed_channels > 0 && is_changed(model, now_ns))
+		return model->changed_channels;
+	return model->channels;
 }
 
 static uint64_t service(struct disk *disk, const struct disk_job *job, uint64_t now_ns)
@@ -156,7 +184,7 @@ static uint64_t service(struct disk *disk, const struct disk_job *job, uint64_t 
 	ns += job->slice.len_bytes * model->per_byte_ps / 1000;
 	if (job->slice.op != FBS_READ)
 		ns = ns * model->write_pct / 100;
-	if (model->change_at_ns > 0 && now_ns >= model->change_at_ns)
+	if (is_changed(model, now_ns))
 		ns = ns * model->changed_pct / 100;
 	return ns;
 }
@@ -186,11 +214,16 @@ static uint64_t finish_at(const struct sim_disk *model, uint64_t now_ns, uint64_
 
 struct disk_job *disk_start(struct disk *disk, uint64_t now_ns, uint64_t *ret_finish_ns)
 {
-	if (!disk->first || (disk->model.channels > 0 && disk->busy == disk->model.channels))
+	unsigned servers = channels(&disk->model, now_ns);
+
+	if (!disk->first || (servers > 0 && disk->busy >= servers))
 		return NULL;
 
-	struct disk_job **link = choose(disk), *job = *link;
+	struct disk_job **link = choose(disk), *job;
 
+	if (!link)
+		return NULL;
+	job = *link;
 	*link = job->next;
 	if (!*link)
 		disk->last = link;
@@ -200,6 +233,8 @@ struct disk_job *disk_start(struct disk *disk, uint64_t now_ns, uint64_t *ret_fi
 		disk->dirty_bytes = 0;
 	else if (job->slice.op != FBS_DISCARD)
 		disk->head_bytes = job->slice.pos_bytes + job->slice.len_bytes;
+	if (disk->model.striped && has_place(job))
+		disk->stripe_busy[stripe(disk, job)] = true;
 	disk->busy++;
 	return job;
 }
@@ -208,6 +243,8 @@ void disk_finish(struct disk *disk, const struct disk_job *job)
 {
 	assert(disk->busy > 0);
 	disk->busy--;
+	if (disk->model.striped && has_place(job))
+		disk->stripe_busy[stripe(disk, job)] = false;
 	if (!job->is_flush && job->slice.op == FBS_WRITE)
 		disk->dirty_bytes += job->slice.len_bytes;
 }

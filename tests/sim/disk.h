@@ -20,11 +20,14 @@ struct disk_job {
 	uint64_t service_ns; /* what it takes, without stalls */
 };
 
+#define DISK_STRIPES 256
+
 struct disk {
 	struct sim_disk model;
 	struct sim_rng rng;
 	struct disk_job *first, **last; /* the queue */
 	unsigned busy;			/* servers */
+	bool stripe_busy[DISK_STRIPES]; /* which of them, where it matters */
 	uint64_t head_bytes;		/* where the last job ended */
 	uint64_t dirty_bytes;
 	uint64_t iops_clear_ns, bps_clear_ns; /* when each bucket of the cap is full again */

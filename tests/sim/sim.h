@@ -64,10 +64,10 @@ enum sim_order { SIM_FIFO, SIM_NEAREST }; /* which of its queue a free server ta
  *
  *     service = (service_ns, or exponential with that mean) + seek(distance) + bytes x per_byte_ns
  *
- * times write_pct for writes, times changed_pct from change_at_ns on. seek is seek_min_ns +
- * (seek_max_ns - seek_min_ns) x sqrt(distance / size_bytes), and 0 for a distance of 0. A discard
- * takes discard_ns + MiB x discard_per_mib_ns instead. During a stall nothing progresses: what was
- * running takes that much longer.
+ * times write_pct for writes, times changed_pct from change_at_ns until change_until_ns. seek is
+ * seek_min_ns + (seek_max_ns - seek_min_ns) x sqrt(distance / size_bytes), and 0 for a distance of
+ * 0. A discard takes discard_ns + MiB x discard_per_mib_ns instead. During a stall nothing
+ * progresses: what was running takes that much longer.
  */
 struct sim_disk {
 	unsigned channels; /* 0: any number at once */
@@ -77,14 +77,17 @@ struct sim_disk {
 	uint64_t seek_min_ns, seek_max_ns; /* both 0: position is no matter */
 	uint64_t size_bytes;		   /* 0: 1 TiB */
 	enum sim_order order;
-	unsigned write_pct; /* 0: 100 */
+	bool striped;		   /* a channel serves only its own places, 64 KiB in turn */
+	uint64_t turnaround_ns;	   /* on the way to the disk: what a daemon takes to react */
+	unsigned write_pct;	   /* 0: 100 */
 
 	/* token bucket, as virtual disks have; 0 = none. burst: requests that may be saved up */
 	uint64_t cap_iops, cap_bps, cap_burst;
 
 	uint64_t stall_at_ns, stall_for_ns, stall_every_ns; /* every 0: once */
-	uint64_t change_at_ns;				    /* 0: never */
-	unsigned changed_pct;				    /* of the time it took before */
+	uint64_t change_at_ns, change_until_ns;		    /* 0: never, for ever */
+	unsigned changed_pct;				    /* of the time it took before, 0: 100 */
+	unsigned changed_channels;			    /* 0: as before; not striped */
 
 	uint64_t flush_ns;	   /* a flush takes one server for this long */
 	uint64_t flush_per_mib_ns; /* and this much per MiB written since the last */

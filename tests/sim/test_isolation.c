@@ -219,18 +219,18 @@ static void test_parallel(void **state)
 		/* what is wanted, and what there is: of solo speed, of solo p99, of throughput */
 		double speed_pct, p99, total_pct;
 	} rows[] = {
-		{{"32 x 2 ms", sim_disk_channels(32, 2 * SIM_MS), 80, 1, 128, 0}, 49, 2.1, 97},
+		{{"32 x 2 ms", sim_disk_channels(32, 2 * SIM_MS), 80, 1, 128, 0}, 80, 2.2, 97},
 		{{"32 x 2 ms", sim_disk_channels(32, 2 * SIM_MS), 80, 1, 128, TURNAROUND_NS},
-		 49,
-		 2.1,
-		 97},
-		{{"32 x 2 ms", sim_disk_channels(32, 2 * SIM_MS), 20, 1, 128, 0}, 49, 2.1, 97},
+		 80,
+		 2.2,
+		 93} /* 32 of which each is away for 150 us are 93 % */,
+		{{"32 x 2 ms", sim_disk_channels(32, 2 * SIM_MS), 20, 1, 128, 0}, 80, 2.2, 97},
 		{{"exp. 32 x 2 ms", sim_disk_exponential(32, 2 * SIM_MS), 80, 1, 128, 0},
-		 49,
-		 2.1,
+		 80,
+		 2.2,
 		 97},
-		{{"16 x 1 ms", sim_disk_channels(16, SIM_MS), 80, 1, 128, 0}, 49, 2.1, 97},
-		{{"64 x 0.2 ms", sim_disk_channels(64, SIM_MS / 5), 80, 1, 256, 0}, 49, 2.1, 97},
+		{{"16 x 1 ms", sim_disk_channels(16, SIM_MS), 80, 1, 128, 0}, 80, 2.2, 97},
+		{{"64 x 0.2 ms", sim_disk_channels(64, SIM_MS / 5), 80, 1, 256, 0}, 80, 2.2, 97},
 	};
 
 	(void)state;
@@ -252,7 +252,7 @@ static void test_parallel(void **state)
 		printf("  %-18s %3u:%-2u %2u:%-3u %3.0fus %6.1f%% %6.1f%%  x %4.2f %5u\n", c->name,
 		       c->weight, 100 - c->weight, c->depth, c->other_depth,
 		       (double)c->turnaround_ns / 1e3, speed_pct, total_pct, p99, got.stats.limit);
-		KNOWN(speed_pct, 80, 101, rows[i].speed_pct, 101);
+		HOLDS(speed_pct, rows[i].speed_pct, 106); /* by chance, where service times are */
 		KNOWN(p99, 0, 2.0, 0, rows[i].p99);
 		HOLDS(total_pct, rows[i].total_pct, 101);
 	}

@@ -500,7 +500,7 @@ static void test_prices(void **state)
 		clients[0].depth = i % 2 ? 0 : 8;
 		clients[1].depth = i % 2 ? 8 : 0;
 		disk.service_ns = i % 2 ? 1 * MS : 100000;
-		work(&disk, clients, 500 * MS);
+		work(&disk, clients, 1000 * MS);
 	}
 	assert_true(stats().prices.write_iops < stats().prices.read_iops / 3);
 	drain(&disk, clients);

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * estimate.c - bare latency and rate of a disk from what comes back, and how sure they are.
+ *
+ * Both are means. By Little's law rate x mean latency is what is in flight, whatever the spread of
+ * single latencies; medians or minima have no such law, and on a disk whose service times vary a
+ * window that is made from them spirals down. Latencies are weighted by cost where the knee is
+ * made of them, because it is cost that the window holds.
+ *
+ * How sure a mean is follows from how much single values vary. Constant service times tell at once
+ * that something has changed; of exponential ones 64 are needed to know their mean to one in eight.
+ *
+ * One odd measurement proves nothing: a base that differs is measured again before it counts, a
+ * rate that falls must fall twice (a stall of the disk is over by then), a latency is cut off at
+ * CEILING times base. A rate that rises counts at once: nothing but a faster disk, or more
+ * in flight, can do that.
+ */
+#include "estimate.h"
+
+#include <string.h>
+
+#define BASE_SLICES 1024U    /* base is a mean of these, or half of them */
+#define CEILING 16U	     /* x base: of exponential latencies 1 in 10^7 is longer */
+#define CHANGE_LEAST_PCT 20U /* a smaller change of the rate is averaged, not followed */
+#define CHANGE_MOST_PCT 80U
+
+#define TIME_MAX_NS (UINT64_C(1) << 42) /* over an hour: clamp before multiplying */
+#define KNEE_MAX_NS (UINT64_C(1) << 56)
+
+typedef unsigned __int128 u128;
+
+static uint64_t at_most(u128 value, uint64_t most)
+{
+	return value < most ? (uint64_t)value : most;
+}
+
+static uint64_t not_0(uint64_t value)
+{
+	return value ? value : 1;
+}
+
+void estimate_init(struct estimate *e)
+{
+	memset(e, 0, sizeof(*e));
+	e->ceiling_ns = TIME_MAX_NS;
+}
+
+uint64_t estimate_root(u128 square)
+{
+	uint64_t root = 0;
+
+	for (uint64_t bit = UINT64_C(1) << 62; bit; bit >>= 1)
+		if ((u128)(root + bit) * (root + bit) <= square)
+			root += bit;
+	return root;
+}
+
+/* ---- latencies ---- */
+
+uint64_t estimate_mean_ns(const struct estimate_latency *l)
+{
+	return l->sum_ns / not_0(l->slices);
+}
+
+/* Of single latencies. */
+static u128 variance(const struct estimate_latency *l)
+{
+	u128 mean = estimate_mean_ns(l), square = l->square_sum / not_0(l->slices);
+
+	return square > mean * mean ? square - mean * mean : 0;
+}
+
+bool estimate_is_precise(const struct estimate_latency *l, unsigned one_in)
+{
+	u128 mean = estimate_mean_ns(l);
+
+	return variance(l) / not_0(l->slices) * one_in * one_in < mean * mean;
+}
+
+bool estimate_is_longer(const struct estimate *e, const struct estimate_latency *seen)
+{
+	uint64_t mean = estimate_mean_ns(seen), bound = estimate_mean_ns(&e->base) * 4 / 3;
+	u128 d = mean > bound ? mean - bound : 0;
+	u128 error = variance(seen) / not_0(seen->slices) +
+		     2 * variance(&e->base) / not_0(e->base.slices);
+
+	return d * d > 4 * error;
+}
+
+bool estimate_is_queueing(const struct estimate *e, const struct estimate_latency *seen)
+{
+	return estimate_mean_ns(seen) > estimate_mean_ns(&e->base) * 5 / 4;
+}
+
+/* With the variance of base for both: a few short latencies do not know that they are few. */
+bool estimate_is_other(const struct estimate *e, const struct estimate_latency *seen)
+{
+	uint64_t a = estimate_mean_ns(seen), b = estimate_mean_ns(&e->base);
+	u128 d = a > b ? a - b : b - a, v = variance(&e->base);
+
+	return d > b / 16 && d * d > 9 * (v / not_0(seen->slices) + v / not_0(e->base.slices));
+}
+
+bool estimate_is_other_mix(const struct estimate *e, uint64_t mean_cost_ns)
+{
+	uint64_t cost_ns = e->base.cost_ns / not_0(e->base.slices);
+
+	return mean_cost_ns * 2 > cost_ns * 3 || mean_cost_ns * 3 < cost_ns * 2;
+}
+
+void estimate_pool_base(struct estimate *e, const struct estimate_latency *seen)
+{
+	struct estimate_latency *base = &e->base;
+
+	base->slices += seen->slices;
+	base->cost_ns += seen->cost_ns;
+	base->sum_ns += seen->sum_ns;
+	base->square_sum += seen->square_sum;
+	base->area += seen->area;
+	if (base->slices <= BASE_SLICES)
+		return;
+	base->slices /= 2;
+	base->cost_ns /= 2;
+	base->sum_ns /= 2;
+	base->square_sum /= 2;
+	base->area /= 2;
+}
+
+static void set_base(struct estimate *e, const struct estimate_latency *base)
+{
+	e->base = *base;
+	e->ceiling_ns = at_most((u128)CEILING * estimate_mean_ns(base), TIME_MAX_NS);
+	e->stale = false;
+	e->renew = true;
+}
+
+bool estimate_learn_base(struct estimate *e, const struct estimate_latency *seen,
+			 uint64_t mean_cost_ns)
+{
+	if (!e->base.slices || e->stale) {
+		set_base(e, seen);
+	} else if (!estimate_is_other(e, seen) && !estimate_is_other_mix(e, mean_cost_ns)) {
+		estimate_pool_base(e, seen);
+	} else if (!e->doubt) {
+		e->doubt = true;
+		e->first = *seen;
+		return false;
+	} else {
+		set_base(e, seen);
+		if (!estimate_is_other(e, &e->first))
+			estimate_pool_base(e, &e->first);
+	}
+	e->doubt = false;
+	return true;
+}
+
+/* ---- rates ---- */
+
+void estimate_add_rate(struct estimate_rate *sum, const struct estimate_rate *add)
+{
+	sum->slices += add->slices;
+	sum->cost_ns += add->cost_ns;
+	sum->time_ns += add->time_ns;
+}
+
+bool estimate_exceeds(const struct estimate_rate *a, const struct estimate_rate *b,
+		      unsigned percent)
+{
+	return (u128)a->cost_ns * b->time_ns * 100 > (u128)b->cost_ns * a->time_ns * percent;
+}
+
+/* A stall counts as half the rate. */
+static void pool_rate(struct estimate_rate *rate, const struct estimate_rate *busy, unsigned over)
+{
+	u128 usual_ns = (u128)busy->cost_ns * rate->time_ns / not_0(rate->cost_ns);
+	struct estimate_rate add = *busy;
+
+	add.time_ns = at_most(2 * usual_ns, busy->time_ns);
+	estimate_add_rate(rate, &add);
+	if (rate->slices <= over * busy->slices)
+		return;
+	rate->slices /= 2;
+	rate->cost_ns /= 2;
+	rate->time_ns /= 2;
+}
+
+enum estimate_verdict estimate_learn_rate(struct estimate *e, const struct estimate_rate *busy,
+					  const struct estimate_latency *seen, unsigned over)
+{
+	/* 2.5 standard errors of a count that is as random as it can be */
+	unsigned pct = (unsigned)(250 / not_0(estimate_root(busy->slices)));
+	enum estimate_verdict verdict = ESTIMATE_KEPT;
+
+	pct = pct < CHANGE_LEAST_PCT  ? CHANGE_LEAST_PCT
+	      : pct > CHANGE_MOST_PCT ? CHANGE_MOST_PCT
+				      : pct;
+	if (e->renew) {
+		e->rate = *busy;
+		e->renew = false;
+	} else if (estimate_exceeds(busy, &e->rate, 100 + pct * 8 / 5)) {
+		e->rate = *busy;
+		/* waiting only ever adds to the bare latency */
+		e->stale = estimate_mean_ns(seen) < estimate_mean_ns(&e->base);
+		e->suspect |= e->stale;
+	} else if (estimate_exceeds(busy, &e->rate, 100 - pct)) {
+		if (over)
+			pool_rate(&e->rate, busy, over);
+	} else if (over || estimate_is_queueing(e, seen)) {
+		if (!e->drops++)
+			return ESTIMATE_UNSURE;
+		e->rate = *busy;
+		e->suspect |= estimate_is_queueing(e, seen);
+		verdict = ESTIMATE_FELL;
+	}
+	e->drops = 0;
+	return verdict;
+}
+
+/* ---- both ---- */
+
+uint64_t estimate_knee_ns(const struct estimate *e)
+{
+	uint64_t latency_ns = at_most(e->base.area / not_0(e->base.cost_ns), TIME_MAX_NS);
+
+	return at_most((u128)e->rate.cost_ns * latency_ns / not_0(e->rate.time_ns), KNEE_MAX_NS);
+}
+
+uint64_t estimate_knee_error_ns(const struct estimate *e)
+{
+	uint64_t error_ns = estimate_root(variance(&e->base) / not_0(e->base.slices));
+
+	return at_most((u128)estimate_knee_ns(e) * error_ns / not_0(estimate_mean_ns(&e->base)),
+		       KNEE_MAX_NS);
+}
+
+/* Without a queue it is the load that is seen, and the disk can do as much at least. */
+void estimate_learn_parallelism(struct estimate *e, const struct estimate_latency *seen)
+{
+	u128 served_ns_x16 = (u128)e->rate.slices * estimate_mean_ns(&e->base) * 16;
+	unsigned x16 = (unsigned)at_most(
+		(served_ns_x16 + e->rate.time_ns / 2) / not_0(e->rate.time_ns), UINT32_MAX);
+
+	if (estimate_is_longer(e, seen) || x16 >= 64 || (e->parallel_x16 && x16 > e->parallel_x16))
+		e->parallel_x16 = x16;
+}
