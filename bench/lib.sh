@@ -30,6 +30,7 @@
 #	mixed-64k-1-psync   OP: read write mixed; ENGINE: io_uring (default) libaio psync
 #	write-4k-32-2c      two clients on one file, 32 requests each
 #	write-4k-32-4f      four clients with a file each
+#	read-4k-1024-99n    one client that takes turns with the files f0 to f98
 
 bench=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(dirname "$bench")
@@ -53,7 +54,7 @@ need_packages() {
 	need_root
 	[ -c /dev/fuse ] || fail "/dev/fuse is missing: modprobe fuse, or a container without it"
 	for package in gcc make cmake pkg-config libc6-dev libfuse3-dev liburing-dev libinih-dev \
-		libcmocka-dev fuse3 fio jq gawk util-linux mount procps; do
+		libcmocka-dev fuse3 fio jq gawk util-linux mount procps qemu-system-common; do
 		dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' ||
 			missing+=("$package")
 	done
@@ -85,6 +86,7 @@ machine() {
 	newqemu --version 2>/dev/null | awk 'NR == 1 { print "QEMU of newqemu\t" $3 }'
 	printf 'fio\t%s\n' "$(fio --version | sed 's/^fio-//')"
 	printf 'fuseband\t%s\n' "$("$FUSEBAND" --version | awk '{ print $2; exit }')"
+	printf 'load before\t%s\n' "$(cut -d ' ' -f 1 /proc/loadavg)"
 }
 
 # ---- backings ----
@@ -104,11 +106,11 @@ backing_file() { # FILES
 	done
 }
 
-backing_loop() { # FILES
+backing_loop() { # FILES [BYTES]
 	local i
-	SIZE_BYTES=$((512 << 20))
-	mkdir "$WORK/ram" && mount -t tmpfs -o size=$(($1 * (SIZE_BYTES + (1 << 20)))) ram "$WORK/ram" ||
-		fail "no RAM disk"
+	SIZE_BYTES=${2:-$((512 << 20))}
+	mkdir "$WORK/ram"
+	mount -t tmpfs -o size=$(($1 * (SIZE_BYTES + (1 << 20)))) ram "$WORK/ram" || fail "no tmpfs"
 	for ((i = 1; i <= $1; i++)); do
 		truncate -s "$SIZE_BYTES" "$WORK/ram/disk$i" && fill "$WORK/ram/disk$i" 0
 		LOOP=$(losetup -f --show --direct-io=off "$WORK/ram/disk$i") || fail "no loop device"
@@ -232,7 +234,7 @@ shape_files() { # SHAPE: how many it needs
 
 # load SECONDS SHAPE OUTPUT FILE...: fio, as JSON
 load() {
-	local seconds=$1 shape=$2 output=$3 clients=1 engine=io_uring each='' i word words jobs=()
+	local seconds=$1 shape=$2 output=$3 clients=1 engine=io_uring each='' turns='' i word words jobs=()
 	shift 3
 	IFS=- read -ra words <<<"$shape"
 	local op=${words[0]} block=${words[1]} depth=${words[2]}
@@ -240,6 +242,7 @@ load() {
 		case $word in
 		*[0-9]c) clients=${word%c} ;;
 		*[0-9]f) clients=${word%f} each=1 ;;
+		*[0-9]n) turns=${word%n} ;;
 		*) engine=$word ;;
 		esac
 	done
@@ -247,6 +250,9 @@ load() {
 		jobs+=(--name="client$i" --filename="$1")
 		[ -z "$each" ] || shift
 	done
+	# shellcheck disable=SC2016 # fio's variable
+	[ -z "$turns" ] || jobs=(--name=client --directory="${1%/*}" --filename_format='f$filenum'
+		--nrfiles="$turns" --file_service_type=roundrobin:1 --size=$((SIZE_BYTES * turns)))
 	local how=(--iodepth="$depth")
 	[ "$engine" != psync ] || how=(--thread --numjobs="$depth")
 	case $op in
@@ -257,7 +263,8 @@ load() {
 	timeout $((seconds + 60)) fio --output-format=json --output="$output" --group_reporting \
 		--unified_rw_reporting=1 --lat_percentiles=1 --direct=1 --rw="$op" --bs="$block" \
 		--ioengine="$engine" "${how[@]}" --size="$SIZE_BYTES" --norandommap --randrepeat=0 \
-		--time_based --ramp_time="$RAMP" --runtime="$((seconds - RAMP))" "${jobs[@]}"
+		--time_based --ramp_time="$RAMP" --runtime="$((seconds - RAMP))" "${jobs[@]}" \
+		2>"$WORK/fio.err"
 }
 
 cpu_ticks() { # PID
@@ -280,7 +287,7 @@ measure() {
 	sleep "$(calc "$3 - $RAMP - 0.8")"
 	to=${EPOCHREALTIME/./}
 	[ -z "$pid" ] || ticks=$(($(cpu_ticks "$pid") - ticks))
-	wait "$fio" || fail "fio failed: $1 $2"
+	wait "$fio" || fail "fio, $1 $2: $(head -n 3 "$WORK/fio.err")"
 	jq -r --argjson us $((to - from)) --argjson ticks "$ticks" --argjson hz "$(getconf CLK_TCK)" '
 		.jobs[0].mixed | [.iops, .lat_ns.percentile["50.000000"] / 1e3,
 		.lat_ns.percentile["99.000000"] / 1e3, $ticks / $hz * 1e12 / $us / .iops] | @tsv' "$out"
@@ -301,7 +308,7 @@ scheduler_part() {
 	sleep "$(calc "$RAMP + 0.5")"
 	perf record -q -e cpu-clock -F 1999 -p "$pid" -o "$WORK/perf.data" -- sleep 5 \
 		>"$WORK/perf.log" 2>&1
-	wait "$fio" || fail "fio failed: $1 $2"
+	wait "$fio" || fail "fio, $1 $2: $(head -n 3 "$WORK/fio.err")"
 	perf script -i "$WORK/perf.data" -F ip,sym 2>>"$WORK/perf.log" | awk '
 		NR == FNR { ours[$1]; next }
 		NF { n++; if ($2 in ours) mine++ }
