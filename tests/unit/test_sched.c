@@ -3,58 +3,12 @@
  * test_sched.c - sched.h in virtual time, first part: settings, nodes, memory.
  *
  * In the header's order; requests are in test_sched_requests.c, flushes and numbers in
- * test_sched_flush.c. Memory comes from wrappers that can fail and count:
- * link with -Wl,--wrap=calloc,--wrap=realloc,--wrap=free.
+ * test_sched_flush.c, all features together without memory in test_sched_memory.c.
  */
 #include <errno.h>
 
+#include "tests/unit/memory.h"
 #include "tests/unit/sched_rig.h"
-
-/* ---- memory that runs out ---- */
-
-static int allocations_left = -1; /* -1: any number */
-static int blocks;		  /* allocated and not freed */
-static unsigned allocations;	  /* ever */
-
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *old, size_t size);
-void __real_free(void *old);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-void __wrap_free(void *old);
-
-static bool allowed(void)
-{
-	allocations++;
-	if (allocations_left < 0)
-		return true;
-	if (allocations_left == 0)
-		return false;
-	allocations_left--;
-	return true;
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-	void *new = allowed() ? __real_calloc(n, size) : NULL;
-
-	blocks += new != NULL;
-	return new;
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-	void *new = allowed() ? __real_realloc(old, size) : NULL;
-
-	blocks += new != NULL &&old == NULL;
-	return new;
-}
-
-void __wrap_free(void *old)
-{
-	blocks -= old != NULL;
-	__real_free(old);
-}
 
 static void start(enum fbs_policy policy)
 {
