@@ -114,6 +114,8 @@
  * could, gets less than its weight and no credit for it.
  */
 #include "idle.h"
+#include "pick.h"
+#include "wait.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -138,16 +140,6 @@ static uint64_t advance_clock(struct fbs *fbs, uint64_t now_ns)
 	if (now_ns > fbs->last_ns)
 		fbs->last_ns = now_ns;
 	return fbs->last_ns;
-}
-
-static uint64_t least(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
-static bool is_write(enum fbs_op op)
-{
-	return op != FBS_READ;
 }
 
 /* ---- tokens ---- */
@@ -221,71 +213,6 @@ static void earned(struct fbs *fbs, uint64_t tokens, uint64_t now_ns)
 		fbs->busy_tokens /= 2;
 		fbs->busy_ns /= 2;
 	}
-}
-
-/* ---- what it waited for ---- */
-
-static void wait_begin(struct fbs *fbs, struct fbs_node *leaf, struct free_time free)
-{
-	leaf->wait_since_ns = fbs->last_ns;
-	leaf->wait_since_free = free;
-	leaf->wait_refused_ns = 0;
-}
-
-/* From wait_begin() up to now; to be added to what it has waited for before. */
-static void wait_split(const struct fbs *fbs, const struct fbs_node *leaf, struct free_time free,
-		       uint64_t ret_ns[FBS_WAITS])
-{
-	uint64_t held_ns = free.held_ns - leaf->wait_since_free.held_ns, refused_ns;
-
-	free.ns -= leaf->wait_since_free.ns;
-	refused_ns = leaf->wait_refused_ns +
-		     (fbs->refused == leaf ? fbs->last_ns - fbs->refused_since_ns : 0);
-	ret_ns[FBS_WAIT_CAP] = fbs->last_ns - leaf->wait_since_ns - free.ns;
-	ret_ns[FBS_WAIT_ANTICIPATION] = held_ns;
-	ret_ns[FBS_WAIT_WINDOW] = refused_ns;
-	ret_ns[FBS_WAIT_SHARE] = free.ns - held_ns - refused_ns;
-}
-
-/* It is over, and the next one begins. */
-static void wait_turn(struct fbs *fbs, struct fbs_node *leaf)
-{
-	struct free_time free = tree_free_time(fbs, leaf);
-	uint64_t ns[FBS_WAITS];
-
-	wait_split(fbs, leaf, free, ns);
-	for (unsigned i = 0; i < FBS_WAITS; i++)
-		leaf->waited_ns[i] += ns[i];
-	wait_begin(fbs, leaf, free);
-}
-
-static void hold_for(struct fbs *fbs, struct fbs_node *leaf)
-{
-	if (!fbs->held)
-		fbs->held_since_ns = fbs->last_ns;
-	fbs->held = leaf;
-}
-
-static void stop_holding(struct fbs *fbs)
-{
-	if (!fbs->held)
-		return;
-	fbs->held_ns += fbs->last_ns - fbs->held_since_ns;
-	fbs->held = NULL;
-}
-
-static void refuse(struct fbs *fbs, struct fbs_node *leaf)
-{
-	fbs->refused = leaf;
-	fbs->refused_since_ns = fbs->last_ns;
-}
-
-static void stop_refusing(struct fbs *fbs)
-{
-	if (!fbs->refused)
-		return;
-	fbs->refused->wait_refused_ns += fbs->last_ns - fbs->refused_since_ns;
-	fbs->refused = NULL;
 }
 
 /* ---- settings ---- */
@@ -412,22 +339,12 @@ void fbs_drop(struct fbs *fbs, struct fbs_node *node)
 {
 	node->dropped = true;
 	if (fbs->held == node)
-		stop_holding(fbs);
+		wait_stop_holding(fbs);
 	idle_end(fbs, node); /* nothing more is to come */
 	tree_collect(fbs, node);
 }
 
 /* ---- requests ---- */
-
-static unsigned queued_of(const struct fbs_node *node)
-{
-	return node->queued[LANE_READ] + node->queued[LANE_WRITE];
-}
-
-static bool is_present(const struct fbs_node *leaf)
-{
-	return has_queued(leaf) || leaf->in_flight;
-}
 
 void fbs_push(struct fbs *fbs, struct fbs_node *leaf, struct fbs_req *req, uint64_t now_ns)
 {
@@ -481,173 +398,12 @@ void fbs_cancel(struct fbs *fbs, struct fbs_req *req)
 	unlink_req(fbs, req);
 	if (!has_queued(leaf)) {
 		if (fbs->refused == leaf)
-			stop_refusing(fbs);
+			wait_stop_refusing(fbs);
 		wait_turn(fbs, leaf);
 	}
 	fbs->present -= !is_present(leaf);
 	tree_settle(fbs, leaf);
 	tree_collect(fbs, leaf);
-}
-
-/* How much of a request goes next: to the next boundary, which never splits a block. */
-static uint64_t slice_bytes(const struct fbs *fbs, const struct fbs_req *req)
-{
-	uint64_t unit =
-		req->op == FBS_DISCARD ? discard_unit_bytes(&fbs->discard) : FBS_SLICE_BYTES;
-	uint64_t left = req->end_bytes - req->pos_bytes;
-	uint64_t bytes = unit - req->pos_bytes % unit;
-
-	return bytes < left ? bytes : left;
-}
-
-static struct rate_work work_of(const struct fbs_req *req, uint64_t bytes)
-{
-	return (struct rate_work){
-		.write = is_write(req->op),
-		.bytes = req->op == FBS_DISCARD ? 0 : bytes,
-		.from_bytes = req->pos_bytes - req->start_bytes,
-		.to_bytes = req->pos_bytes - req->start_bytes + bytes,
-	};
-}
-
-/* ---- who ---- */
-
-/*
- * Where the caps on the way from leaf to the root hold a request. So does a discard at the disk
- * another one: nobody can tell how long a disk will be at it, and several would fill all of it.
- */
-struct hold {
-	struct fbs_node *node; /* the highest below which nothing else may go either; NULL: none */
-	uint64_t until_ns;     /* 0: nothing holds it */
-};
-
-static struct hold hold_of(struct fbs *fbs, struct fbs_node *leaf, const struct fbs_req *req)
-{
-	struct rate_work work = work_of(req, slice_bytes(fbs, req));
-	unsigned other = work.write ? LANE_READ : LANE_WRITE;
-	struct hold hold = {0};
-
-	if (req->op == FBS_DISCARD && fbs->discarding)
-		hold = (struct hold){leaf->queued[other] ? NULL : leaf,
-				     fbs->last_ns + RATE_NEVER_NS};
-	for (struct fbs_node *node = leaf; node->parent; node = node->parent) {
-		uint64_t ready_ns;
-		bool all;
-
-		if (!node->cap)
-			continue;
-		ready_ns = rate_cap_ready_ns(node->cap, &node->sharer, &work, fbs->last_ns, &all);
-		if (ready_ns <= fbs->last_ns)
-			continue;
-		if (all || !node->queued[other])
-			hold = (struct hold){node, ready_ns};
-		else if (!hold.until_ns)
-			hold.until_ns = ready_ns;
-	}
-	return hold;
-}
-
-/*
- * The request of leaf that goes next: the oldest, unless a cap holds only that direction. NULL:
- * caps hold it, and it is out of the queue or what is above it is.
- */
-static struct fbs_req *pick_request(struct fbs *fbs, struct fbs_node *leaf)
-{
-	struct fbs_req *read = leaf->lanes[LANE_READ].head, *write = leaf->lanes[LANE_WRITE].head;
-	struct fbs_req *first = !write || (read && read->order < write->order) ? read : write;
-	struct fbs_req *second = first == read ? write : read;
-	struct hold a = hold_of(fbs, leaf, first), b;
-
-	if (!a.until_ns)
-		return first;
-	if (a.node || !second) {
-		tree_cap_until(fbs, a.node ? a.node : leaf, a.until_ns);
-		return NULL;
-	}
-	b = hold_of(fbs, leaf, second);
-	if (!b.until_ns)
-		return second;
-	if (b.node)
-		tree_cap_until(fbs, b.node, b.until_ns);
-	else
-		tree_cap_until(fbs, leaf, least(a.until_ns, b.until_ns));
-	return NULL;
-}
-
-/* When the caps at, above and below node may let something go again; 0: they do. */
-static uint64_t capped_until_ns(const struct fbs *fbs, const struct fbs_node *node)
-{
-	const struct heap_slot *capped = fbs->capped.slots;
-	uint64_t until_ns = tree_has_work(node) ? 0 : capped[0].key;
-
-	for (; node->parent; node = node->parent)
-		if (is_capped(node) && capped[node->pos[HEAP_CAPPED]].key > until_ns)
-			until_ns = capped[node->pos[HEAP_CAPPED]].key;
-	return until_ns;
-}
-
-/* This is due, and later than it should be by more than is made up for: the disk cannot do it all.
- */
-static void slip(struct fbs *fbs, const struct heap_slot *due)
-{
-	uint64_t late_ns = promise_now_ns(fbs) - due->key;
-
-	if (late_ns > RATE_LATE_NS && !due->node->was_held)
-		fbs->promise_slip_ns +=
-			least(late_ns - RATE_LATE_NS, promise_now_ns(fbs) - fbs->promise_seen_ns);
-}
-
-/* The node whose reservation is due, or the root. */
-static struct fbs_node *pick_top(struct fbs *fbs)
-{
-	struct fbs_node *top = fbs->root;
-
-	while (fbs->due.n && !before(promise_now_ns(fbs), fbs->due.slots[0].key)) {
-		struct heap_slot due = fbs->due.slots[0];
-		uint64_t until_ns = capped_until_ns(fbs, due.node);
-
-		if (!until_ns) {
-			slip(fbs, &due);
-			top = due.node;
-			break;
-		}
-		due.node->was_held = true;
-		heap_put(&fbs->due, due.node, until_ns - fbs->promise_slip_ns, due.order);
-	}
-	fbs->promise_seen_ns = promise_now_ns(fbs);
-	return top;
-}
-
-/* What goes next and, in *ret_top, from where on by share. NULL: nothing may go now. */
-static struct fbs_req *pick(struct fbs *fbs, struct fbs_node **ret_top)
-{
-	while (fbs->capped.n && !before(fbs->last_ns, fbs->capped.slots[0].key))
-		tree_uncap(fbs, fbs->capped.slots[0].node);
-	while (queued_of(fbs->root)) {
-		struct fbs_node *top = pick_top(fbs), *leaf;
-		struct fbs_req *req;
-
-		if (!tree_has_work(top)) /* caps hold everybody */
-			break;
-		leaf = tree_first(top);
-		if (!has_queued(leaf)) {
-			if (top != fbs->root) {
-				idle_end(fbs, leaf); /* a promise comes before a hope */
-			} else if (idle_waits(fbs, leaf, fbs->last_ns)) {
-				hold_for(fbs, leaf);
-				return NULL;
-			}
-			continue;
-		}
-		req = pick_request(fbs, leaf);
-		if (req) {
-			stop_holding(fbs);
-			*ret_top = top;
-			return req;
-		}
-	}
-	stop_holding(fbs);
-	return NULL;
 }
 
 /* Is there room for a slice of this cost? */
@@ -698,18 +454,18 @@ bool fbs_next(struct fbs *fbs, uint64_t now_ns, struct fbs_slice *ret_slice)
 	uint64_t bytes, cost_ns, tokens;
 
 	now_ns = advance_clock(fbs, now_ns);
-	stop_refusing(fbs);
-	req = pick(fbs, &top);
+	wait_stop_refusing(fbs);
+	req = pick_next(fbs, &top);
 	if (!req) {
 		look_for_slack(fbs, !fbs->held);
 		return false;
 	}
 	look_for_slack(fbs, false);
 	leaf = req->leaf;
-	bytes = slice_bytes(fbs, req);
+	bytes = pick_bytes(fbs, req);
 	cost_ns = cost_of(fbs, req->op, bytes);
 	if (!admits(fbs, cost_ns)) {
-		refuse(fbs, leaf);
+		wait_refuse(fbs, leaf);
 		return false;
 	}
 	*ret_slice = (struct fbs_slice){
@@ -724,7 +480,7 @@ bool fbs_next(struct fbs *fbs, uint64_t now_ns, struct fbs_slice *ret_slice)
 		.last = req->pos_bytes + bytes == req->end_bytes,
 	};
 	tokens = ret_slice->tokens = tokens_of(fbs, ret_slice, req);
-	work = work_of(req, bytes);
+	work = pick_work(req, bytes);
 	wait_turn(fbs, leaf);
 
 	req->pos_bytes += bytes;
@@ -875,87 +631,4 @@ void fbs_flush_done(struct fbs *fbs, const struct fbs_flush *flush, uint64_t now
 	leaf->flushes--;
 	idle_done(fbs, leaf, now_ns);
 	tree_collect(fbs, leaf);
-}
-
-/* ---- what there is to see ---- */
-
-void fbs_node_stats(const struct fbs *fbs, const struct fbs_node *node,
-		    struct fbs_node_stats *ret_stats)
-{
-	struct fbs_node_stats stats = {
-		.queued = queued_of(node),
-		.tokens = node->parent ? node->tokens : fbs->tokens,
-		.entitled = node->parent ? tree_entitled(fbs, node) : fbs->tokens,
-		.capped_ns = node->capped_ns,
-		.capped = node->parent && is_capped(node),
-		.in_flight = node->in_flight,
-		.dirty_bytes = node->dirty_bytes,
-	};
-
-	if (node->parent)
-		tree_shares(fbs, node, &stats.entitled_ppm, &stats.achieved_ppm);
-	if (stats.capped)
-		stats.capped_ns += fbs->last_ns - node->capped_since_ns;
-	if (is_leaf(node) && has_queued(node))
-		wait_split(fbs, node, tree_free_time(fbs, node), stats.waited_ns);
-	for (unsigned i = 0; i < FBS_WAITS; i++)
-		stats.waited_ns[i] += node->waited_ns[i];
-	*ret_stats = stats;
-}
-
-unsigned fbs_in_flight(const struct fbs *fbs)
-{
-	return fbs->in_flight;
-}
-
-unsigned fbs_queued(const struct fbs *fbs)
-{
-	return queued_of(fbs->root);
-}
-
-void fbs_stats(const struct fbs *fbs, struct fbs_stats *ret_stats)
-{
-	const struct window *w = &fbs->window;
-	uint64_t floor = window_least_ns(w, fbs->present > 1);
-	uint64_t limit = w->limit_ns > floor ? w->limit_ns : floor;
-
-	limit = w->mean_cost_ns ? limit / w->mean_cost_ns : 1;
-
-	if (fbs->params.io_throttle)
-		limit = fbs->params.io_throttle;
-	*ret_stats = (struct fbs_stats){
-		.in_flight = fbs->in_flight,
-		.queued = queued_of(fbs->root),
-		.limit = limit > UINT32_MAX ? UINT32_MAX : (unsigned)limit,
-		.tokens = fbs->tokens,
-		.serial = fbs->serial,
-		.anticipating = fbs->held != NULL,
-		.prices = price_capability(&fbs->prices),
-	};
-}
-
-void fbs_check(const struct fbs *fbs)
-{
-	unsigned queued[LANES] = {0}, in_flight = 0, present = 0;
-
-	tree_check(fbs);
-	for (const struct fbs_node *node = fbs->nodes; node; node = node->next) {
-		if (!is_leaf(node))
-			continue;
-		for (unsigned lane = 0; lane < LANES; lane++) {
-			unsigned n = 0;
-
-			for (const struct fbs_req *req = node->lanes[lane].head; req;
-			     req = req->next, n++)
-				assert(req->leaf == node && req->pos_bytes < req->end_bytes);
-			assert(n == node->queued[lane]);
-			queued[lane] += n;
-		}
-		in_flight += node->in_flight;
-		present += is_present(node);
-	}
-	assert(present == fbs->present);
-	for (unsigned lane = 0; lane < LANES; lane++)
-		assert(queued[lane] == fbs->root->queued[lane]);
-	assert(in_flight == fbs->in_flight && in_flight == fbs->window.in_flight + fbs->discarding);
 }

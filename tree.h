@@ -174,6 +174,26 @@ static inline uint64_t promise_now_ns(const struct fbs *fbs)
 	return fbs->last_ns - fbs->promise_slip_ns;
 }
 
+static inline bool is_write(enum fbs_op op)
+{
+	return op != FBS_READ;
+}
+
+static inline unsigned queued_of(const struct fbs_node *node)
+{
+	return node->queued[LANE_READ] + node->queued[LANE_WRITE];
+}
+
+static inline bool is_present(const struct fbs_node *leaf)
+{
+	return has_queued(leaf) || leaf->in_flight;
+}
+
+static inline uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 bool tree_has_work(const struct fbs_node *node);
 
 /* ---- nodes: no memory is an outcome only of these ---- */
