@@ -85,8 +85,10 @@
  *
  * AFTERWARDS. What a flush or a discard costs is known when it is over; it is charged then by
  * moving the tag on. Time becomes tokens at the rate at which the disk has lately earned them, also
- * where tokens are nanoseconds: a price list may be off by any factor, time is not. Discards are
- * cut into pieces whose size is learnt (discard.c), prices are corrected slowly (price.c).
+ * where tokens are nanoseconds: a price list may be off by any factor, time is not. A flush also
+ * brings what others have written to the medium: whoever asks for it pays what one takes at least,
+ * and of the rest his part of what had been written. Discards are cut into pieces whose size is
+ * learnt (discard.c), prices are corrected slowly (price.c).
  *
  * WHAT WAS DUE. Of siblings that have something queued, V advances at the pace at which one of
  * weight 1 is served: weight x (V now - V when it joined) is what a node was entitled to. Time
@@ -125,6 +127,7 @@
 #define SECTOR_BYTES 512U
 
 #define FLUSH_DEBT_NS UINT64_C(100000000) /* 100 ms: see fbs_flush_may_start() */
+#define FLUSHES_SEEN 64U /* and up to as many before tell what one takes at least */
 /* What a reservation may put its holder in debt by. */
 #define RESERVED_DEBT_NS UINT64_C(100000000)
 /* One charge: a disk that hung during a flush was not worked by it all the time. */
@@ -612,21 +615,43 @@ void fbs_flush_start(struct fbs *fbs, struct fbs_node *leaf, uint64_t now_ns,
 	idle_away(leaf, now_ns);
 }
 
+/* What a flush takes however little was written: the least of the last ones. */
+static uint64_t flush_least_ns(struct fbs *fbs, uint64_t took_ns)
+{
+	uint64_t *now = &fbs->flush_least_ns[0], *before = &fbs->flush_least_ns[1];
+
+	if (fbs->flushes_seen++ % FLUSHES_SEEN == 0) {
+		*before = *now;
+		*now = took_ns;
+	}
+	*now = least(*now, took_ns);
+	return *before ? least(*before, *now) : *now;
+}
+
+/* What of a flush is its leaf's to pay. */
+static uint64_t flush_part_ns(struct fbs *fbs, const struct fbs_flush *flush, uint64_t took_ns)
+{
+	uint64_t least_ns;
+
+	if (!flush->all_dirty_bytes)
+		return took_ns;
+	least_ns = flush_least_ns(fbs, took_ns);
+	return least_ns + (uint64_t)((unsigned __int128)(took_ns - least_ns) *
+				     flush->own_dirty_bytes / flush->all_dirty_bytes);
+}
+
 void fbs_flush_done(struct fbs *fbs, const struct fbs_flush *flush, uint64_t now_ns)
 {
 	struct fbs_node *leaf = flush->leaf;
-	uint64_t tokens;
+	uint64_t took_ns, tokens;
 
 	now_ns = advance_clock(fbs, now_ns);
-	if (flush->own_dirty_bytes) {
-		tokens = tokens_of_ns(fbs, now_ns - flush->started_ns);
-		tokens = (uint64_t)((unsigned __int128)tokens * flush->own_dirty_bytes /
-				    flush->all_dirty_bytes);
-		if (!tree_is_ahead(fbs, leaf, 0)) /* nothing is owed of earlier ones */
-			leaf->flush_tokens = 0;
-		leaf->flush_tokens += tokens;
-		tree_charge(fbs, leaf, tokens);
-	}
+	took_ns = least(now_ns - flush->started_ns, CHARGE_MAX_NS);
+	tokens = tokens_of_ns(fbs, flush_part_ns(fbs, flush, took_ns));
+	if (!tree_is_ahead(fbs, leaf, 0)) /* nothing is owed of earlier ones */
+		leaf->flush_tokens = 0;
+	leaf->flush_tokens += tokens;
+	tree_charge(fbs, leaf, tokens);
 	fbs->disturbed = true;
 	leaf->flushes--;
 	idle_done(fbs, leaf, now_ns);

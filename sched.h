@@ -43,9 +43,9 @@ enum fbs_class { FBS_REALTIME, FBS_NORMAL, FBS_IDLE };
 enum fbs_isolation { FBS_ISOLATION_AUTO, FBS_ISOLATION_STRICT, FBS_ISOLATION_THROUGHPUT };
 
 /*
- * What a saturated disk can do; 0 = as the other direction, or else the preset. The time of a request follows as
- * 1 / iops for one of 4096 bytes and 1 / bps for each byte more or less
- * (the linear model of Linux block/blk-iocost.c).
+ * What a saturated disk can do; 0 = as the other direction, or else the preset. The time of a
+ * request follows as 1 / iops for one of 4096 bytes and 1 / bps for each byte more or less (the
+ * linear model of Linux block/blk-iocost.c).
  */
 struct fbs_capability {
 	uint64_t read_iops, write_iops; /* 4 KiB requests per second, 0 or 1..10^9 */
@@ -213,10 +213,10 @@ void fbs_done(struct fbs *fbs, const struct fbs_slice *slice, uint64_t now_ns);
 void fbs_cancel(struct fbs *fbs, struct fbs_req *req);
 
 /*
- * A flush is not queued: it is let through and charged afterwards for the time it took, in
- * proportion to what its leaf had written. fbs_flush_may_start() says no while the
- * leaf is more than 100 ms of flush time in debt and others are being served;
- * ask again after the next fbs_done().
+ * A flush is not queued: it is let through and charged afterwards for the time it took: for what
+ * flushes of this disk take at least, and for the rest in proportion to what its leaf had written.
+ * fbs_flush_may_start() says no while the leaf is more than 100 ms of flush time in debt and
+ * others are being served; ask again after the next fbs_done().
  */
 struct fbs_flush {
 	struct fbs_node *leaf;

@@ -116,6 +116,8 @@ struct fbs {
 	unsigned present; /* leaves with anything queued or in flight */
 	uint64_t tokens;
 	uint64_t dirty_bytes;
+	uint64_t flush_least_ns[2]; /* of the last flushes, of those before; 0: none yet */
+	unsigned flushes_seen;
 	/* tokens earned while anything was in flight */
 	uint64_t busy_since_ns, busy_ns, busy_tokens;
 	bool disturbed; /* flushes or discards took time since the last slice came back */

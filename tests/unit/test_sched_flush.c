@@ -6,28 +6,48 @@
 
 /* ---- flushes ---- */
 
-static void test_flush_charge(void **state)
+static void write_some(void)
 {
-	uint64_t before;
-
-	(void)state;
-	begin(FBS_POLICY_COST);
-	leaf('a', NULL, 1);
-	leaf('b', NULL, 1);
-	flush('a', 50 * MS, 0, 0); /* nothing written: nothing charged, whoever was slow */
-	assert_int_equal(tokens_of('a'), 0);
 	for (int i = 0; i < 3; i++)
 		push_op('a', FBS_WRITE, 0, 4 * KIB);
 	push_op('b', FBS_WRITE, 0, 4 * KIB);
 	while (next())
 		;
 	done_all();
-	before = stats_of('a').tokens;
-	flush('a', 80 * MS, 12 * KIB, 16 * KIB); /* three quarters of 80 ms */
-	assert_true(stats_of('a').tokens - before == 60 * MS << FBS_TOKEN_SHIFT);
-	before = stats_of('b').tokens;
-	flush('b', 80 * MS, 4 * KIB, 4 * KIB);
-	assert_true(stats_of('b').tokens - before == 80 * MS << FBS_TOKEN_SHIFT);
+}
+
+static bool pays(char name, uint64_t took_ns, uint64_t own, uint64_t all, uint64_t part_ns)
+{
+	uint64_t before = stats_of(name).tokens;
+
+	flush(name, took_ns, own, all);
+	return stats_of(name).tokens - before == part_ns << FBS_TOKEN_SHIFT;
+}
+
+static void test_flush_charge(void **state)
+{
+	(void)state;
+	begin(FBS_POLICY_COST);
+	leaf('a', NULL, 1);
+	leaf('b', NULL, 1);
+	assert_true(pays('a', 50 * MS, 0, 0, 50 * MS)); /* nobody has written: who asks pays */
+	write_some();
+	/* 20 ms is what a flush takes at least, as far as anybody can know */
+	assert_true(pays('b', 20 * MS, 4 * KIB, 16 * KIB, 20 * MS));
+	/* b has written nothing since, a for itself, and of the last 12 of 16 KiB */
+	assert_true(pays('b', 60 * MS, 0, 12 * KIB, 20 * MS));
+	write_some();
+	flush('a', 100 * MS, 24 * KIB, 28 * KIB);
+	write_some();
+	assert_true(pays('a', 100 * MS, 12 * KIB, 20 * KIB, 20 * MS + 80 * MS * 12 / 20));
+	assert_true(pays('b', 10 * MS, 8 * KIB, 8 * KIB, 10 * MS)); /* less than ever */
+	write_some();
+	assert_true(pays('a', 90 * MS, 12 * KIB, 16 * KIB, 10 * MS + 80 * MS * 12 / 16));
+	/* it is forgotten when many have taken longer */
+	for (int i = 0; i < 128; i++)
+		flush('a', 30 * MS, 0, 4 * KIB);
+	write_some();
+	assert_true(pays('b', 50 * MS, 8 * KIB, 20 * KIB, 30 * MS + 20 * MS * 8 / 20));
 	end();
 }
 
@@ -47,8 +67,7 @@ static void test_flush_debt(void **state)
 	assert_true(may_flush('b'));
 	push_op('a', FBS_WRITE, 0, 4 * KIB);
 	fbs_cancel(rig.fbs, &rig.req[0][1]);
-	/* somebody else's flush does not count against a, and an empty one of its own neither */
-	flush('a', 500 * MS, 0, 0);
+	flush('b', 500 * MS, 0, 0); /* somebody else's does not count against a */
 	assert_true(may_flush('a'));
 	end();
 
