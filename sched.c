@@ -566,7 +566,8 @@ void fbs_done(struct fbs *fbs, const struct fbs_slice *slice, uint64_t now_ns)
 		fbs->disturbed = true;
 	} else {
 		if (slice->op == FBS_WRITE) {
-			leaf->dirty_bytes += slice->len_bytes;
+			leaf->dirty_bytes = dirty_of(fbs, leaf) + slice->len_bytes;
+			leaf->dirty_since = fbs->flushes_begun;
 			fbs->dirty_bytes += slice->len_bytes;
 		}
 		fbs->disturbed = fbs->disturbed || !charged;
@@ -605,12 +606,12 @@ void fbs_flush_start(struct fbs *fbs, struct fbs_node *leaf, uint64_t now_ns,
 	now_ns = advance_clock(fbs, now_ns);
 	*ret_flush = (struct fbs_flush){
 		.leaf = leaf,
-		.own_dirty_bytes = leaf->dirty_bytes,
+		.own_dirty_bytes = dirty_of(fbs, leaf),
 		.all_dirty_bytes = fbs->dirty_bytes,
 		.started_ns = now_ns,
 	};
-	fbs->dirty_bytes -= leaf->dirty_bytes;
-	leaf->dirty_bytes = 0;
+	fbs->dirty_bytes = 0;
+	fbs->flushes_begun++;
 	leaf->flushes++;
 	idle_away(leaf, now_ns);
 }
@@ -631,11 +632,10 @@ static uint64_t flush_least_ns(struct fbs *fbs, uint64_t took_ns)
 /* What of a flush is its leaf's to pay. */
 static uint64_t flush_part_ns(struct fbs *fbs, const struct fbs_flush *flush, uint64_t took_ns)
 {
-	uint64_t least_ns;
+	uint64_t least_ns = flush_least_ns(fbs, took_ns);
 
-	if (!flush->all_dirty_bytes)
-		return took_ns;
-	least_ns = flush_least_ns(fbs, took_ns);
+	if (!flush->all_dirty_bytes) /* if it took longer, that was for others */
+		return least_ns;
 	return least_ns + (uint64_t)((unsigned __int128)(took_ns - least_ns) *
 				     flush->own_dirty_bytes / flush->all_dirty_bytes);
 }

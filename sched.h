@@ -140,7 +140,7 @@ struct fbs_node_stats {
 
 	/* leaves only */
 	unsigned in_flight;	       /* slices */
-	uint64_t dirty_bytes;	       /* written since its last flush began */
+	uint64_t dirty_bytes;	       /* written since a flush of the disk began */
 	uint64_t waited_ns[FBS_WAITS]; /* time in which it had requests and none was issued */
 };
 

@@ -14,7 +14,7 @@ void fbs_node_stats(const struct fbs *fbs, const struct fbs_node *node,
 		.capped_ns = node->capped_ns,
 		.capped = node->parent && is_capped(node),
 		.in_flight = node->in_flight,
-		.dirty_bytes = node->dirty_bytes,
+		.dirty_bytes = dirty_of(fbs, node),
 	};
 
 	if (node->parent)

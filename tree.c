@@ -600,7 +600,7 @@ void tree_collect(struct fbs *fbs, struct fbs_node *node)
 		if (node->next)
 			node->next->prev = node->prev;
 		fbs->n_nodes--;
-		fbs->dirty_bytes -= node->dirty_bytes;
+		fbs->dirty_bytes -= dirty_of(fbs, node);
 		parent->children--;
 		tree_free(node);
 		node = parent;

@@ -76,7 +76,7 @@ struct fbs_node {
 	/* leaves */
 	struct lane lanes[LANES];
 	unsigned in_flight, flushes;
-	uint64_t dirty_bytes;
+	uint64_t dirty_bytes, dirty_since; /* see dirty_of() */
 	uint64_t flush_tokens; /* charged for flushes since it was last seen without debt */
 
 	/* anticipation (idle.h) */
@@ -116,6 +116,7 @@ struct fbs {
 	unsigned present; /* leaves with anything queued or in flight */
 	uint64_t tokens;
 	uint64_t dirty_bytes;
+	uint64_t flushes_begun;
 	uint64_t flush_least_ns[2]; /* of the last flushes, of those before; 0: none yet */
 	unsigned flushes_seen;
 	/* tokens earned while anything was in flight */
@@ -160,6 +161,12 @@ static inline bool is_capped(const struct fbs_node *node)
 static inline bool has_queued(const struct fbs_node *node)
 {
 	return node->queued[LANE_READ] || node->queued[LANE_WRITE];
+}
+
+/* A flush is the whole disk's: what anybody had written before one began is dirty no more. */
+static inline uint64_t dirty_of(const struct fbs *fbs, const struct fbs_node *leaf)
+{
+	return leaf->dirty_since == fbs->flushes_begun ? leaf->dirty_bytes : 0;
 }
 
 static inline bool has_promise(const struct fbs_node *node)

@@ -8,6 +8,7 @@
 
 static void write_some(void)
 {
+	rig.used[0] = rig.used[1] = 0;
 	for (int i = 0; i < 3; i++)
 		push_op('a', FBS_WRITE, 0, 4 * KIB);
 	push_op('b', FBS_WRITE, 0, 4 * KIB);
@@ -34,20 +35,24 @@ static void test_flush_charge(void **state)
 	write_some();
 	/* 20 ms is what a flush takes at least, as far as anybody can know */
 	assert_true(pays('b', 20 * MS, 4 * KIB, 16 * KIB, 20 * MS));
-	/* b has written nothing since, a for itself, and of the last 12 of 16 KiB */
-	assert_true(pays('b', 60 * MS, 0, 12 * KIB, 20 * MS));
+	assert_int_equal(stats_of('a').dirty_bytes, 0); /* that was stored as well */
 	write_some();
-	flush('a', 100 * MS, 24 * KIB, 28 * KIB);
+	assert_true(pays('a', 100 * MS, 12 * KIB, 16 * KIB, 80 * MS));
+	push_op('b', FBS_WRITE, 0, 4 * KIB);
+	order("b");
+	done_all();
+	assert_true(pays('a', 90 * MS, 0, 4 * KIB, 20 * MS));
 	write_some();
-	assert_true(pays('a', 100 * MS, 12 * KIB, 20 * KIB, 20 * MS + 80 * MS * 12 / 20));
-	assert_true(pays('b', 10 * MS, 8 * KIB, 8 * KIB, 10 * MS)); /* less than ever */
+	assert_true(pays('b', 10 * MS, 4 * KIB, 16 * KIB, 10 * MS)); /* less than ever */
 	write_some();
-	assert_true(pays('a', 90 * MS, 12 * KIB, 16 * KIB, 10 * MS + 80 * MS * 12 / 16));
+	assert_true(pays('a', 90 * MS, 12 * KIB, 16 * KIB, 70 * MS));
 	/* it is forgotten when many have taken longer */
-	for (int i = 0; i < 128; i++)
-		flush('a', 30 * MS, 0, 4 * KIB);
+	for (int i = 0; i < 128; i++) {
+		write_some();
+		flush('a', 30 * MS, 12 * KIB, 16 * KIB);
+	}
 	write_some();
-	assert_true(pays('b', 50 * MS, 8 * KIB, 20 * KIB, 30 * MS + 20 * MS * 8 / 20));
+	assert_true(pays('b', 50 * MS, 4 * KIB, 16 * KIB, 35 * MS));
 	end();
 }
 

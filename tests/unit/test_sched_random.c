@@ -571,8 +571,9 @@ static void do_flush(struct world *w)
 	assert_ptr_equal(flush->leaf, m->fbs);
 	assert_true(flush->own_dirty_bytes == m->dirty_bytes);
 	assert_true(flush->all_dirty_bytes == w->dirty_bytes);
-	w->dirty_bytes -= m->dirty_bytes;
-	m->dirty_bytes = 0;
+	w->dirty_bytes = 0;
+	for (int n = 0; n < ORACLE_NODES; n++)
+		w->members[n].dirty_bytes = 0;
 	m->flushes++;
 	w->flush_leaf[w->nflushes++] = leaf;
 }
