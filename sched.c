@@ -651,7 +651,8 @@ void fbs_flush_done(struct fbs *fbs, const struct fbs_flush *flush, uint64_t now
 	if (!tree_is_ahead(fbs, leaf, 0)) /* nothing is owed of earlier ones */
 		leaf->flush_tokens = 0;
 	leaf->flush_tokens += tokens;
-	tree_charge(fbs, leaf, tokens);
+	if (tokens)
+		tree_charge(fbs, leaf, tokens);
 	fbs->disturbed = true;
 	leaf->flushes--;
 	idle_done(fbs, leaf, now_ns);

@@ -593,7 +593,7 @@ static void do_flush_done(struct world *w)
 	w->flush_leaf[i] = w->flush_leaf[w->nflushes];
 	w->members[leaf].flushes--;
 	fbs_flush_done(w->fbs, &flush, w->now_ns);
-	if (tokens_of(w) > w->tokens)
+	if (tokens_of(w) != w->tokens) /* they wrap */
 		charged_afterwards(w, leaf, tokens_of(w) - w->tokens);
 }
 
