@@ -45,55 +45,55 @@ struct free_time {
 	uint64_t ns, held_ns;
 };
 
+/* What each request needs comes first: with thousands of leaves it is fetched from memory. */
 struct fbs_node {
-	struct fbs_node *parent;      /* NULL: the root */
-	struct fbs_node *prev, *next; /* all nodes of the disk but the root */
-	struct queue *queues;	      /* FBS_CLASSES of them; NULL: a leaf */
+	struct fbs_node *parent; /* NULL: the root */
+	struct queue *queues;	 /* FBS_CLASSES of them; NULL: a leaf */
 	uint32_t pos[HEAP_KINDS];
-	uint32_t children;
 	unsigned weight;
 	enum fbs_class class;
 	bool dropped;
-	bool was_held; /* a cap kept it from what it is promised; since then it has not been served
-			*/
-	uint64_t tag;  /* start of what is next, or finish of what was last */
+	bool anticipated;	/* a candidate with nothing queued (idle.h) */
+	bool was_held;		/* by a cap, while a reservation was due; not served since then */
+	unsigned queued[LANES]; /* requests, of it or below it */
+	uint64_t tag;		/* start of what is next, or finish of what was last */
 	uint64_t remainder;	/* of the tag, in 1/weight */
 	uint64_t epoch;		/* of V when it was tagged */
-	unsigned queued[LANES]; /* requests, of it or below it */
-
-	struct fbs_cap *cap; /* NULL: none */
-	struct rate_sharer sharer;
-	struct rate_promise promise;
-
+	struct fbs_cap *cap;	/* NULL: none */
 	/* what it got and should have got */
 	uint64_t tokens, entitled;
 	uint64_t joined_vtime; /* V when it became a candidate, or when entitled was last updated */
-	struct history history;
-	uint64_t capped_since_ns, capped_ns;
-	struct free_time free_above; /* its parent's, when it was capped */
-	struct free_time free_lost;  /* of what its parent had, in all its caps; and moves */
+	struct free_time free_lost; /* of what its parent had, in all its caps; and moves */
 
 	/* leaves */
-	struct lane lanes[LANES];
 	unsigned in_flight, flushes;
-	uint64_t dirty_bytes, dirty_since; /* see dirty_of() */
-	uint64_t flush_tokens; /* charged for flushes since it was last seen without debt */
-
+	struct lane lanes[LANES];
+	uint64_t dirty_since; /* see dirty_of() */
 	/* anticipation (idle.h) */
-	bool anticipated;	/* a candidate with nothing queued */
 	unsigned misses;	/* in a row */
 	uint64_t anticipate_ns; /* until then */
 	uint64_t idle_ns;	/* when the last of it was done; 0: never */
 	uint64_t think_ns;	/* mean time between that and the next request */
-
 	bool shallow, keeps_place;
 	struct fbs_node *place_next, **place_at; /* of those that keep one, the oldest first */
-
 	/* since it last had something issued, or began to wait */
 	uint64_t wait_since_ns;
 	struct free_time wait_since_free;
 	uint64_t wait_refused_ns; /* by the window */
 	uint64_t waited_ns[FBS_WAITS];
+	uint64_t dirty_bytes;
+
+	struct history history;
+
+	/* with limits */
+	struct rate_promise promise;
+	struct rate_sharer sharer;
+	uint64_t capped_since_ns, capped_ns;
+	struct free_time free_above; /* its parent's, when it was capped */
+
+	uint64_t flush_tokens;	      /* charged for flushes since it was last seen without debt */
+	struct fbs_node *prev, *next; /* all nodes of the disk but the root */
+	uint32_t children;
 };
 
 struct fbs {
