@@ -451,7 +451,7 @@ void tree_count(struct fbs *fbs, struct fbs_node *leaf, unsigned lane, int by)
 	for (struct fbs_node *node = leaf; node; node = node->parent) {
 		bool had = has_queued(node), has, first = by > 0 && !node->queued[lane];
 
-		node->queued[lane] += (unsigned)by;
+		node->queued[lane] += (uint64_t)by;
 		has = has_queued(node);
 		news = news || first;
 		if (has_promise(node) && (has != had || news)) {

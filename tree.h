@@ -53,13 +53,15 @@ struct fbs_node {
 	unsigned weight;
 	enum fbs_class class;
 	bool dropped;
-	bool anticipated;	/* a candidate with nothing queued (idle.h) */
-	bool was_held;		/* by a cap, while a reservation was due; not served since then */
-	unsigned queued[LANES]; /* requests, of it or below it */
-	uint64_t tag;		/* start of what is next, or finish of what was last */
-	uint64_t remainder;	/* of the tag, in 1/weight */
-	uint64_t epoch;		/* of V when it was tagged */
-	struct fbs_cap *cap;	/* NULL: none */
+	bool anticipated; /* a candidate with nothing queued (idle.h) */
+	bool was_held;	  /* by a cap, while a reservation was due; not served since then */
+	/* requests, of it or below it; as 32 bits they were read together, just after one was
+	   written, and the processor had to wait for that */
+	uint64_t queued[LANES];
+	uint64_t tag;	     /* start of what is next, or finish of what was last */
+	uint64_t remainder;  /* of the tag, in 1/weight */
+	uint64_t epoch;	     /* of V when it was tagged */
+	struct fbs_cap *cap; /* NULL: none */
 	/* what it got and should have got */
 	uint64_t tokens, entitled;
 	uint64_t joined_vtime; /* V when it became a candidate, or when entitled was last updated */
@@ -190,7 +192,7 @@ static inline bool is_write(enum fbs_op op)
 
 static inline unsigned queued_of(const struct fbs_node *node)
 {
-	return node->queued[LANE_READ] + node->queued[LANE_WRITE];
+	return (unsigned)(node->queued[LANE_READ] + node->queued[LANE_WRITE]);
 }
 
 static inline bool is_present(const struct fbs_node *leaf)
