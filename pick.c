@@ -9,7 +9,7 @@ uint64_t pick_bytes(const struct fbs *fbs, const struct fbs_req *req)
 	uint64_t unit =
 		req->op == FBS_DISCARD ? discard_unit_bytes(&fbs->discard) : FBS_SLICE_BYTES;
 	uint64_t left = req->end_bytes - req->pos_bytes;
-	uint64_t bytes = unit - req->pos_bytes % unit;
+	uint64_t bytes = unit - (req->pos_bytes & (unit - 1)); /* units are powers of two */
 
 	return bytes < left ? bytes : left;
 }

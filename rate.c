@@ -54,6 +54,8 @@ static uint64_t ios_of(const struct rate_work *work, uint64_t size_bytes)
 {
 	if (!work->bytes) /* a discard: each piece is one */
 		return 1;
+	if (!work->from_bytes && work->to_bytes <= size_bytes) /* most are: no division */
+		return 1;
 	return started(work->to_bytes, size_bytes) - started(work->from_bytes, size_bytes);
 }
 

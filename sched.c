@@ -159,6 +159,8 @@ static uint64_t part_of_token(const struct fbs_slice *slice, uint64_t start_byte
 {
 	uint64_t n = (end_bytes - 1) / FBS_SLICE_BYTES - start_bytes / FBS_SLICE_BYTES + 1;
 
+	if (n == 1)
+		return FBS_TOKEN_ONE;
 	return slice->last ? FBS_TOKEN_ONE - (n - 1) * (FBS_TOKEN_ONE / n) : FBS_TOKEN_ONE / n;
 }
 
