@@ -14,7 +14,7 @@ static oracle_tag tag(const struct oracle_node *node)
 
 static oracle_tag vtime(const struct oracle *oracle, const struct oracle_node *node)
 {
-	return oracle->nodes[node->parent].vtime;
+	return oracle->nodes[node->parent].vtime[node->class];
 }
 
 static void start_at(struct oracle_node *node, oracle_tag at)
@@ -42,7 +42,8 @@ static bool has_work(const struct oracle *oracle, int n)
 	if (oracle->nodes[n].is_leaf)
 		return oracle->nodes[n].queued > 0;
 	for (int i = 1; i < ORACLE_NODES; i++)
-		if (oracle->nodes[i].used && oracle->nodes[i].parent == n && has_work(oracle, i))
+		if (oracle->nodes[i].used && oracle->nodes[i].parent == n &&
+		    !oracle->nodes[i].held && has_work(oracle, i))
 			return true;
 	return false;
 }
@@ -52,12 +53,13 @@ static void update(struct oracle *oracle, int n)
 {
 	for (; n != ORACLE_ROOT; n = oracle->nodes[n].parent) {
 		struct oracle_node *node = &oracle->nodes[n];
+		bool active = !node->held && has_work(oracle, n);
 
-		if (!node->active && has_work(oracle, n)) {
+		if (!node->active && active) {
 			catch_up(oracle, node);
 			node->order = ++oracle->order;
 		}
-		node->active = has_work(oracle, n);
+		node->active = active;
 	}
 }
 
@@ -79,6 +81,7 @@ int oracle_add(struct oracle *oracle, int parent, unsigned weight, bool is_leaf)
 					     .is_leaf = is_leaf,
 					     .parent = parent,
 					     .weight = weight,
+					     .class = FBS_NORMAL,
 					     .created = ++oracle->created};
 		start_at(node, vtime(oracle, node));
 		return i;
@@ -107,6 +110,28 @@ void oracle_set_weight(struct oracle *oracle, int n, unsigned weight)
 	forgive(oracle, node);
 	if (node->active)
 		node->order = ++oracle->order;
+}
+
+/* What it is ahead of V by, it is ahead of the other V by. */
+void oracle_set_class(struct oracle *oracle, int n, enum fbs_class class)
+{
+	struct oracle_node *node = &oracle->nodes[n];
+	oracle_tag ahead;
+
+	if (node->class == class)
+		return;
+	catch_up(oracle, node);
+	ahead = node->tagged - vtime(oracle, node) * node->weight;
+	node->class = class;
+	node->tagged = vtime(oracle, node) * node->weight + ahead;
+	if (node->active)
+		node->order = ++oracle->order;
+}
+
+void oracle_hold(struct oracle *oracle, int n, bool held)
+{
+	oracle->nodes[n].held = held;
+	update(oracle, n);
 }
 
 void oracle_set_parent(struct oracle *oracle, int n, int parent)
@@ -155,6 +180,20 @@ void oracle_cancel(struct oracle *oracle, int leaf)
 	update(oracle, leaf);
 }
 
+/* As a candidate it would start there. */
+static oracle_tag start(const struct oracle *oracle, const struct oracle_node *node)
+{
+	return tag(node) < vtime(oracle, node) ? vtime(oracle, node) : tag(node);
+}
+
+static bool goes_first(const struct oracle *oracle, const struct oracle_node *a,
+		       const struct oracle_node *b)
+{
+	if (a->class != b->class)
+		return a->class < b->class;
+	return start(oracle, a) < start(oracle, b);
+}
+
 static int first_below(const struct oracle *oracle, int parent)
 {
 	int first = -1;
@@ -165,8 +204,8 @@ static int first_below(const struct oracle *oracle, int parent)
 		if (!node->used || node->parent != parent || !node->active)
 			continue;
 		best = &oracle->nodes[first < 0 ? i : first];
-		if (first < 0 || tag(node) < tag(best) ||
-		    (tag(node) == tag(best) && node->order < best->order))
+		if (first < 0 || goes_first(oracle, node, best) ||
+		    (!goes_first(oracle, best, node) && node->order < best->order))
 			first = i;
 	}
 	return first;
@@ -179,6 +218,18 @@ int oracle_next(const struct oracle *oracle)
 	while (n >= 0 && !oracle->nodes[n].is_leaf)
 		n = first_below(oracle, n);
 	return n;
+}
+
+bool oracle_is_first(const struct oracle *oracle, int top, int leaf)
+{
+	for (int n = leaf; n != top; n = oracle->nodes[n].parent) {
+		const struct oracle_node *node = &oracle->nodes[n];
+		int first = first_below(oracle, node->parent);
+
+		if (node->held || (first >= 0 && goes_first(oracle, &oracle->nodes[first], node)))
+			return false;
+	}
+	return true;
 }
 
 void oracle_charge(struct oracle *oracle, int leaf, oracle_tag units)
@@ -197,10 +248,23 @@ void oracle_charge(struct oracle *oracle, int leaf, oracle_tag units)
 void oracle_issue(struct oracle *oracle, int leaf, oracle_tag units, bool last)
 {
 	for (int n = leaf; n != ORACLE_ROOT; n = oracle->nodes[n].parent)
-		oracle->nodes[oracle->nodes[n].parent].vtime = tag(&oracle->nodes[n]);
+		oracle->nodes[oracle->nodes[n].parent].vtime[oracle->nodes[n].class] =
+			tag(&oracle->nodes[n]);
 	oracle_charge(oracle, leaf, units);
 	if (last)
 		oracle_cancel(oracle, leaf);
+}
+
+void oracle_place(struct oracle *oracle, int n, oracle_tag ahead, oracle_tag remainder)
+{
+	struct oracle_node *node = &oracle->nodes[n];
+
+	node->tagged = (vtime(oracle, node) + ahead) * node->weight + remainder;
+}
+
+oracle_tag oracle_tag_of(const struct oracle *oracle, int n)
+{
+	return start(oracle, &oracle->nodes[n]);
 }
 
 bool oracle_is_exact(const struct oracle *oracle)

@@ -5,7 +5,9 @@
  *     SEED=1 test_sched_metamorphic
  *
  * All weights times k, nodes created in another order, the clock shifted: none of that means
- * anything to the scheduler, so it must issue the same slices in the same order.
+ * anything to the scheduler, so it must issue the same slices in the same order. Scripts are told
+ * without and with classes, caps (one of two nodes), promises, anticipation, cancels, moves and new
+ * weights.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,7 +26,8 @@
 
 #define SCRIPT_LEAVES 9
 #define SCRIPT_STEPS 3000
-#define SCRIPTS 12
+#define SCRIPTS 24
+#define START_NS (1000 * SIM_SEC) /* of a clock that is not shifted: caps are full by then */
 
 static uint64_t seed = 20080701;
 
@@ -35,6 +38,8 @@ struct variation {
 	unsigned io_throttle;
 	enum fbs_policy policy;
 	bool round_weights; /* powers of two */
+	bool features;	    /* all of them */
+	bool discards;	    /* charged for time: any number of tokens */
 };
 
 struct trace {
@@ -48,73 +53,180 @@ struct trace {
 	int parent[SCRIPT_LEAVES]; /* 0: root, 1, 2: a group */
 };
 
-static void script(uint64_t script_seed, const struct variation *v, struct trace *ret_trace)
+struct script {
+	struct sim_rng rng;
+	const struct variation *v;
+	struct fbs *fbs;
+	struct fbs_node *group[3], *leaf[SCRIPT_LEAVES];
+	struct fbs_cap *cap[3];
+	struct fbs_req reqs[SCRIPT_STEPS];
+	struct fbs_slice out[SCRIPT_STEPS * 8];
+	unsigned done;
+	uint64_t now_ns;
+	struct trace *trace;
+};
+
+static uint64_t below(struct script *s, uint64_t n)
 {
-	static struct fbs_req reqs[SCRIPT_STEPS];
-	static struct fbs_slice out[SCRIPT_STEPS * 8];
-	struct sim_rng rng = {script_seed};
+	return sim_rng_below(&s->rng, n);
+}
+
+static void create(struct script *s)
+{
+	const struct variation *v = s->v;
 	struct fbs_params params = {.policy = v->policy,
 				    .io_throttle = v->io_throttle,
+				    .isolation = v->features ? FBS_ISOLATION_STRICT
+							     : FBS_ISOLATION_THROUGHPUT,
 				    .capability = {1000, 1000, 100000000, 100000000}};
-	struct fbs *fbs = fbs_create(&params);
-	struct fbs_node *group[3], *leaf[SCRIPT_LEAVES] = {0};
+	struct trace *t = s->trace;
 	unsigned group_weight[3];
-	unsigned done = 0;
-	uint64_t now_ns = v->shift_ns;
-	struct trace *t = ret_trace;
 
-	assert_non_null(fbs);
-	memset(t, 0, sizeof(*t));
-	group[0] = fbs_root(fbs);
+	s->fbs = fbs_create(&params);
+	assert_non_null(s->fbs);
+	s->group[0] = fbs_root(s->fbs);
 	for (int i = 1; i <= 2; i++)
-		group_weight[i] = 1U << sim_rng_below(&rng, 6);
+		group_weight[i] = 1U << below(s, 6);
 	for (int i = 0; i < SCRIPT_LEAVES; i++) {
-		t->weight[i] = v->round_weights ? 1U << sim_rng_below(&rng, 6)
-						: 1 + (unsigned)sim_rng_below(&rng, 100);
-		t->parent[i] = (int)sim_rng_below(&rng, 3);
+		t->weight[i] = v->round_weights ? 1U << below(s, 6) : 1 + (unsigned)below(s, 100);
+		t->parent[i] = (int)below(s, 3);
 	}
 	for (int i = 1; i <= 2; i++) {
 		int g = v->permute ? 3 - i : i;
 
-		group[g] = fbs_add_group(fbs, group[0], group_weight[g] * v->times_weight);
+		s->group[g] = fbs_add_group(s->fbs, s->group[0], group_weight[g] * v->times_weight);
 	}
 	for (int i = 0; i < SCRIPT_LEAVES; i++) {
 		int l = v->permute ? (i * 4 + 2) % SCRIPT_LEAVES : i;
 
-		leaf[l] = fbs_add_leaf(fbs, group[t->parent[l]], t->weight[l] * v->times_weight);
+		s->leaf[l] = fbs_add_leaf(s->fbs, s->group[t->parent[l]],
+					  t->weight[l] * v->times_weight);
 	}
+}
+
+static void set_features(struct script *s)
+{
+	const struct fbs_max max[] = {
+		{.iops = 100 + below(s, 200)},
+		{.read_iops = 100 + below(s, 100), .write_bps = 10000000, .burst_ns = SIM_SEC},
+		{.bps = 20000000 + below(s, 20000000), .iops_size_bytes = 4096}};
+
+	for (unsigned i = 0; i < COUNT(max); i++) {
+		s->cap[i] = fbs_cap_create(&max[i]);
+		assert_non_null(s->cap[i]);
+	}
+	fbs_set_cap(s->fbs, s->leaf[0], s->cap[0]);
+	fbs_set_cap(s->fbs, s->leaf[1], s->cap[0]);
+	fbs_set_cap(s->fbs, s->leaf[2], s->cap[1]);
+	fbs_set_cap(s->fbs, s->group[1], s->cap[2]);
+	for (unsigned l = 3; l < 5; l++) {
+		struct fbs_min min = {.iops = below(s, 60), .bps = below(s, 4000000)};
+
+		fbs_set_min(s->fbs, s->leaf[l], &min);
+	}
+	fbs_set_min(s->fbs, s->group[2], &(struct fbs_min){.iops = 40});
+	for (unsigned l = 4; l < SCRIPT_LEAVES; l += 2)
+		fbs_set_class(s->fbs, s->leaf[l], (enum fbs_class)below(s, FBS_CLASSES));
+}
+
+/* Something that seldom happens. */
+static void disturb(struct script *s, unsigned step)
+{
+	unsigned l = (unsigned)below(s, SCRIPT_LEAVES), g = (unsigned)below(s, 3);
+	struct fbs_req *req = &s->reqs[step - below(s, step < 20 ? step + 1 : 20)];
+	unsigned shift = (unsigned)below(s, 6);
+
+	switch (below(s, 60)) {
+	case 0:
+		assert_int_equal(fbs_set_parent(s->fbs, s->leaf[l], s->group[g]), 0);
+		break;
+	case 1:
+		if (s->v->round_weights)
+			fbs_set_weight(s->fbs, s->leaf[l], (1U << shift) * s->v->times_weight);
+		break;
+	case 2:
+		fbs_set_class(s->fbs, s->leaf[l], (enum fbs_class)g);
+		break;
+	case 3:
+		fbs_set_min(s->fbs, s->leaf[l], &(struct fbs_min){.iops = 10 * (uint64_t)g});
+		break;
+	case 4:
+		if (req->leaf)
+			fbs_cancel(s->fbs, req);
+		break;
+	default:
+		break;
+	}
+}
+
+static void issue(struct script *s)
+{
+	struct trace *t = s->trace;
+	struct fbs_slice *slice = &s->out[t->n];
+
+	while (t->n < COUNT(s->out) - 1 && fbs_next(s->fbs, s->now_ns, slice)) {
+		int l = 0;
+
+		while (s->leaf[l] != slice->leaf)
+			l++;
+		t->slices[t->n].leaf = l;
+		t->slices[t->n].pos_bytes = slice->pos_bytes;
+		slice = &s->out[++t->n];
+	}
+}
+
+/* As a caller does: asks when it was told to. */
+static void pass(struct script *s, uint64_t until_ns)
+{
+	for (issue(s); fbs_wakeup(s->fbs) < until_ns; issue(s))
+		s->now_ns = fbs_wakeup(s->fbs);
+	s->now_ns = until_ns;
+}
+
+static void script(uint64_t script_seed, const struct variation *v, struct trace *ret_trace)
+{
+	static struct script scripts;
+	struct script *s = &scripts;
+	struct trace *t = ret_trace;
+
+	memset(s, 0, sizeof(*s));
+	memset(t, 0, sizeof(*t));
+	s->rng.state = script_seed;
+	s->v = v;
+	s->trace = t;
+	s->now_ns = START_NS + v->shift_ns;
+	create(s);
+	if (v->features)
+		set_features(s);
 	for (unsigned i = 0; i < SCRIPT_STEPS; i++) {
-		int l = (int)sim_rng_below(&rng, SCRIPT_LEAVES);
-		uint64_t pos = sim_rng_below(&rng, 1000) * 4096;
-		uint64_t len = (1 + sim_rng_below(&rng, 40)) * 4096;
+		unsigned l = (unsigned)below(s, SCRIPT_LEAVES);
+		uint64_t pos = below(s, 1000) * 4096;
+		uint64_t len = (1 + below(s, 40)) * 4096;
 
-		now_ns += sim_rng_below(&rng, 3 * SIM_MS);
-		reqs[i] = (struct fbs_req){.pos_bytes = pos, .end_bytes = pos + len};
-		fbs_push(fbs, leaf[l], &reqs[i], now_ns);
-		for (unsigned pass = 0; pass < 1 + i % 3; pass++) {
-			struct fbs_slice *slice = &out[t->n];
-
-			while (t->n < COUNT(out) - 1 && fbs_next(fbs, now_ns, slice)) {
-				for (l = 0; leaf[l] != slice->leaf; l++)
-					;
-				t->slices[t->n].leaf = l;
-				t->slices[t->n].pos_bytes = slice->pos_bytes;
-				slice = &out[++t->n];
-			}
-			now_ns += SIM_MS / 3;
-			if (done < t->n)
-				fbs_done(fbs, &out[done++], now_ns);
+		pass(s, s->now_ns + below(s, 3 * SIM_MS));
+		s->reqs[i] = (struct fbs_req){.pos_bytes = pos, .end_bytes = pos + len};
+		if (v->features) {
+			s->reqs[i].op = (enum fbs_op)below(s, v->discards ? 3 : 2);
+			disturb(s, i);
+		}
+		fbs_push(s->fbs, s->leaf[l], &s->reqs[i], s->now_ns);
+		for (unsigned n = 0; n < 1 + i % 3; n++) {
+			pass(s, s->now_ns + SIM_MS / 3);
+			if (s->done < t->n)
+				fbs_done(s->fbs, &s->out[s->done++], s->now_ns);
 		}
 	}
 	for (int i = 0; i < SCRIPT_LEAVES; i++) {
 		struct fbs_node_stats stats;
 
-		fbs_node_stats(fbs, leaf[i], &stats);
+		fbs_node_stats(s->fbs, s->leaf[i], &stats);
 		t->tokens[i] = stats.tokens;
 	}
-	while (done < t->n)
-		fbs_done(fbs, &out[done++], now_ns);
-	fbs_destroy(fbs);
+	while (s->done < t->n)
+		fbs_done(s->fbs, &s->out[s->done++], s->now_ns);
+	fbs_destroy(s->fbs);
+	for (unsigned i = 0; i < COUNT(s->cap); i++)
+		fbs_cap_unref(s->cap[i]);
 }
 
 static void assert_same(const struct trace *a, const struct trace *b)
@@ -133,9 +245,11 @@ static void for_all(void (*compare)(uint64_t script_seed, struct variation base)
 {
 	for (unsigned i = 0; i < SCRIPTS; i++) {
 		struct variation base = {.times_weight = 1,
-					 .io_throttle = i % 4,
+					 .io_throttle = i / 2 % 4,
 					 .policy = (enum fbs_policy)(i % 3),
-					 .round_weights = true};
+					 .round_weights = true,
+					 .features = i % 2,
+					 .discards = i % 2};
 
 		compare(seed + i, base);
 	}
@@ -144,12 +258,16 @@ static void for_all(void (*compare)(uint64_t script_seed, struct variation base)
 /* Only the ratio of weights means anything. */
 static void compare_scaled(uint64_t script_seed, struct variation base)
 {
-	struct variation other = base;
+	struct variation other;
 
+	base.discards = false; /* no division leaves a remainder then */
+	other = base;
 	script(script_seed, &base, &plain);
 	other.times_weight = 128;
 	script(script_seed, &other, &varied);
 	assert_same(&plain, &varied);
+	if (base.features) /* what a rounding swaps may be held, waited for and so on */
+		return;
 	/* any weights, any factor: the odd rounding may swap two, never more than a slice or so */
 	base.round_weights = other.round_weights = false;
 	other.times_weight = 77;
@@ -191,8 +309,9 @@ static void test_order_of_creation(void **state)
 /* What the clock says means nothing, only what passes. */
 static void compare_shifted(uint64_t script_seed, struct variation base)
 {
-	static const uint64_t shifts[] = {SIM_MS, 3600 * SIM_SEC, UINT64_MAX / 2,
-					  UINT64_MAX - 200 * SIM_SEC};
+	static const uint64_t shifts[] = {SIM_MS, 3600 * SIM_SEC,
+					  UINT64_MAX / 2 - START_NS - SIM_SEC,
+					  UINT64_MAX - 3 * 3600 * SIM_SEC};
 
 	script(script_seed, &base, &plain);
 	for (size_t i = 0; i < COUNT(shifts); i++) {
