@@ -3,10 +3,12 @@
  * testdisk - a disk of known speed, for measuring what a scheduler does with it.
  *
  *     testdisk [-s SERVERS] [-t SERVICE_US] [-b SIZE] [-p PER_BYTE_NS]
- *              [-l LOGFILE] [-n NFILES] MOUNTPOINT
+ *              [-l LOGFILE] [-n NFILES] [-a] MOUNTPOINT
  *
  * Mounts a directory with the file `disk` (with -n also disk1, disk2 ...) and the file `ctl`, and
- * stays in the foreground until SIGTERM or SIGINT. The contents live in memory, sparse.
+ * stays in the foreground until SIGTERM or SIGINT. The contents live in memory, sparse. With -a
+ * each disk is there a second time, as disk.alias and so on: the kernel lets nobody write to a FUSE
+ * file while it is flushed or punched, which no block device does to its users.
  *
  * The model. A disk has c servers and one queue, first come first served. A read or a write
  * occupies one server for the service time (plus len x per-byte; a write for write-cost % of that)
@@ -96,7 +98,7 @@
 enum { INO_ROOT = FUSE_ROOT_ID, INO_CTL, INO_DISK };
 
 static struct disk *disks;
-static unsigned n_disks = 1;
+static unsigned n_disks = 1, n_files; /* these without ctl: each disk once or twice */
 
 /* ---- control ---- */
 
@@ -248,6 +250,11 @@ static void td_init(void *userdata, struct fuse_conn_info *conn)
 	conn->congestion_threshold = 65535;
 }
 
+static struct disk *disk_of(fuse_ino_t ino)
+{
+	return &disks[(ino - INO_DISK) % n_disks];
+}
+
 static bool get_attr(fuse_ino_t ino, struct stat *st)
 {
 	*st = (struct stat){.st_ino = ino, .st_uid = getuid(), .st_gid = getgid(), .st_nlink = 1};
@@ -256,9 +263,9 @@ static bool get_attr(fuse_ino_t ino, struct stat *st)
 		st->st_mode = S_IFDIR | 0755;
 	} else if (ino == INO_CTL) {
 		st->st_mode = S_IFREG | 0660;
-	} else if (ino - INO_DISK < n_disks) {
+	} else if (ino - INO_DISK < n_files) {
 		st->st_mode = S_IFREG | 0660;
-		st->st_size = (off_t)disks[ino - INO_DISK].size;
+		st->st_size = (off_t)disk_of(ino)->size;
 		st->st_blocks = st->st_size / 512;
 	} else {
 		return false;
@@ -268,14 +275,21 @@ static bool get_attr(fuse_ino_t ino, struct stat *st)
 
 static const char *name_of(fuse_ino_t ino)
 {
-	return ino == INO_CTL ? "ctl" : disks[ino - INO_DISK].name;
+	static char alias[32];
+
+	if (ino == INO_CTL)
+		return "ctl";
+	if (ino - INO_DISK < n_disks)
+		return disk_of(ino)->name;
+	snprintf(alias, sizeof alias, "%s.alias", disk_of(ino)->name);
+	return alias;
 }
 
 static void td_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct fuse_entry_param e = {0};
 
-	for (fuse_ino_t ino = INO_CTL; parent == INO_ROOT && ino < INO_DISK + n_disks; ino++)
+	for (fuse_ino_t ino = INO_CTL; parent == INO_ROOT && ino < INO_DISK + n_files; ino++)
 		if (strcmp(name, name_of(ino)) == 0)
 			e.ino = ino;
 	if (e.ino && get_attr(e.ino, &e.attr))
@@ -299,7 +313,7 @@ static void td_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int what
 		       struct fuse_file_info *fi)
 {
 	if (ino >= INO_DISK && (what & FUSE_SET_ATTR_SIZE) &&
-	    !td_resize(&disks[ino - INO_DISK], (uint64_t)st->st_size))
+	    !td_resize(disk_of(ino), (uint64_t)st->st_size))
 		fuse_reply_err(req, EFBIG);
 	else
 		td_getattr(req, ino, fi);
@@ -314,7 +328,7 @@ static void td_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	(void)ino;
 	(void)fi;
 	size = td_min(size, sizeof buf);
-	for (fuse_ino_t i = INO_CTL + (fuse_ino_t)off; i < INO_DISK + n_disks; i++) {
+	for (fuse_ino_t i = INO_CTL + (fuse_ino_t)off; i < INO_DISK + n_files; i++) {
 		struct stat st;
 		size_t need;
 
@@ -357,7 +371,7 @@ static void td_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	size_t len, from;
 
 	if (ino >= INO_DISK) {
-		td_receive(&disks[ino - INO_DISK], req, READ, off, size, NULL, false);
+		td_receive(disk_of(ino), req, READ, off, size, NULL, false);
 		return;
 	}
 	len = text ? strlen(text) : 0;
@@ -372,8 +386,7 @@ static void td_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t siz
 	size_t len = td_min(size, sizeof text - 1);
 
 	if (ino >= INO_DISK) {
-		td_receive(&disks[ino - INO_DISK], req, WRITE, off, size, buf,
-			   (fi->flags & O_DSYNC) != 0);
+		td_receive(disk_of(ino), req, WRITE, off, size, buf, (fi->flags & O_DSYNC) != 0);
 		return;
 	}
 	memcpy(text, buf, len);
@@ -393,7 +406,7 @@ static void td_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_f
 	(void)datasync;
 	(void)fi;
 	if (ino >= INO_DISK)
-		td_receive(&disks[ino - INO_DISK], req, FSYNC, 0, 0, NULL, false);
+		td_receive(disk_of(ino), req, FSYNC, 0, 0, NULL, false);
 	else
 		fuse_reply_err(req, 0);
 }
@@ -403,9 +416,9 @@ static void td_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, of
 {
 	(void)fi;
 	if (ino >= INO_DISK && (mode & FALLOC_FL_PUNCH_HOLE))
-		td_receive(&disks[ino - INO_DISK], req, PUNCH, off, (uint64_t)len, NULL, false);
+		td_receive(disk_of(ino), req, PUNCH, off, (uint64_t)len, NULL, false);
 	else if (ino >= INO_DISK && (mode & FALLOC_FL_ZERO_RANGE))
-		td_receive(&disks[ino - INO_DISK], req, ZERO, off, (uint64_t)len, NULL, false);
+		td_receive(disk_of(ino), req, ZERO, off, (uint64_t)len, NULL, false);
 	else
 		fuse_reply_err(req, EOPNOTSUPP);
 }
@@ -480,7 +493,7 @@ static void serve(struct fuse_session *se)
 static int usage(void)
 {
 	fputs("usage: testdisk [-s SERVERS] [-t SERVICE_US] [-b SIZE] [-p PER_BYTE_NS]\n"
-	      "                [-l LOGFILE] [-n NFILES] MOUNTPOINT\n",
+	      "                [-l LOGFILE] [-n NFILES] [-a] MOUNTPOINT\n",
 	      stderr);
 	return 2;
 }
@@ -492,9 +505,10 @@ int main(int argc, char **argv)
 	const char *log_path = NULL;
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
 	struct fuse_session *se = NULL;
+	bool aliases = false;
 	int status = 1;
 
-	for (int c; (c = getopt(argc, argv, "s:t:b:p:l:n:")) != -1;) {
+	for (int c; (c = getopt(argc, argv, "s:t:b:p:l:n:a")) != -1;) {
 		bool ok = false;
 
 		if (c == 's' && parse_size(optarg, &n) && (ok = n >= 1 && n <= MAX_SERVERS))
@@ -509,12 +523,15 @@ int main(int argc, char **argv)
 			ok = (log_path = optarg) != NULL;
 		else if (c == 'n' && parse_size(optarg, &n) && (ok = n >= 1 && n <= MAX_DISKS))
 			n_disks = (unsigned)n;
+		else if (c == 'a')
+			ok = aliases = true;
 		if (!ok)
 			return usage();
 	}
 	if (optind != argc - 1)
 		return usage();
 
+	n_files = aliases ? 2 * n_disks : n_disks;
 	disks = calloc(n_disks, sizeof *disks);
 	for (unsigned i = 0; disks && i < n_disks; i++) {
 		disks[i] = model;
