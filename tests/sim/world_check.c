@@ -367,6 +367,32 @@ static limit_wide ready_ns(const struct world *w, const struct world_bench *b, i
 	return at;
 }
 
+/* How many have the cap of n and, if wanted, something queued? */
+static unsigned sharers(const struct world *w, const struct world_bench *b, int n, bool waiting)
+{
+	unsigned sum = 0;
+
+	for (unsigned i = 0; i < w->nbenches; i++)
+		for (int other = 1; other < ORACLE_NODES; other++)
+			if (w->benches[i].oracle.nodes[other].used &&
+			    w->benches[i].members[other].cap == b->members[n].cap)
+				sum += !waiting || queued_below(&w->benches[i], other);
+	return sum;
+}
+
+/* It may have to stand back for others with the same cap, in its direction only. */
+static bool may_yield_in_direction(const struct world *w, const struct world_bench *b,
+				   const struct world_request *request)
+{
+	struct limit_work work = world_work(request, world_next_bytes(request));
+
+	for (int n = request->leaf; n != ORACLE_ROOT; n = parent_of(b, n))
+		if (b->members[n].cap >= 0 && sharers(w, b, n, false) > 1 &&
+		    !limit_cap_ready_ns(&w->caps[b->members[n].cap].model, &work, LIMIT_TOTAL, 0))
+			return true;
+	return false;
+}
+
 static void check_lane(const struct world *w, const struct world_bench *b,
 		       const struct world_request *request)
 {
@@ -375,7 +401,7 @@ static void check_lane(const struct world *w, const struct world_bench *b,
 	const struct world_request *other = m->head[!lane];
 
 	CHECK(m->head[lane] == request);
-	if (other && other->order < request->order)
+	if (other && other->order < request->order && !may_yield_in_direction(w, b, other))
 		CHECK(ready_ns(w, b, request->leaf, other, LIMIT_DIRECTION, b->seen_ns) >
 		      b->seen_ns);
 }
@@ -501,19 +527,6 @@ void world_took(struct world *w, struct world_bench *b, const struct fbs_slice *
 }
 
 /* ---- it said no ---- */
-
-/* How many have the cap of n and, if wanted, something queued? */
-static unsigned sharers(const struct world *w, const struct world_bench *b, int n, bool waiting)
-{
-	unsigned sum = 0;
-
-	for (unsigned i = 0; i < w->nbenches; i++)
-		for (int other = 1; other < ORACLE_NODES; other++)
-			if (w->benches[i].oracle.nodes[other].used &&
-			    w->benches[i].members[other].cap == b->members[n].cap)
-				sum += !waiting || queued_below(&w->benches[i], other);
-	return sum;
-}
 
 /* Until when n may have to stand back for others with the same cap, for some request below held. */
 static limit_wide yields_until_ns(const struct world *w, const struct world_bench *b, int n,
