@@ -34,7 +34,7 @@
 #define DEPTH 4 /* requests that a leaf keeps queued */
 #define SERVERS 8
 #define OUT 64
-#define LATE_NS (10 * SIM_MS)
+#define LATE_NS (20 * SIM_MS) /* 10 for the disk, and 10 that it may have had before they were due */
 #define DEBT_NS (200 * SIM_MS) /* the longest that a debt for promises may last */
 
 static uint64_t seed = 20080701;
