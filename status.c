@@ -57,7 +57,8 @@ static void log_disk(struct mount *mount, struct disk *disk)
 	fbs_stats(disk->fbs, &stats);
 	log_info("disk %s: %u in flight of %u, %u queued%s", disk->name, stats.in_flight,
 		 stats.limit, stats.queued, stats.serial ? ", serves one or two at a time" : "");
-	log_info("  reckons with %llu reads, %llu writes of 4 KiB per second, %.1f and %.1f MB/s more",
+	log_info("  reckons with %llu reads, %llu writes of 4 KiB per second, %.1f and %.1f MB/s "
+		 "more",
 		 (unsigned long long)stats.prices.read_iops,
 		 (unsigned long long)stats.prices.write_iops, (double)stats.prices.read_bps / 1e6,
 		 (double)stats.prices.write_bps / 1e6);

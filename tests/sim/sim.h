@@ -77,9 +77,9 @@ struct sim_disk {
 	uint64_t seek_min_ns, seek_max_ns; /* both 0: position is no matter */
 	uint64_t size_bytes;		   /* 0: 1 TiB */
 	enum sim_order order;
-	bool striped;		   /* a channel serves only its own places, 64 KiB in turn */
-	uint64_t turnaround_ns;	   /* on the way to the disk: what a daemon takes to react */
-	unsigned write_pct;	   /* 0: 100 */
+	bool striped;		/* a channel serves only its own places, 64 KiB in turn */
+	uint64_t turnaround_ns; /* on the way to the disk: what a daemon takes to react */
+	unsigned write_pct;	/* 0: 100 */
 
 	/* token bucket, as virtual disks have; 0 = none. burst: requests that may be saved up */
 	uint64_t cap_iops, cap_bps, cap_burst;
