@@ -72,11 +72,11 @@ struct fbs_node {
 	struct lane lanes[LANES];
 	uint64_t dirty_since; /* see dirty_of() */
 	/* anticipation (idle.h) */
-	unsigned misses;	/* in a row */
-	uint64_t anticipate_ns; /* until then */
-	uint64_t idle_ns;	/* when the last of it was done; 0: never */
-	uint64_t think_ns;	/* mean time between that and the next request */
+	unsigned misses; /* in a row */
 	bool shallow, keeps_place;
+	uint64_t anticipate_ns;			 /* until then */
+	uint64_t idle_ns;			 /* when the last of it was done; 0: never */
+	uint64_t think_ns;			 /* mean time between that and the next request */
 	struct fbs_node *place_next, **place_at; /* of those that keep one, the oldest first */
 	/* since it last had something issued, or began to wait */
 	uint64_t wait_since_ns;
