@@ -24,7 +24,9 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define REQUESTS 40000U /* measured at a time */
-#define STEP_NS 10000U	/* of the clock, with each slice that comes back: 100,000 IO/s */
+/* A disk of 100,000 IO/s, and 32 of them at a time. */
+#define STEP_NS 10000U
+#define LATENCY_NS 320000U
 #define IN_FLIGHT 32U
 #define ROUNDS_MOST 99
 
@@ -110,8 +112,12 @@ struct bench {
 	struct fbs_node **leaf;
 	struct fbs_req *reqs; /* two for each leaf */
 	uint64_t now_ns;
-	struct fbs_slice out[4096]; /* a ring: the disk answers in order */
+	struct {
+		struct fbs_slice slice;
+		uint64_t at_ns;
+	} out[4096]; /* a ring: the disk answers in order */
 	unsigned first, nout;
+	uint64_t last_ns; /* when the last of them will be done */
 	unsigned long issued;
 	unsigned at; /* leaf of ONE */
 };
@@ -195,44 +201,58 @@ static void begin(struct bench *b, const struct row *row, unsigned n)
 static void end(struct bench *b)
 {
 	for (; b->nout; b->nout--, b->first++)
-		fbs_done(b->fbs, &b->out[b->first % COUNT(b->out)], b->now_ns);
+		fbs_done(b->fbs, &b->out[b->first % COUNT(b->out)].slice, b->now_ns);
 	fbs_destroy(b->fbs);
 	free(b->leaf);
 	free(b->reqs);
 }
 
+static uint64_t later(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
 /* Whatever may go goes. */
 static void issue(struct bench *b)
 {
-	struct fbs_slice *slice = &b->out[(b->first + b->nout) % COUNT(b->out)];
+	struct fbs_slice slice;
 
-	while (fbs_next(b->fbs, b->now_ns, slice)) {
-		b->nout++;
+	while (fbs_next(b->fbs, b->now_ns, &slice)) {
+		unsigned i = (b->first + b->nout++) % COUNT(b->out);
+
+		if (b->nout > COUNT(b->out)) {
+			fprintf(stderr, "bench-sched: no end of what is in flight\n");
+			exit(1);
+		}
+		b->last_ns = later(b->last_ns + STEP_NS, b->now_ns + LATENCY_NS);
+		b->out[i].slice = slice;
+		b->out[i].at_ns = b->last_ns;
 		b->issued++;
 		if (b->row->load == BACKLOGGED)
-			push_again(b, slice->req);
-		slice = &b->out[(b->first + b->nout) % COUNT(b->out)];
+			push_again(b, slice.req);
 	}
 }
 
 static void step(struct bench *b)
 {
-	struct fbs_slice *slice = &b->out[b->first % COUNT(b->out)];
+	unsigned i = b->first % COUNT(b->out);
 
-	b->now_ns += STEP_NS;
 	if (b->row->load == ONE) {
 		b->at = (b->at + 7919) % b->n;
 		push(b, b->at, &b->reqs[2 * b->at]);
 	}
 	issue(b);
-	if (!b->nout)
-		return; /* caps hold all of them */
+	if (!b->nout) { /* caps hold all of them */
+		b->now_ns = fbs_wakeup(b->fbs);
+		return;
+	}
 	b->first++;
 	b->nout--;
-	fbs_done(b->fbs, slice, b->now_ns);
+	b->now_ns = later(b->now_ns, b->out[i].at_ns);
+	fbs_done(b->fbs, &b->out[i].slice, b->now_ns);
 	if (b->row->load == SYNC) {
 		issue(b); /* nothing: it is kept free for the next one of the same */
-		push_again(b, slice->req);
+		push_again(b, b->out[i].slice.req);
 	}
 }
 
