@@ -123,16 +123,13 @@ uint64_t rate_promise_due_ns(const struct rate_promise *promise)
 
 enum { IOPS, BPS, READ_IOPS, READ_BPS, WRITE_IOPS, WRITE_BPS, BUCKETS };
 
-struct bucket {
-	rate_clock step; /* for one I/O, one byte; 0: no limit */
-	rate_clock next_step;
-	rate_clock clock;
-};
-
 struct fbs_cap {
 	atomic_flag locked;
 	atomic_uint refs;
-	struct bucket buckets[BUCKETS];
+	/* of each bucket; what one that limits nothing needs not lies apart */
+	rate_clock step[BUCKETS]; /* for one I/O, one byte; 0: no limit */
+	rate_clock clock[BUCKETS];
+	rate_clock next_step[BUCKETS];
 	bool changed; /* next_step is to be in force from the next time on that anybody asks */
 	uint64_t iops_size_bytes;
 	rate_clock burst;
@@ -181,13 +178,13 @@ static void change(struct fbs_cap *cap, uint64_t now_ns)
 	rate_clock now = clock_of(now_ns);
 
 	for (unsigned i = 0; i < BUCKETS; i++) {
-		struct bucket *b = &cap->buckets[i];
+		rate_clock *clock = &cap->clock[i], next_step = cap->next_step[i];
 
-		if (!b->step || !b->next_step)
-			b->clock = 0;
-		else if (b->clock > now)
-			b->clock = now + owed(b->clock - now, b->step, b->next_step);
-		b->step = b->next_step;
+		if (!cap->step[i] || !next_step)
+			*clock = 0;
+		else if (*clock > now)
+			*clock = now + owed(*clock - now, cap->step[i], next_step);
+		cap->step[i] = next_step;
 	}
 	cap->changed = false;
 }
@@ -205,7 +202,7 @@ void fbs_cap_configure(struct fbs_cap *cap, const struct fbs_max *max)
 
 	lock(cap);
 	for (unsigned i = 0; i < BUCKETS; i++)
-		cap->buckets[i].next_step = step_of(rates[i]);
+		cap->next_step[i] = step_of(rates[i]);
 	cap->changed = true;
 	for (struct rate_sharer *sharer = cap->sharers; sharer; sharer = sharer->next)
 		sharer->again_ns = 0;
@@ -242,7 +239,7 @@ static rate_clock cost(const struct fbs_cap *cap, unsigned i, const struct rate_
 	static const bool reads[BUCKETS] = {true, true, true, true, false, false};
 	static const bool writes[BUCKETS] = {true, true, false, false, true, true};
 	static const bool in_bytes[BUCKETS] = {false, true, false, true, false, true};
-	rate_clock step = cap->buckets[i].step;
+	rate_clock step = cap->step[i];
 
 	if (!step || !(work->write ? writes : reads)[i])
 		return 0;
@@ -254,7 +251,7 @@ static rate_clock start(const struct fbs_cap *cap, unsigned i, uint64_t now_ns)
 {
 	rate_clock now = clock_of(now_ns);
 
-	return later(cap->buckets[i].clock, now > cap->burst ? now - cap->burst : 0);
+	return later(cap->clock[i], now > cap->burst ? now - cap->burst : 0);
 }
 
 /* When one bucket lets the work go; 0: it does not mean it. */
@@ -353,7 +350,7 @@ void rate_cap_served(struct fbs_cap *cap, struct rate_sharer *sharer, const stru
 		rate_clock takes = cost(cap, i, work);
 
 		if (takes)
-			cap->buckets[i].clock = start(cap, i, now_ns) + takes;
+			cap->clock[i] = start(cap, i, now_ns) + takes;
 		most = later(most, takes);
 	}
 	cap->had = sharer->had;
