@@ -402,8 +402,12 @@ void tree_release_all(struct fbs *fbs)
 {
 	while (fbs->capped.n)
 		tree_uncap(fbs, fbs->capped.slots[0].node);
-	for (struct fbs_node *node = fbs->nodes; node; node = node->next)
-		tree_set_due(fbs, node);
+	for (uint32_t i = 0; i < fbs->due.n; i++) {
+		struct heap_slot *slot = &fbs->due.slots[i];
+
+		slot->key = slot->order = rate_promise_due_ns(&slot->node->promise);
+	}
+	heap_rebuild(&fbs->due);
 }
 
 struct free_time tree_free_time(const struct fbs *fbs, const struct fbs_node *node)
