@@ -471,14 +471,14 @@ within() {
 fio_value() {
 	awk -v job="$2" -v key="\"$3\"" -v pick="$4" '
 		/"jobname"/ { split($0, q, "\""); mine = q[4] == job; seen += mine; side = "" }
-		/"disk_util"/ { mine = 0 }
+		/"disk_util" : \[/ { mine = 0 }
 		/^ *"(read|write|trim|sync)" : \{/ { side = $1 }
 		mine && $1 == key && (side == "\"read\"" || side == "\"write\"") {
 			v = $3 + 0
 			out = pick == "sum" ? out + v : v > out ? v : out
 		}
-		END { if (!seen) exit 1; printf "%.3f\n", out }' "$1" ||
-		fail "no job $2 in $1: $(head -c 300 "$1")"
+		END { if (!seen || out == "") exit 1; printf "%.3f\n", out }' "$1" ||
+		fail "no $3 of a job $2 in $1: $(head -c 300 "$1")"
 }
 
 # Reads and writes per second.
