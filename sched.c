@@ -87,8 +87,9 @@
  * moving the tag on. Time becomes tokens at the rate at which the disk has lately earned them, also
  * where tokens are nanoseconds: a price list may be off by any factor, time is not. A flush also
  * brings what others have written to the medium: whoever asks for it pays what one takes at least,
- * and of the rest his part of what had been written. Discards are cut into pieces whose size is
- * learnt (discard.c), prices are corrected slowly (price.c).
+ * and of the rest his part of what had been written. A discard costs what the disk did not earn
+ * while it was there: all it could have on one with a single server, a part on others. Discards are
+ * cut into pieces whose size is learnt (discard.c), prices are corrected slowly (price.c).
  *
  * WHAT WAS DUE. Of siblings that have something queued, V advances at the pace at which one of
  * weight 1 is served: weight x (V now - V when it joined) is what a node was entitled to. Time
@@ -492,9 +493,10 @@ bool fbs_next(struct fbs *fbs, uint64_t now_ns, struct fbs_slice *ret_slice)
 	if (!fbs->in_flight++)
 		fbs->busy_since_ns = now_ns;
 	leaf->in_flight++;
-	if (req->op == FBS_DISCARD)
+	if (req->op == FBS_DISCARD) {
 		fbs->discarding = true;
-	else
+		fbs->done_before_tokens = fbs->done_tokens;
+	} else
 		window_issued(&fbs->window, cost_ns, now_ns);
 	tree_served(leaf, top);
 	if (ret_slice->last)
@@ -542,13 +544,15 @@ static void release_discards(struct fbs *fbs)
 	}
 }
 
-/* What a discard took, in tokens. */
+/* What a discard has cost: what the disk could have earned meanwhile, without what it did earn. */
 static uint64_t discard_tokens(struct fbs *fbs, const struct fbs_slice *slice, uint64_t now_ns)
 {
 	uint64_t took_ns = now_ns - slice->issued_ns;
+	uint64_t tokens = tokens_of_ns(fbs, took_ns);
+	uint64_t others = fbs->done_tokens - fbs->done_before_tokens;
 
 	discard_done(&fbs->discard, slice->len_bytes, took_ns);
-	return tokens_of_ns(fbs, took_ns / fbs->in_flight); /* it shared the disk */
+	return tokens > others ? tokens - others : 0;
 }
 
 void fbs_done(struct fbs *fbs, const struct fbs_slice *slice, uint64_t now_ns)
@@ -572,7 +576,8 @@ void fbs_done(struct fbs *fbs, const struct fbs_slice *slice, uint64_t now_ns)
 			leaf->dirty_since = fbs->flushes_begun;
 			fbs->dirty_bytes += slice->len_bytes;
 		}
-		fbs->disturbed = fbs->disturbed || !charged;
+		fbs->done_tokens += charged;
+		fbs->disturbed = fbs->disturbed || !charged || fbs->discarding;
 		earned(fbs, charged, now_ns);
 		look_for_slack(fbs, fbs->slack);
 		if (!fbs->params.io_throttle && fbs->window.phase != WINDOW_STEADY)

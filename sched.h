@@ -205,8 +205,8 @@ bool fbs_next(struct fbs *fbs, uint64_t now_ns, struct fbs_slice *ret_slice);
 /* After fbs_next() has said no: when something may have become possible by time alone. */
 uint64_t fbs_wakeup(const struct fbs *fbs);
 /*
- * Every slice exactly once. Writes count as dirty; a discard is charged what it took, and only
- * then another one may go.
+ * Every slice exactly once. Writes count as dirty; a discard is charged what the disk could have
+ * done instead, and only then another one may go.
  */
 void fbs_done(struct fbs *fbs, const struct fbs_slice *slice, uint64_t now_ns);
 /* Drop what is not issued yet of a queued request, at no cost to anybody. */

@@ -121,6 +121,8 @@ struct fbs {
 	uint64_t flushes_begun;
 	uint64_t flush_least_ns[2]; /* of the last flushes, of those before; 0: none yet */
 	unsigned flushes_seen;
+	uint64_t done_tokens,
+		done_before_tokens; /* of reads and writes; before the discard at the disk */
 	/* tokens earned while anything was in flight */
 	uint64_t busy_since_ns, busy_ns, busy_tokens;
 	bool disturbed; /* flushes or discards took time since the last slice came back */

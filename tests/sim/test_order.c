@@ -288,7 +288,7 @@ static void check_discard(const struct kind *kind, bool fixed, uint64_t discard_
 		HOLDS(took_ms, least_ms, 350);
 	} else {
 		/* half of the time, in turns of what a piece takes */
-		HOLDS(took_ms, least_ms, 2 * least_ms + 450);
+		HOLDS(took_ms, least_ms, 2 * least_ms + 480);
 		HOLDS(during.iops, 0.5 * (1000 - MS(discard.busy_ns)) * before.iops / 1000, 1e9);
 	}
 	sim_destroy(sim);

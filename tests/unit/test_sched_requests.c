@@ -307,6 +307,27 @@ static void test_discard_charge(void **state)
 	done(0);
 	assert_in_range(tokens_of('a') - 20, 7, 10); /* the discard itself lowers the rate */
 	end();
+
+	/* of the 10 tokens of 50 ms others had 4 all the same; the 3 behind it had to wait */
+	begin(FBS_POLICY_WEIGHT);
+	leaf('a', NULL, 1);
+	leaf('b', NULL, 1);
+	push_n('b', 27);
+	for (int i = 0; i < 20; i++) {
+		order("b");
+		rig.now_ns += 5 * MS;
+		done(0);
+	}
+	push_op('a', FBS_DISCARD, 0, 1 * MIB);
+	order("abbbb");
+	rig.now_ns += 10 * MS;
+	for (int i = 0; i < 4; i++)
+		done(1);
+	order("bbb");
+	rig.now_ns += 40 * MS;
+	done(0);
+	assert_int_equal(tokens_of('a'), 6);
+	end();
 }
 
 /* One at a time at the disk, whoever's; reads are not held up by that. */
