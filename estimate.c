@@ -187,7 +187,7 @@ static void pool_rate(struct estimate_rate *rate, const struct estimate_rate *bu
 enum estimate_verdict estimate_learn_rate(struct estimate *e, const struct estimate_rate *busy,
 					  const struct estimate_latency *seen, unsigned over)
 {
-	/* 2.5 standard errors of a count that is as random as it can be */
+	/* 2.5 standard errors of a count that is as random as it can be; upwards 3, of the time */
 	unsigned pct = (unsigned)(250 / not_0(estimate_root(busy->slices)));
 	enum estimate_verdict verdict = ESTIMATE_KEPT;
 
@@ -197,7 +197,7 @@ enum estimate_verdict estimate_learn_rate(struct estimate *e, const struct estim
 	if (e->renew) {
 		e->rate = *busy;
 		e->renew = false;
-	} else if (estimate_exceeds(busy, &e->rate, 100 + pct * 8 / 5)) {
+	} else if (estimate_exceeds(busy, &e->rate, 10000 / (100 - pct * 6 / 5))) {
 		e->rate = *busy;
 		/* waiting only ever adds to the bare latency */
 		e->stale = estimate_mean_ns(seen) < estimate_mean_ns(&e->base);
@@ -218,28 +218,33 @@ enum estimate_verdict estimate_learn_rate(struct estimate *e, const struct estim
 
 /* ---- both ---- */
 
-uint64_t estimate_knee_ns(const struct estimate *e)
+uint64_t estimate_knee_ns(const struct estimate *e, const struct estimate_rate *rate)
 {
 	uint64_t latency_ns = at_most(e->base.area / not_0(e->base.cost_ns), TIME_MAX_NS);
 
-	return at_most((u128)e->rate.cost_ns * latency_ns / not_0(e->rate.time_ns), KNEE_MAX_NS);
+	return at_most((u128)rate->cost_ns * latency_ns / not_0(rate->time_ns), KNEE_MAX_NS);
 }
 
 uint64_t estimate_knee_error_ns(const struct estimate *e)
 {
 	uint64_t error_ns = estimate_root(variance(&e->base) / not_0(e->base.slices));
 
-	return at_most((u128)estimate_knee_ns(e) * error_ns / not_0(estimate_mean_ns(&e->base)),
+	return at_most((u128)estimate_knee_ns(e, &e->rate) * error_ns /
+			       not_0(estimate_mean_ns(&e->base)),
 		       KNEE_MAX_NS);
 }
 
-/* Without a queue it is the load that is seen, and the disk can do as much at least. */
+/*
+ * Without a queue it is the load that is seen, and the disk can do as much at least. To begin with
+ * the queue must be beyond chance.
+ */
 void estimate_learn_parallelism(struct estimate *e, const struct estimate_latency *seen)
 {
-	u128 served_ns_x16 = (u128)e->rate.slices * estimate_mean_ns(&e->base) * 16;
+	u128 served_ns = (u128)e->rate.slices * estimate_mean_ns(&e->base);
 	unsigned x16 = (unsigned)at_most(
-		(served_ns_x16 + e->rate.time_ns / 2) / not_0(e->rate.time_ns), UINT32_MAX);
+		(served_ns * 16 + e->rate.time_ns / 2) / not_0(e->rate.time_ns), UINT32_MAX);
 
-	if (estimate_is_longer(e, seen) || x16 >= 64 || (e->parallel_x16 && x16 > e->parallel_x16))
+	if (x16 >= 64 || estimate_is_longer(e, seen) ||
+	    (e->parallel_x16 && (x16 > e->parallel_x16 || estimate_is_queueing(e, seen))))
 		e->parallel_x16 = x16;
 }

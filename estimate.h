@@ -72,7 +72,7 @@ enum estimate_verdict estimate_learn_rate(struct estimate *estimate,
 void estimate_learn_parallelism(struct estimate *estimate, const struct estimate_latency *seen);
 
 /* rate x base: the cost in flight at which the disk is just busy. And its standard error. */
-uint64_t estimate_knee_ns(const struct estimate *estimate);
+uint64_t estimate_knee_ns(const struct estimate *estimate, const struct estimate_rate *rate);
 uint64_t estimate_knee_error_ns(const struct estimate *estimate);
 
 #endif

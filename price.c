@@ -15,20 +15,22 @@
  *
  *     error    = slowness after / slowness before - 1        slowness: time passed / time paid
  *     more[k]  = part[k] after - part[k] before              part: of what was paid
- *     price[k] *= 1 + error x more[k] / (4 x (sum of more^2 + a little))
+ *     step[k]  = error x more[k] / (4 x (sum of more^2 + a little))
+ *     price[k] *= 1 + step[k], or price[k] /= 1 - step[k] if that is negative
  *
  * (one step of normalised least mean squares: B. Widrow, M. Hoff, "Adaptive switching circuits",
  * 1960.) Example: reads and writes are priced alike but writes take three times as long. When
  * readers give way to writers, slowness triples, clamped to a doubling; more is +1 for writes and
- * -1 for reads, so writes become an eighth dearer, reads an eighth cheaper; after a dozen such
- * changes the ratio is right.
+ * -1 for reads, so writes become an eighth dearer, reads as much cheaper; after a dozen such
+ * changes the ratio is right. Up and down by the same step is back to the same price, and the mean
+ * factor stays one: so that ten thousand steps for nothing, as chance has them, lead nowhere.
  *
  * Why only changes of the mix, and one bounded step for each. Disks are now slow and now fast for
  * reasons of their own, and then the mix follows the speed: a client that sends 1000 requests a
  * second is a larger part of what a slow disk does. Learning from every small fluctuation takes
  * such clients' requests for dear. A large change that lasts says more, and if it was the disk's
- * after all, the next ones put that right. A factor stays within 1/8 and 8, what the mixes cost on
- * the whole stays as it was, and prices that the user gave stay altogether.
+ * after all, the next ones put that right. A factor stays within 1/8 and 8, and prices that the
+ * user gave stay altogether.
  *
  * Not handled: a mix that never changes teaches nothing, whatever is wrong. Such a disk is to be
  * calibrated.
@@ -149,9 +151,9 @@ static void learn(struct price_list *list)
 	const struct price_mix *from = &list->usual, *to = &list->other;
 	uint64_t ratio = (uint64_t)((unsigned __int128)to->slowness * ONE / from->slowness);
 	int64_t error = (int64_t)clamp(ratio, ONE / 2, 2 * ONE) - ONE;
-	int64_t more[PRICES], step[PRICES], squares = LITTLE;
-	uint64_t whole = 0, whole_then = 0; /* what both mixes cost, and will */
-	bool free = true;		    /* to keep that where it was */
+	int64_t more[PRICES], squares = LITTLE;
+	uint64_t sum = 0;
+	bool free = true;
 
 	for (unsigned k = 0; k < PRICES; k++) {
 		more[k] = to->part[k] - from->part[k];
@@ -159,22 +161,23 @@ static void learn(struct price_list *list)
 		free = free && !list->fixed[k];
 	}
 	for (unsigned k = 0; k < PRICES; k++) {
-		step[k] = error * more[k] / squares / PACE;
-		step[k] = step[k] > STEP_MOST ? STEP_MOST : step[k];
-		step[k] = step[k] < -STEP_MOST ? -STEP_MOST : step[k];
-		step[k] = list->fixed[k] ? 0 : step[k];
-		whole += (uint64_t)(from->part[k] + to->part[k]) * (uint64_t)ONE;
-		whole_then += (uint64_t)((from->part[k] + to->part[k]) * (ONE + step[k]));
-	}
-	if (!free)
-		whole = whole_then = 1;
-	for (unsigned k = 0; k < PRICES; k++) {
-		unsigned __int128 factor = list->factor[k];
+		int64_t step = error * more[k] / squares / PACE;
+		uint64_t by = (uint64_t)(ONE + (step < 0 ? -step : step));
 
-		factor = factor * (uint64_t)(ONE + step[k]) / (uint64_t)ONE * whole / whole_then;
+		by = clamp(by, ONE, ONE + STEP_MOST);
 		if (!list->fixed[k])
-			list->factor[k] = clamp((uint64_t)factor, FACTOR_ONE / FACTOR_MOST,
-						FACTOR_ONE * FACTOR_MOST);
+			list->factor[k] =
+				step < 0 ? list->factor[k] * ONE / by : list->factor[k] * by / ONE;
+		sum += list->factor[k];
+	}
+	for (unsigned k = 0; k < PRICES; k++) {
+		uint64_t factor = list->factor[k];
+
+		if (free)
+			factor = (uint64_t)((unsigned __int128)factor * PRICES * FACTOR_ONE / sum);
+		if (!list->fixed[k])
+			list->factor[k] =
+				clamp(factor, FACTOR_ONE / FACTOR_MOST, FACTOR_ONE * FACTOR_MOST);
 	}
 	set_now(list);
 }

@@ -4,48 +4,57 @@
  *
  * More in flight than the disk can work on at once only moves the queue from our side, where
  * weights decide, to the disk's, where they don't. Less leaves the disk idle. The knee between
- * the two is bandwidth x latency of the unloaded disk, and both can be seen from completions
+ * the two is rate x bare latency, and both can be seen from completions, though never at once
  * (N. Cardwell et al., "BBR: Congestion-Based Congestion Control", ACM Queue 14(5), 2016):
  *
- *   base   the mean latency with little in flight: at the start, and in a short probe at half the
- *          knee every few seconds. A window up to the knee does not change it.
- *   rate   cost completed in the time in which the window was full. A window beyond the knee does
- *          not change it.
- *   limit  with knee = rate x base in slices of the mean cost: knee + sqrt(knee). The root is what
- *          keeps c servers busy that are not asked at even intervals, and it makes a window that is
- *          too small grow: by Little's law rate x latency is then what is in flight.
+ *   rate   what comes back per time while the window is full. A window beyond the knee
+ *          does not change it, one below it makes it rate x base = what is in flight (Little).
+ *   base   the mean latency with half of the knee in flight, in a probe now and then that costs
+ *          a hundredth of the throughput. Less in flight does not change it.
+ *   limit  knee + sqrt(knee): the root keeps c servers busy that become free at uneven intervals
+ *          (S. Halfin, W. Whitt, "Heavy-traffic limits for queues with many exponential
+ *          servers", Operations Research 29(3), 1981). As long as the window is too small
+ *          that is more than what is in flight, and it grows.
  *
- * How the two are learnt and how sure they are is told at the head of estimate.c.
+ * Example: 4 servers of 1 ms, slices priced 50 us. One in flight: base 1 ms. Four: the same.
+ * Sixteen: 4 ms each, so that is beyond the knee, and the rate is 4 slices or 200 us of cost per
+ * millisecond. Knee 200 us x 1 ms / 1 ms = 4 slices, limit 4 + 2 = 6. A probe with 2 in flight
+ * still sees 1 ms. If the disk becomes four times slower, the rate falls to 1 per
+ * millisecond in two intervals; before that is believed a probe looks at base, finds 4 ms, and the
+ * knee is 4 again: the limit has not moved.
  *
- * Example: 4 servers of 1 ms each, slices priced 50 us. With 1 in flight: base 1 ms, rate 0.05.
- * With 4: rate 0.2; with 16 no more, but latency has quadrupled. rate x base = 200 us of cost = 4
- * slices, limit 6.
+ *   STARTUP  one slice, then four times as many until latency is longer than base, twice
+ *   PROBE    what is in flight drains, then base is measured; differs it from what is known, twice
+ *   STEADY   the formula, interval by interval; leads to
+ *   TRIAL    twice the limit, or half of it, against the usual in turn. A disk that orders
+ *            its queue, or whose places belong to channels, does more the deeper the queue is:
+ *            if twice the depth brings a fifth more in TRIAL_PAIRS pairs of intervals, the
+ *            limit is doubled, and halved again if half of it comes to within a tenth.
  *
- *   STARTUP   from one slice, times four each interval until latency is beyond the bare one
- *   STEADY    the formula, interval by interval
- *   PROBE     at half the knee: base. It costs a hundredth of the time at most
- *   TRIAL     twice the limit, or half of it once it was doubled, in turns with the usual one: a
- *             disk that orders its queue may be a fifth faster with a deeper one. Then it is
- *             kept so (`boost`), up to 16 times
+ * SHALLOW CLIENTS. What one request at a time gets is its own latency and what it waits for: a slot
+ * of the window, and the slices before it at the disk. With the root of 8 beyond the knee of 8 it
+ * has 3/4 of its speed alone, and where service times are equal and all slots are refilled in the
+ * same moment half of it. So while such clients are noted the limit is the knee and what is
+ * uncertain of it, and a slot is held for each that is between two requests, of half of the
+ * window at most. One interval in
+ * WIDE_SPACING is wide, as a window at the knee cannot tell the rate.
  *
- * SHALLOW CLIENTS (window_note_shallow, window_hold). A client with one request at a time finds all
- * servers busy if others may fill them. While there are such the window is the knee and what the
- * knee may be off by, one interval in 64 excepted, and the places of those between two requests
- * are left empty: so each finds a server free. 32 servers that are never left empty for more than
- * that are as busy as before. No more than half of the window is kept empty.
+ * LEAST. The model knows nothing of the time between our own wake-ups. Where all that the disk had
+ * came back in one of them, the disk stood still until the next: then more must be in flight, and
+ * for as long as that is seen the window is not closed below `least`.
  *
- * A LATENCY TARGET caps the limit: each slice that misses it lowers the cap by a step, and 111 that
- * do not raise it by one, which is where 99 % hold it.
+ * INTERVALS are counted in slices, as many as make a mean, and last several latencies. They end,
+ * and the limit moves, only when something comes back: a disk that stalls gets no more, and the
+ * interval with the stall in it has a low rate, which counts if it happens twice. What
+ * comes back with the same time is one moment: the gap before it is what all of it took.
  *
- * WAKING UP. Where all that the disk had comes back between one of our wake-ups and the next, it
- * stood still meanwhile. Moments at which that happens double window_least_ns(), and a second
- * without halves it.
+ * Invariants: limit_ns and open_ns are at least one slice; without a boost the limit grows beyond
+ * knee and root only in STARTUP, and then only if the window was full.
  *
- * Invariants: the limit is never below one slice, so that the disk never starves for good; it only
- * moves on completions, so a disk that stalls gets no larger window; it grows only out of
- * time in which it was the limit.
- * Not handled: latencies are not scaled by size, so that a sudden change from small to large slices
- * is only right again after the next probe, which it brings about.
+ * Not handled: a target for the latency is taken literally, down to one slice, also where the disk
+ * itself is slower than that; and there are no trials beside one. At a fixed io_throttle nothing is
+ * probed, so base is only known of a load that leaves the disk alone at times. Where latencies
+ * vary, the knee is as sure as the mean of some hundred of them, about one in fifteen.
  */
 #include "window.h"
 
@@ -60,9 +69,10 @@
 #define PROBE_ROUNDS 4U
 /* ... and this time, as our wake-ups come in bursts; ... */
 #define INTERVAL_NS UINT64_C(2000000)
-/* ... measuring a bare latency after this many, if it is steady or takes long; ... */
+/* ... measuring a bare latency after a multiple of these few if it is steady or takes long; ... */
 #define PROBE_SLICES_FEW 16U
-#define PROBE_LONG_NS UINT64_C(150000000)
+#define PROBE_NS UINT64_C(20000000)	  /* not before this, unless it is steady ... */
+#define PROBE_LONG_NS UINT64_C(150000000) /* ... or, of a disk that is not known yet, this */
 /* ... and on a very slow disk after these few. */
 #define CRAWL_SLICES 4U
 #define CRAWL_NS UINT64_C(500000000)
@@ -76,18 +86,19 @@
 #define PROBE_EVERY_NS UINT64_C(5000000000) /* once the standard error of base is 4 % */
 #define PROBE_HASTE 2U			    /* x what it took, when the disk has changed */
 
-#define TRIAL_PAIRS 8U
+#define TRIAL_PAIRS 8U /* 512 slices each: a fifth is then more than 3 standard errors */
 #define TRIAL_FIRST_NS UINT64_C(500000000)
-#define TRIAL_EVERY_MOST_NS UINT64_C(64000000000)
-#define BOOST_MOST 4U
+#define TRIAL_EVERY_MOST_NS UINT64_C(64000000000) /* each that fails doubles the time */
+#define BOOST_MOST 4U				  /* 32 on a spindle, as SATA can have */
 
 #define SHALLOW_NS UINT64_C(1000000000)
 #define NARROW_INTERVALS 8U /* before that the rate is not known well enough */
 #define WIDE_SPACING 64U    /* so that one interval in so many is wide: beyond a p99 */
 
 #define LATE_ONE_IN 112U /* a little less than 1 % */
-#define LATE_MOST 4U
+#define LATE_MOST 4U	 /* act at once on so many */
 
+/* See window_least_ns(). No more than these, so that weights hold on a disk as fast as RAM. */
 #define LEAST_SHARED_SLICES 16U
 #define LEAST_ALONE_SLICES 64U
 #define LEAST_KEPT_NS UINT64_C(1000000000)
@@ -140,13 +151,14 @@ static void follow(struct window *w)
 {
 	uint64_t mean = w->mean_cost_ns, root;
 
-	w->knee_ns = estimate_knee_ns(&w->disk);
+	w->knee_ns = estimate_knee_ns(&w->disk, &w->disk.rate);
 	root = estimate_root((unsigned __int128)w->knee_ns * mean);
 	w->wide_ns = (w->knee_ns + at_least(root, mean + mean / 4)) << w->boost;
 	w->aim_ns = w->wide_ns;
 	if (w->shallow && w->disk.rate.slices >= NARROW_INTERVALS * w->wanted)
-		w->aim_ns = at_most(w->knee_ns + estimate_knee_error_ns(&w->disk) + mean * 5 / 8,
-				    w->wide_ns);
+		w->aim_ns =
+			at_most(w->knee_ns + estimate_knee_error_ns(&w->disk) * 2 + mean * 3 / 4,
+				w->wide_ns);
 }
 
 /*
@@ -175,7 +187,7 @@ static void begin_interval(struct window *w, uint64_t now_ns)
 	unsigned few = STEADY_SLICES, rounds = STEADY_ROUNDS;
 
 	if (w->phase == WINDOW_STARTUP) {
-		few = w->disk.base.slices ? STARTUP_SLICES : PROBE_SLICES;
+		few = w->disk.base.slices && w->full ? STARTUP_SLICES : PROBE_SLICES;
 		rounds = 1;
 	} else if (w->phase == WINDOW_PROBE) {
 		few = PROBE_SLICES;
@@ -205,7 +217,7 @@ static void enter(struct window *w, int phase, uint64_t open_ns, uint64_t now_ns
 /* As wide as it should be; narrow for most of the time if there are shallow clients. */
 static void next_steady(struct window *w, uint64_t now_ns)
 {
-	w->narrow = w->aim_ns < w->wide_ns && now_ns < w->widen_at_ns;
+	w->narrow = w->aim_ns < w->wide_ns && !w->small && now_ns < w->widen_at_ns;
 	if (!w->narrow)
 		w->widen_at_ns = now_ns + WIDE_SPACING * (now_ns - w->began_ns);
 	open_up(w, now_ns);
@@ -215,8 +227,6 @@ static void resume(struct window *w, uint64_t now_ns)
 {
 	enter(w, WINDOW_STEADY, w->limit_ns, now_ns);
 	next_steady(w, now_ns);
-	w->late = 0;
-	w->served = 0;
 }
 
 static void begin_probe(struct window *w, uint64_t now_ns)
@@ -259,13 +269,14 @@ static void startup(struct window *w, uint64_t now_ns)
 		w->disk.stale = w->knee_ns / 2 > w->mean_cost_ns;
 		w->trial_every_ns = TRIAL_FIRST_NS;
 		end_trial(w, now_ns);
+		window_set_latency_target(w, w->target_ns); /* it starts from here */
 		open_up(w, now_ns);
 		begin_probe(w, now_ns);
 		return;
 	}
 	if (!base || w->peak_ns <= w->mean_cost_ns)
 		estimate_learn_base(&w->disk, &w->seen, w->mean_cost_ns);
-	else if (full && !estimate_is_other(&w->disk, &w->seen))
+	else if (full && seen <= base * 4 / 3 && !estimate_is_other(&w->disk, &w->seen))
 		estimate_pool_base(&w->disk, &w->seen);
 	w->longer = longer;
 	if (!full && !longer)
@@ -288,7 +299,7 @@ static void probe(struct window *w, uint64_t now_ns)
 		return;
 	w->probe_took_ns = now_ns - w->probed_ns;
 	w->probed_ns = now_ns;
-	w->probed_knee_ns = estimate_knee_ns(disk);
+	w->probed_knee_ns = estimate_knee_ns(disk, &disk->rate);
 	disk->suspect = false;
 	plan_probe(w, now_ns);
 	if (moved || disk->renew)
@@ -347,14 +358,18 @@ static void steady(struct window *w, uint64_t now_ns)
 			begin_probe(w, now_ns);
 		return;
 	}
-	if (wide && !w->boost)
-		estimate_learn_parallelism(disk, &w->seen);
+	if (wide) {
+		if (!w->boost)
+			estimate_learn_parallelism(disk, &w->seen);
+		/* is what is in flight as much as the disk works on, or nearly? */
+		w->small = estimate_knee_ns(disk, &busy) > (3 * w->knee_ns + w->open_ns) / 4;
+	}
 	follow(w);
 	if (w->knee_ns < w->probed_knee_ns - w->probed_knee_ns / 4)
 		probe_within(w, 4 * PROBE_HASTE * w->probe_took_ns, now_ns);
 	if (now_ns >= w->probe_at_ns) {
 		begin_probe(w, now_ns);
-	} else if (!w->shallow && w->cap_ns >= w->wide_ns && now_ns >= w->trial_at_ns) {
+	} else if (!w->shallow && !w->target_ns && now_ns >= w->trial_at_ns) {
 		estimate_add_rate(&w->usual, &busy);
 		enter(w, WINDOW_TRIAL, w->easing ? w->wide_ns / 2 : w->wide_ns * 2, now_ns);
 	} else {
@@ -390,7 +405,7 @@ static void trial(struct window *w, uint64_t now_ns)
 
 static void learn_least(struct window *w, uint64_t now_ns)
 {
-	if (w->dry && w->dry * 4 >= w->moments) {
+	if (w->phase == WINDOW_STEADY && w->dry && w->dry * 4 >= w->moments) {
 		w->least = w->least ? w->least * 2 : 4;
 		if (w->least > LEAST_ALONE_SLICES)
 			w->least = LEAST_ALONE_SLICES;
@@ -434,8 +449,10 @@ static bool interval_is_over(const struct window *w, uint64_t now_ns)
 	if (elapsed < INTERVAL_NS || w->seen.slices < CRAWL_SLICES)
 		return false;
 	if (w->seen.slices >= w->wanted)
-		return true;
-	if (w->phase <= WINDOW_PROBE && w->seen.slices % PROBE_SLICES_FEW == 0)
+		return w->phase != WINDOW_PROBE ||
+		       elapsed >= (w->disk.stale ? PROBE_LONG_NS : PROBE_NS) ||
+		       estimate_is_precise(&w->seen, 25);
+	if (w->phase <= WINDOW_PROBE && was_full(w) && w->seen.slices % PROBE_SLICES_FEW == 0)
 		return elapsed >= PROBE_LONG_NS || estimate_is_precise(&w->seen, 64);
 	return elapsed >= CRAWL_NS;
 }

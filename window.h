@@ -46,6 +46,7 @@ struct window {
 	uint64_t wide_ns;      /* for a load that is deep */
 	uint64_t aim_ns;       /* that, or less beside shallow clients */
 	bool shallow, narrow;  /* there are some; the interval is as narrow as it can be */
+	bool small;	       /* when it was wide, it was hardly enough */
 	uint64_t shallow_ns;   /* when one was noted */
 	uint64_t widen_at_ns;  /* when the next interval will be wide to see what that brings */
 	uint64_t target_ns;    /* p99 latency; 0 = none */

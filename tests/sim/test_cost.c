@@ -120,7 +120,7 @@ static void test_small_beside_large(void **state)
 {
 	static const unsigned depths[] = {1, 4, 32};
 	/* of solo, per kind; 3 where it holds */
-	static const double most[COUNT(kinds)] = {3, 3, 3, 3, 4, 18, 48};
+	static const double most[COUNT(kinds)] = {3, 3, 3, 3, 4, 30, 3};
 
 	(void)state;
 	printf("\n4 KiB reads beside 8 writes of 1 MiB, 50:50, auto: p99 at most three times solo\n"
