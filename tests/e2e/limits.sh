@@ -87,9 +87,12 @@ promised() {
 	measure 3
 	stop
 	stop_fuseband
-	rate "min_iops at weight 1 against 10000" "${RATES[0]}" 1000 4
-	MISSED="the flood has ${RATES[1]} IO/s only"
-	holds "${RATES[1]} >= 0.9 * 3000"
+	promise "min_iops at weight 1 against 10000: 1000 IO/s, got ${RATES[0]}" \
+		holds "${RATES[0]} >= 960"
+	# where the flood had not always something queued, as the processor was busy with something
+	# else, there was more to be had
+	MISSED="${RATES[0]} IO/s of 1000, the flood ${RATES[1]} of 3000"
+	holds "${RATES[0]} <= 1040 && ${RATES[1]} >= 0.9 * 3000"
 }
 
 test_reservations() {
@@ -256,22 +259,28 @@ test_together() {
 	promise "together: the weights of the rest" within "$(ratio "${RATES[2]}" "${RATES[3]}")" 25 1
 }
 
+classes() { # CAPS
+	part realtime 0 "class = realtime" "weight = 1" "max_iops = $1"
+	part normal 1 "weight = 1" "max_iops = $2"
+	part idle 2 "class = idle" "weight = 10000"
+}
+
+left_to_idle() {
+	measure 3
+	rate "realtime is not held up by what is normal" "${RATES[0]}" 1000 4
+	rate "what is normal is not held up by what is idle" "${RATES[1]}" 2000 4
+	MISSED="${RATES[2]} IO/s of 1000"
+	holds "${RATES[2]} > 800"
+}
+
 test_classes() {
-	classes() { # CAPS
-		part realtime 0 "class = realtime" "weight = 1" "max_iops = $1"
-		part normal 1 "weight = 1" "max_iops = $2"
-		part idle 2 "class = idle" "weight = 10000"
-	}
 	classes 1000 2000 | ini "$conf"
 	start_fuseband "$conf"
 	load realtime
 	load normal
 	load idle
 	sleep 1.5
-	measure 3
-	rate "realtime is not held up by what is normal" "${RATES[0]}" 1000 4
-	rate "what is normal is not held up by what is idle" "${RATES[1]}" 2000 4
-	promise "that has what is left" holds "${RATES[2]} > 800"
+	thrice "what is idle has what is left" left_to_idle
 	classes 0 0 | ini "$conf"
 	reload_fuseband || fail "the reload was refused"
 	sleep 0.5
