@@ -9,7 +9,9 @@
  *
  * A round reads only a few requests before it submits, so that the disk starts early; but always at
  * least twice as many as it completed, so that when the processor is the bottleneck requests queue
- * up in the scheduler, where weights count, and not in the kernel's FIFO.
+ * up in the scheduler, where weights count, and not in the kernel's FIFO. Where nothing else is
+ * under way it reads one and sleeps on: whoever waits for an answer sends no second one, and if
+ * there is one, it does not sleep.
  */
 #include "log.h"
 #include "visit.h"
@@ -30,6 +32,8 @@
 
 #define WATCH_NS UINT64_C(100000000) /* how often interrupted callers are looked at */
 #define RETRY_NS UINT64_C(2000000)   /* without memory, or at the cap of it */
+#define LOOK_NS UINT64_C(50000000)   /* how often a worker looks whether another is stuck */
+#define LOAD_BYTES 32768U	     /* reading and answering so many is as much as a request */
 
 enum { WATCH_FUSE, WATCH_WAKE };
 
@@ -40,6 +44,12 @@ static uint64_t clock_ns(void)
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
 }
+
+/* Only one thread changes it. */
+#define BUMP(counter, by)                                                                    \
+	atomic_store_explicit(&(counter),                                                    \
+			      atomic_load_explicit(&(counter), memory_order_relaxed) + (by), \
+			      memory_order_relaxed)
 
 static void signal_event(int fd)
 {
@@ -96,8 +106,8 @@ static void answer(struct worker *w, struct io *io)
 	r = request_answer(io);
 	if (r && r != -ENOENT && r != -ENODEV) /* the caller, or all of the mount, is gone */
 		log_error("%s: the kernel refused an answer: %s", io->file->name, strerror(-r));
-	atomic_fetch_sub_explicit(&w->held_bytes, io->held_bytes, memory_order_relaxed);
-	atomic_fetch_add_explicit(&w->answered, 1, memory_order_relaxed);
+	BUMP(w->held_bytes, -io->held_bytes);
+	BUMP(w->answered, 1);
 	free_io(w, io);
 }
 
@@ -235,8 +245,9 @@ static void begin(struct worker *w, struct io *io)
 		io->held_bytes = (int64_t)pool_buffer_bytes(io->buffer);
 	if (io->phase == IO_FETCH)
 		io->held_bytes += (int64_t)(io->req.end_bytes - io->req.pos_bytes);
-	atomic_fetch_add_explicit(&w->held_bytes, io->held_bytes, memory_order_relaxed);
-	atomic_fetch_add_explicit(&w->begun, 1, memory_order_relaxed);
+	w->load += 1 + (unsigned)(io->len_bytes / LOAD_BYTES);
+	BUMP(w->held_bytes, io->held_bytes);
+	BUMP(w->begun, 1);
 }
 
 static bool memory_is_full(struct crew *crew)
@@ -270,21 +281,42 @@ static bool ready_to_read(struct worker *w)
 static void stop_reading(struct worker *w)
 {
 	w->more = false;
-	ring_watch(&w->ring, WATCH_FUSE, -1, false);
+	w->deaf = true;
+}
+
+/* Some other worker is to help reading. */
+static void call_help(struct worker *w)
+{
+	struct crew *crew = w->crew;
+
+	for (unsigned i = 0; i < crew->n_workers; i++) {
+		struct worker *other = &crew->workers[i];
+
+		if (other == w || atomic_load_explicit(&other->rounds, memory_order_relaxed) % 2 ||
+		    atomic_exchange(&other->called, true))
+			continue;
+		signal_event(other->wake_fd);
+		return;
+	}
 }
 
 static void read_requests(struct worker *w, unsigned most)
 {
 	struct crew *crew = w->crew;
+	bool lone = false, asked = false;
 
+	w->load = 0;
+	if (w->deaf)
+		return;
 	if (ring_watch_ready(&w->ring, WATCH_FUSE))
-		w->more = true;
+		w->more = lone = true;
 	if (!w->more && ring_watch_armed(&w->ring, WATCH_FUSE))
 		return; /* it would have told */
 	if (atomic_load_explicit(&crew->draining, memory_order_relaxed)) {
 		stop_reading(w);
 		return;
 	}
+	lone = lone && !crew_unanswered(crew);
 	if (memory_is_full(crew)) {
 		w->retry = true;
 		return;
@@ -313,6 +345,9 @@ static void read_requests(struct worker *w, unsigned most)
 			signal_event(crew->event_fd);
 			return;
 		}
+		if (w->load >= READ_LEAST && !asked)
+			call_help(w);
+		asked = w->load >= READ_LEAST;
 		switch (request_decode(crew->mount, header, (size_t)n, w->session.fd, w->spare)) {
 		case REQUEST_IO:
 			begin(w, w->spare);
@@ -332,10 +367,16 @@ static void read_requests(struct worker *w, unsigned most)
 			log_error("a malformed request of %zd bytes was dropped", n);
 			break;
 		}
+		if (lone) {
+			w->more = false;
+			return;
+		}
 	}
+	if (w->load >= READ_LEAST && !asked)
+		call_help(w);
 }
 
-static void submit(struct worker *w)
+static void prepare(struct worker *w)
 {
 	struct slice *next;
 
@@ -345,7 +386,6 @@ static void submit(struct worker *w)
 	}
 	w->issue = NULL;
 	w->issue_end = &w->issue;
-	ring_submit(&w->ring);
 }
 
 /* When the first disk wants this worker without cause. */
@@ -366,25 +406,66 @@ static uint64_t next_wake_ns(struct worker *w)
 	return first_ns;
 }
 
+/*
+ * How long to sleep before the next look at the worker before this one; 0: as long as that sleeps,
+ * which says so when it does not.
+ */
+static uint64_t look_at_other(struct worker *w)
+{
+	struct worker *other = w - 1;
+	unsigned rounds = atomic_load(&other->rounds);
+
+	if (w->now_ns - w->looked_ns < LOOK_NS)
+		return LOOK_NS;
+	w->instead = rounds % 2 && rounds == w->seen_rounds;
+	if (rounds % 2 || rounds != w->seen_rounds) {
+		w->looked_ns = w->now_ns;
+		w->seen_rounds = rounds;
+		return LOOK_NS;
+	}
+	atomic_store(&w->trusting, true);
+	return atomic_load(&other->rounds) == rounds ? 0 : LOOK_NS;
+}
+
+/* Submits what is prepared, in any case. */
 static void sleep_until_needed(struct worker *w)
 {
-	bool observing = !w->index &&
-			 atomic_load_explicit(&w->crew->waiting.interrupted, memory_order_relaxed);
+	struct crew *crew = w->crew;
+	struct worker *next = w->index + 1 < crew->n_workers ? w + 1 : NULL;
+	bool observing =
+		!w->index && atomic_load_explicit(&crew->waiting.interrupted, memory_order_relaxed);
 	uint64_t most_ns = w->retry ? RETRY_NS : observing ? WATCH_NS : 0;
 	uint64_t wake_ns = next_wake_ns(w);
+	bool watches = !w->index;
 
 	/* set before the wake-up that this round may have consumed */
-	if (atomic_load(&w->crew->parking) || atomic_load(&w->crew->leaving))
+	if (atomic_load(&crew->parking) || atomic_load(&crew->leaving)) {
+		ring_submit(&w->ring);
 		return;
+	}
+	if (w->index) {
+		uint64_t look_ns = look_at_other(w);
+
+		watches = w->instead;
+		if (look_ns && (!most_ns || look_ns < most_ns))
+			most_ns = look_ns;
+	}
 	if (wake_ns != FBS_NEVER) {
 		uint64_t now_ns = clock_ns();
 
-		if (wake_ns <= now_ns)
+		if (wake_ns <= now_ns) {
+			ring_submit(&w->ring);
 			return;
+		}
 		if (!most_ns || wake_ns - now_ns < most_ns)
 			most_ns = wake_ns - now_ns;
 	}
+	ring_watch(&w->ring, WATCH_FUSE, watches && !w->deaf ? w->session.fd : -1, true);
+	BUMP(w->rounds, 1);
 	ring_wait(&w->ring, most_ns);
+	atomic_fetch_add(&w->rounds, 1);
+	if (next && atomic_load(&next->trusting) && atomic_exchange(&next->trusting, false))
+		signal_event(next->wake_fd);
 }
 
 /* Disks whose time has come. */
@@ -405,18 +486,24 @@ static void visit_due(struct worker *w, uint64_t now_ns)
  * The main thread, or pump() itself, wants every disk looked at: a window may have opened. Or
  * something could not be done in the last round.
  */
-static void visit_all_if_woken(struct worker *w, bool retry, uint64_t now_ns)
+static void visit_all(struct worker *w)
 {
 	const struct mount *mount = w->crew->mount;
-	uint64_t n;
 
-	if (ring_watch_ready(&w->ring, WATCH_WAKE) && read(w->wake_fd, &n, sizeof(n)) > 0)
-		retry = true;
-	if (!retry)
-		return;
 	w->n_fresh = 0;
 	for (size_t i = 0; i < mount->n_disks; i++)
-		visit_disk(w, &(struct visit){.disk = mount->disks[i]}, now_ns);
+		visit_disk(w, &(struct visit){.disk = mount->disks[i]}, w->now_ns);
+}
+
+static void take_wake_up(struct worker *w)
+{
+	uint64_t n;
+	ssize_t got = ring_watch_ready(&w->ring, WATCH_WAKE) ? read(w->wake_fd, &n, sizeof(n)) : 0;
+
+	(void)got; /* what it is for is said elsewhere */
+	if (atomic_load_explicit(&w->called, memory_order_relaxed) &&
+	    atomic_exchange(&w->called, false))
+		w->more = true;
 }
 
 static void round_of(struct worker *w)
@@ -424,9 +511,10 @@ static void round_of(struct worker *w)
 	struct ring_op *ops[REAP_MOST];
 	unsigned n = ring_reap(&w->ring, ops, REAP_MOST);
 	unsigned most = 2 * n > READ_LEAST ? 2 * n : READ_LEAST;
-	bool retried = w->retry;
-	uint64_t now_ns;
+	bool look = w->retry;
+	bool idle;
 
+	BUMP(w->rounds, 2);
 	w->n_fresh = 0;
 	w->n_visits = 0;
 	for (unsigned i = n; i-- > 0;) {
@@ -437,20 +525,26 @@ static void round_of(struct worker *w)
 		v->done = slice;
 	}
 	w->retry = false;
+	take_wake_up(w);
 	read_requests(w, most < READ_MOST ? most : READ_MOST);
-	now_ns = clock_ns();
+	w->now_ns = clock_ns();
 	for (unsigned i = 0; i < w->n_visits; i++)
-		visit_disk(w, &w->visits[i], now_ns);
-	visit_due(w, now_ns);
-	visit_all_if_woken(w, retried, now_ns);
-	if (!w->index && now_ns - w->watched_ns > WATCH_NS &&
+		visit_disk(w, &w->visits[i], w->now_ns);
+	visit_due(w, w->now_ns);
+	if (look || (atomic_load_explicit(&w->look, memory_order_relaxed) &&
+		     atomic_exchange(&w->look, false)))
+		visit_all(w);
+	if (!w->index && w->now_ns - w->watched_ns > WATCH_NS &&
 	    atomic_load_explicit(&w->crew->waiting.interrupted, memory_order_relaxed)) {
-		w->watched_ns = now_ns;
+		w->watched_ns = w->now_ns;
 		look_at_interrupted(w);
 	}
-	submit(w);
+	prepare(w);
+	idle = w->retry || (!w->more && !ring_has_completions(&w->ring));
+	if (w->answers || !idle)
+		ring_submit(&w->ring);
 	answer_all(w);
-	if (w->retry || (!w->more && !ring_has_completions(&w->ring)))
+	if (idle)
 		sleep_until_needed(w);
 }
 
@@ -479,7 +573,6 @@ static int make_ring(struct worker *w)
 				  : "");
 	} else {
 		w->ring_made = true;
-		ring_watch(&w->ring, WATCH_FUSE, w->session.fd, true);
 		ring_watch(&w->ring, WATCH_WAKE, w->wake_fd, false);
 	}
 	pthread_mutex_lock(&w->crew->park_lock);
@@ -507,6 +600,7 @@ void *worker_main(void *arg)
 
 void worker_wake(struct worker *w)
 {
+	atomic_store(&w->look, true);
 	signal_event(w->wake_fd);
 }
 
@@ -515,6 +609,7 @@ int worker_init(struct worker *w, struct crew *crew, unsigned index)
 	w->crew = crew;
 	w->index = index;
 	w->more = true;
+	w->rounds = 1;
 	w->issue_end = &w->issue;
 	w->answers_end = &w->answers;
 	pool_init(&w->pool, &crew->depot);

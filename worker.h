@@ -10,6 +10,12 @@
  * When a scheduler can say by the clock alone that something may go (a cap, a wait that ends), the
  * worker that visited it last wakes for it.
  *
+ * WHO READS. The first worker watches for requests. If there is more than it takes in one go, it
+ * calls another, who reads until nothing is left and sleeps again: a lone client always meets
+ * the same warm thread, and deep queues have as many as there are. Each worker also has an eye
+ * on the one before it, while that does anything: should it be stuck in the kernel, on a disk that
+ * hangs, the next one watches in its place.
+ *
  * WHO OWNS A REQUEST
  *
  *   state      struct io is reached from          may be touched by
@@ -72,11 +78,19 @@ struct worker {
 	struct buffer *landing; /* the next request is read into it */
 	struct io *spare;	/* the next request becomes it */
 	bool more;		/* the kernel may have more requests */
+	bool deaf;		/* there will be no more */
 	bool retry;		/* something could not be done for want of memory */
 	bool timed;		/* it may be this worker that is to wake for a disk */
 	uint64_t watched_ns;
 
+	/* of the one before this one, LOOK_NS ago or more */
+	uint64_t looked_ns;
+	unsigned seen_rounds;
+	bool instead; /* it is stuck: watch in its place */
+
 	/* of the round */
+	uint64_t now_ns;
+	unsigned load; /* read in it: requests, and 32 KiB each */
 	struct io *fresh[READ_MOST];
 	unsigned n_fresh;
 	struct visit visits[VISITS];
@@ -84,6 +98,9 @@ struct worker {
 	struct slice *issue, **issue_end;
 	struct io *answers, **answers_end;
 
+	_Atomic unsigned rounds;   /* even: asleep */
+	_Atomic bool called, look; /* what it is woken for: to read, to visit every disk */
+	_Atomic bool trusting;	   /* asleep for good: the one before has to say when it is up */
 	_Atomic unsigned begun, answered;
 	_Atomic int64_t held_bytes; /* of write payloads; may be negative: others answer, too */
 };
