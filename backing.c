@@ -123,25 +123,34 @@ static const char *type_name(mode_t mode)
 	return "special file";
 }
 
+static int explain_path(int err, char *why, size_t why_size)
+{
+	if (err == -ENOENT)
+		snprintf(why, why_size, "does not exist");
+	else
+		snprintf(why, why_size, "cannot be reached: %s", strerror(-err));
+	return err;
+}
+
+static int identify(const struct stat *st, char *why, size_t why_size, struct backing_id *ret_id)
+{
+	int err = backing_id_of(st, ret_id);
+	if (err)
+		snprintf(why, why_size, "is a %s, neither a block device nor a regular file",
+			 type_name(st->st_mode));
+	return err;
+}
+
 int backing_open_path(const char *path, char *why, size_t why_size, int *ret_fd,
 		      struct backing_id *ret_id)
 {
 	CLEANUP(close_fd) int fd = open(path, O_PATH | O_CLOEXEC);
 	struct stat st;
-	if (fd < 0 || fstat(fd, &st) < 0) {
-		int err = -errno;
-		if (err == -ENOENT)
-			snprintf(why, why_size, "does not exist");
-		else
-			snprintf(why, why_size, "cannot be reached: %s", strerror(-err));
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return explain_path(-errno, why, why_size);
+	int err = identify(&st, why, why_size, ret_id);
+	if (err)
 		return err;
-	}
-	int err = backing_id_of(&st, ret_id);
-	if (err) {
-		snprintf(why, why_size, "is a %s, neither a block device nor a regular file",
-			 type_name(st.st_mode));
-		return err;
-	}
 	*ret_fd = fd;
 	fd = -1;
 	return 0;
@@ -149,8 +158,10 @@ int backing_open_path(const char *path, char *why, size_t why_size, int *ret_fd,
 
 int backing_identify(const char *path, char *why, size_t why_size, struct backing_id *ret_id)
 {
-	CLEANUP(close_fd) int fd = -1;
-	return backing_open_path(path, why, why_size, &fd, ret_id);
+	struct stat st;
+	if (stat(path, &st) < 0)
+		return explain_path(-errno, why, why_size);
+	return identify(&st, why, why_size, ret_id);
 }
 
 int backing_reopen(int path_fd, int flags)
@@ -295,7 +306,8 @@ static int open_image(struct backing *backing, int path_fd, bool allow_buffered,
 	return 0;
 }
 
-static int open_device(struct backing *backing, int path_fd, char *why, size_t why_size)
+static int open_device(struct backing *backing, int path_fd, const struct backing *like, char *why,
+		       size_t why_size)
 {
 	int err = backing->fd =
 		backing_reopen(path_fd, (backing->readonly ? O_RDONLY : O_RDWR) | O_DIRECT);
@@ -319,9 +331,11 @@ static int open_device(struct backing *backing, int path_fd, char *why, size_t w
 	if (statx_align(backing->fd, &backing->memory_align, &offset) < 0)
 		backing->memory_align = backing->align_bytes;
 	backing->block_bytes = backing->align_bytes < 512 ? 512 : backing->align_bytes;
-	backing->can_zero = queue_u64(backing->id.dev, "write_zeroes_max_bytes", 0) > 0;
+	backing->can_zero =
+		like ? like->can_zero : queue_u64(backing->id.dev, "write_zeroes_max_bytes", 0) > 0;
 	backing->can_punch =
-		backing->can_zero && queue_u64(backing->id.dev, "discard_max_bytes", 0) > 0;
+		like ? like->can_punch
+		     : backing->can_zero && queue_u64(backing->id.dev, "discard_max_bytes", 0) > 0;
 	return 0;
 }
 
@@ -376,8 +390,9 @@ static int set_range(struct backing *backing, const struct backing_spec *spec, c
 }
 
 /* Where the bytes of an object are in the outermost object that has them, too. */
-static void find_extent(struct backing *backing)
+static void find_extent(struct backing *backing, const struct mountinfo *mounts)
 {
+	CLEANUP(free_mounts) struct mountinfo own = {0};
 	struct backing_id id = backing->id;
 	uint64_t start = backing->start_bytes, value;
 	/* Loops on loops: the kernel allows no cycle; the bound is for a torn picture of sysfs. */
@@ -395,10 +410,11 @@ static void find_extent(struct backing *backing)
 			    0 ||
 		    disks_attr_u64(&disks_system, id.dev, "loop/offset", &value) != 0)
 			break;
-		CLEANUP(free_mounts) struct mountinfo mounts = {0};
-		if (mountinfo_read(&mounts) < 0)
+		if (!mounts && mountinfo_read(&own) < 0)
 			break;
-		const struct mountinfo_line *mount = mountinfo_find(&mounts, path);
+		if (!mounts)
+			mounts = &own;
+		const struct mountinfo_line *mount = mountinfo_find(mounts, path);
 		if ((mount && mountinfo_is_fuse(mount)) || stat(path, &st) < 0 ||
 		    backing_id_of(&st, &id) < 0)
 			break;
@@ -408,10 +424,21 @@ static void find_extent(struct backing *backing)
 		.root = id, .start_bytes = start, .length_bytes = backing->size_bytes};
 }
 
+/* The same for another range of the object of like. */
+static void copy_extent(struct backing *backing, const struct backing *like)
+{
+	backing->extent = like->extent;
+	backing->extent.start_bytes += backing->start_bytes - like->start_bytes;
+	backing->extent.length_bytes = backing->size_bytes;
+}
+
 int backing_open(const struct backing_spec *spec, char *why, size_t why_size, const char **ret_key,
 		 struct backing **ret_backing)
 {
-	CLEANUP(close_fd) int path_fd = -1;
+	const struct backing *like =
+		spec->like && strcmp(spec->like->path, spec->path) == 0 ? spec->like : NULL;
+	CLEANUP(close_fd) int opened = -1;
+	int path_fd = -1;
 	const char *key = "path";
 	int err = -ENOMEM;
 	struct backing *backing = calloc(1, sizeof(*backing));
@@ -423,10 +450,16 @@ int backing_open(const struct backing_spec *spec, char *why, size_t why_size, co
 	backing->path = strdup(spec->path);
 	if (!backing->path)
 		goto fail_memory;
-	err = backing_open_path(spec->path, why, why_size, &path_fd, &backing->id);
-	if (err)
-		goto fail;
-	err = backing->id.is_block ? open_device(backing, path_fd, why, why_size)
+	if (like) {
+		backing->id = like->id;
+		path_fd = like->fd;
+	} else {
+		err = backing_open_path(spec->path, why, why_size, &opened, &backing->id);
+		if (err)
+			goto fail;
+		path_fd = opened;
+	}
+	err = backing->id.is_block ? open_device(backing, path_fd, like, why, why_size)
 				   : open_image(backing, path_fd, spec->buffered, why, why_size);
 	if (err)
 		goto fail;
@@ -441,7 +474,10 @@ int backing_open(const struct backing_spec *spec, char *why, size_t why_size, co
 			goto fail;
 		}
 	}
-	find_extent(backing);
+	if (like)
+		copy_extent(backing, like);
+	else
+		find_extent(backing, spec->mounts);
 	*ret_backing = backing;
 	return 0;
 fail_memory:

@@ -65,10 +65,18 @@ struct backing {
 };
 
 /* What is asked for; straight from a file's section. */
+struct mountinfo;
 struct backing_spec {
 	const char *path;
 	uint64_t offset_bytes, size_bytes; /* size 0: to the end */
 	bool readonly, buffered;
+	/*
+	 * What is known already, so that thousands of ranges of one disk cost little: the mount
+	 * table, NULL: it is read; and another backing, or NULL: if it has the same path, its
+	 * object is opened once more, and what holds for all of the object taken from it.
+	 */
+	const struct mountinfo *mounts;
+	const struct backing *like;
 };
 
 /*

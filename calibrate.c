@@ -288,7 +288,7 @@ static int target_open(struct target *target, bool readonly)
 	if (backing->align_bytes > SMALL_BYTES || backing->memory_align > SMALL_BYTES)
 		return complain(target->path,
 				"has blocks larger than 4K: write the numbers by hand");
-	err = disks_system.device_of(target->real, &dev);
+	err = disks_system.device_of(NULL, target->real, &dev);
 	if (!err)
 		err = disks_resolve(&disks_system, dev, &target->disks);
 	if (err)

@@ -20,9 +20,10 @@ struct claims_object {
 	bool readonly;	      /* for all of its files */
 	bool tried;	      /* the rest is known */
 	int err;
-	char *why;		     /* with err; or what a check should mention */
-	struct backing_claim *claim; /* NULL with err; or left to the fuseband that runs */
-	bool upgrade;		     /* claim is read-only as yet */
+	char *why;		      /* with err; or what a check should mention */
+	struct backing_claim *claim;  /* NULL with err; or left to the fuseband that runs */
+	bool upgrade;		      /* claim is read-only as yet */
+	const struct backing *opened; /* the last of its files; for the caller, borrowed */
 };
 
 struct claims {

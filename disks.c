@@ -255,7 +255,7 @@ static int visit_loop(struct walk *walk, dev_t dev, const char *file, unsigned d
 		      const char *name, struct text *text)
 {
 	dev_t below;
-	int err = walk->view->device_of(file, &below);
+	int err = walk->view->device_of(walk->view->mounts, file, &below);
 	if (err) {
 		add_text(text, "the loop device %s (on %s, not found)", name, file);
 		return add_leaf(walk, dev, name);
@@ -342,14 +342,14 @@ int disks_resolve(const struct disks_view *view, dev_t dev, struct disks_leaves 
 
 /* ---- this machine ------------------------------------------------------------------------- */
 
-static int system_device_of(const char *path, dev_t *ret_dev)
+static int system_device_of(const struct mountinfo *mounts, const char *path, dev_t *ret_dev)
 {
-	struct mountinfo mounts;
+	struct mountinfo own = {0};
 	struct stat st;
-	int err = mountinfo_read(&mounts);
+	int err = mounts ? 0 : mountinfo_read(&own);
 	if (err)
 		return err;
-	const struct mountinfo_line *mount = mountinfo_find(&mounts, path);
+	const struct mountinfo_line *mount = mountinfo_find(mounts ? mounts : &own, path);
 	if ((!mount || !mountinfo_is_fuse(mount)) && stat(path, &st) == 0 &&
 	    (!mount ||
 	     S_ISBLK(st.st_mode))) /* NULL: a root that is no mount, and surely not ours */
@@ -358,7 +358,7 @@ static int system_device_of(const char *path, dev_t *ret_dev)
 		*ret_dev = mount->dev;
 	else
 		err = -ENOENT;
-	mountinfo_free(&mounts);
+	mountinfo_free(&own);
 	return err;
 }
 

@@ -15,14 +15,17 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+struct mountinfo;
+
 struct disks_view {
-	const char *sysfs; /* "/sys" */
+	const char *sysfs;		/* "/sys" */
+	const struct mountinfo *mounts; /* for device_of; NULL: it reads them each time */
 	/*
 	 * Device number of the filesystem that holds the file at an absolute path without
 	 * symbolic links, or of the block device whose node it is: 0 or -errno. All
 	 * subvolumes of a btrfs give the same number, other than st_dev.
 	 */
-	int (*device_of)(const char *path, dev_t *ret_dev);
+	int (*device_of)(const struct mountinfo *mounts, const char *path, dev_t *ret_dev);
 };
 extern const struct disks_view disks_system; /* this machine */
 

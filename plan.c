@@ -54,7 +54,7 @@ struct making {
 	const struct plan_running *running;
 	size_t n_running;
 	enum plan_purpose purpose;
-	const struct disks_view *view;
+	struct disks_view view; /* with mounts */
 	struct conf_errors *errors, *notes;
 	struct plan *plan;
 	bool failed; /* at least one error was added */
@@ -411,7 +411,9 @@ static void open_file(struct making *making, size_t i)
 					    .offset_bytes = file->offset_bytes,
 					    .size_bytes = file->size_bytes,
 					    .readonly = file->readonly,
-					    .buffered = file->buffered};
+					    .buffered = file->buffered,
+					    .like = draft->object->opened,
+					    .mounts = &making->mounts};
 		int err = backing_open(&spec, why, sizeof(why), &key, &planned->backing);
 		if (backing_is_missing(err) && file->optional)
 			return;
@@ -423,6 +425,7 @@ static void open_file(struct making *making, size_t i)
 		if (backing_id_compare(&planned->backing->id, &draft->object->id) != 0)
 			complain(making, file, "path", "was replaced while it was being opened");
 	}
+	draft->object->opened = planned->backing;
 	if (draft->object->claim)
 		planned->claim = backing_claim_ref(draft->object->claim);
 }
@@ -553,13 +556,13 @@ static int prepare(struct making *making, const char *mountpoint)
 		plan->files[i].disk = PLAN_NO_DISK;
 	}
 	int err = mountinfo_read(&making->mounts);
+	making->view.mounts = &making->mounts;
 	if (!err)
 		err = find_ours(making, mountpoint);
 	if (!err)
 		err = look_at_running(making);
 	if (!err)
-		err = share_init(&making->share, making->view, &making->mounts,
-				 making->conf->n_devices);
+		err = share_init(&making->share, &making->view, making->conf->n_devices);
 	return err;
 }
 
@@ -600,7 +603,7 @@ int plan_make(struct conf *conf, const char *mountpoint, const struct plan_runni
 				.running = running,
 				.n_running = n_running,
 				.purpose = purpose,
-				.view = view,
+				.view = *view,
 				.errors = errors,
 				.notes = notes,
 				.plan = calloc(1, sizeof(*making.plan))};

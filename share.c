@@ -20,6 +20,7 @@
 #define _GNU_SOURCE
 #endif
 #include "share.h"
+#include "mountinfo.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -28,10 +29,9 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
-int share_init(struct share *share, const struct disks_view *view, const struct mountinfo *mounts,
-	       size_t n_devices)
+int share_init(struct share *share, const struct disks_view *view, size_t n_devices)
 {
-	*share = (struct share){.view = view, .mounts = mounts};
+	*share = (struct share){.view = view};
 	share->device_leaf = calloc(n_devices + 1, sizeof(*share->device_leaf));
 	if (!share->device_leaf)
 		return -ENOMEM;
@@ -109,11 +109,12 @@ static int resolve(struct share *share, dev_t dev, const char *path, struct disk
 	char real[PATH_MAX];
 	/* Anonymous: subvolumes of one filesystem have different numbers in st_dev. */
 	bool anonymous = major(dev) == 0 && realpath(path, real);
-	int err = anonymous ? share->view->device_of(real, &dev) : 0;
+	int err = anonymous ? share->view->device_of(share->view->mounts, real, &dev) : 0;
 	if (!err)
 		err = disks_resolve(share->view, dev, ret_disks);
-	const struct mountinfo_line *mount =
-		!err && anonymous && share->mounts ? mountinfo_find(share->mounts, real) : NULL;
+	const struct mountinfo_line *mount = !err && anonymous && share->view->mounts
+						     ? mountinfo_find(share->view->mounts, real)
+						     : NULL;
 	if (mount && mount->dev == dev)
 		snprintf(ret_disks->why, sizeof(ret_disks->why), "the %s file system at %s",
 			 mount->type, mount->point);

@@ -13,7 +13,6 @@
 #include <sys/types.h>
 
 #include "disks.h"
-#include "mountinfo.h"
 
 #define SHARE_NONE ((size_t)-1)
 
@@ -35,7 +34,6 @@ struct share_place {
 
 struct share {
 	const struct disks_view *view;
-	const struct mountinfo *mounts;
 	struct share_place *places;
 	size_t n_places;
 	struct share_leaf *leaves;
@@ -43,9 +41,8 @@ struct share {
 	size_t *device_leaf; /* per device: a leaf of its set, or SHARE_NONE */
 };
 
-/* mounts is borrowed. 0 or -ENOMEM. */
-int share_init(struct share *share, const struct disks_view *view, const struct mountinfo *mounts,
-	       size_t n_devices);
+/* view is borrowed. 0 or -ENOMEM. */
+int share_init(struct share *share, const struct disks_view *view, size_t n_devices);
 void share_free(struct share *share);
 
 /*

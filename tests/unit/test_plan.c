@@ -401,8 +401,9 @@ static void test_reload_upgrade(void **state)
 
 static char fake_root[PATH_MAX];
 
-static int fake_device_of(const char *path, dev_t *ret_dev)
+static int fake_device_of(const struct mountinfo *mounts, const char *path, dev_t *ret_dev)
 {
+	(void)mounts;
 	(void)path;
 	*ret_dev = makedev(0, 77);
 	return 0;
