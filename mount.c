@@ -12,6 +12,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -259,44 +260,102 @@ struct change {
 	struct shares shares;
 };
 
-static bool shares_leaf(const struct disk *disk, const struct plan_disk *planned)
+/* A physical disk of a running disk. */
+struct running_leaf {
+	dev_t leaf;
+	size_t disk; /* of mount->disks */
+};
+
+static int compare_leaves(const void *a, const void *b)
 {
-	for (size_t i = 0; i < disk->n_leaves; i++)
-		for (size_t j = 0; j < planned->n_leaves; j++)
-			if (disk->leaves[i] == planned->leaves[j])
-				return true;
-	return false;
+	const struct running_leaf *x = a, *y = b;
+
+	if (x->leaf != y->leaf)
+		return x->leaf > y->leaf ? 1 : -1;
+	return (x->disk > y->disk) - (x->disk < y->disk);
 }
 
-static bool taken(const struct change *c, const struct disk *disk)
+static void take_disk(struct change *c, size_t planned, struct disk *disk)
 {
-	for (size_t i = 0; i < c->plan->n_disks; i++)
-		if (c->disks[i].disk == disk)
-			return true;
-	return false;
+	c->disks[planned].disk = disk;
+	disk->marked = true;
 }
 
-/* The running disk of a planned one: that of its open files, else of any, else by hardware. */
-static void match_disks(struct change *c)
+/* The first running disk, not taken yet, that has a leaf of the planned one; SIZE_MAX: none. */
+static size_t find_by_leaf(const struct change *c, const struct plan_disk *planned,
+			   const struct running_leaf *leaves, size_t n)
+{
+	size_t found = SIZE_MAX;
+
+	for (size_t i = 0; i < planned->n_leaves; i++) {
+		size_t low = 0, high = n;
+
+		while (low < high) {
+			size_t middle = low + (high - low) / 2;
+
+			if (leaves[middle].leaf < planned->leaves[i])
+				low = middle + 1;
+			else
+				high = middle;
+		}
+		for (; low < n && leaves[low].leaf == planned->leaves[i]; low++)
+			if (!c->mount->disks[leaves[low].disk]->marked && leaves[low].disk < found)
+				found = leaves[low].disk;
+	}
+	return found;
+}
+
+static int match_disks_by_leaf(struct change *c)
+{
+	const struct mount *mount = c->mount;
+	struct running_leaf *leaves;
+	size_t n = 0;
+
+	for (size_t i = 0; i < mount->n_disks; i++)
+		n += mount->disks[i]->n_leaves;
+	leaves = calloc(n + 1, sizeof(*leaves));
+	if (!leaves)
+		return -ENOMEM;
+	n = 0;
+	for (size_t i = 0; i < mount->n_disks; i++)
+		for (size_t k = 0; k < mount->disks[i]->n_leaves; k++)
+			leaves[n++] = (struct running_leaf){mount->disks[i]->leaves[k], i};
+	qsort(leaves, n, sizeof(*leaves), compare_leaves);
+	for (size_t i = 0; i < c->plan->n_disks; i++) {
+		size_t found = c->disks[i].disk ? SIZE_MAX
+						: find_by_leaf(c, &c->plan->disks[i], leaves, n);
+
+		if (found != SIZE_MAX)
+			take_disk(c, i, mount->disks[found]);
+	}
+	free(leaves);
+	return 0;
+}
+
+/*
+ * The running disk of a planned one: that of its open files, else of any, else by hardware. Those
+ * that are taken are marked.
+ */
+static int match_disks(struct change *c)
 {
 	const struct plan *plan = c->plan;
 
+	for (size_t i = 0; i < c->mount->n_disks; i++)
+		c->mount->disks[i]->marked = false;
 	for (unsigned pass = 0; pass < 2; pass++)
 		for (size_t i = 0; i < plan->n_files; i++) {
 			const struct plan_file *pf = &plan->files[i];
-			const struct file *file = mount_by_name(c->mount, pf->conf->name);
+			const struct file *file;
 
-			if (pf->disk == PLAN_NO_DISK || c->disks[pf->disk].disk || !file ||
-			    !file->disk || !pf->reused || (!pass && !atomic_load(&file->opens)))
+			if (pf->disk == PLAN_NO_DISK || c->disks[pf->disk].disk || !pf->reused)
 				continue;
-			if (!taken(c, file->disk))
-				c->disks[pf->disk].disk = file->disk;
+			file = mount_by_name(c->mount, pf->conf->name);
+			if (!file || !file->disk || (!pass && !atomic_load(&file->opens)))
+				continue;
+			if (!file->disk->marked)
+				take_disk(c, pf->disk, file->disk);
 		}
-	for (size_t i = 0; i < plan->n_disks; i++)
-		for (size_t j = 0; !c->disks[i].disk && j < c->mount->n_disks; j++)
-			if (!taken(c, c->mount->disks[j]) &&
-			    shares_leaf(c->mount->disks[j], &plan->disks[i]))
-				c->disks[i].disk = c->mount->disks[j];
+	return match_disks_by_leaf(c);
 }
 
 static bool is_active(struct file *file)
@@ -393,7 +452,7 @@ static int make_new(struct change *c)
 	for (size_t i = 0; i < plan->n_disks; i++)
 		c->all_disks[c->n_all_disks++] = c->disks[i].disk;
 	for (size_t i = 0; i < mount->n_disks; i++)
-		if (!taken(c, mount->disks[i]))
+		if (!mount->disks[i]->marked)
 			c->all_disks[c->n_all_disks++] = mount->disks[i];
 	return shares_prepare(&c->shares, mount, plan, c->all_disks, c->n_all_disks, c->files);
 }
@@ -539,8 +598,9 @@ int mount_apply(struct mount *mount, const struct plan *plan, struct conf_errors
 	c.files = calloc(plan->n_files + 1, sizeof(*c.files));
 	c.devices = calloc(plan->n_files + 1, sizeof(*c.devices));
 	if (c.disks && c.files && c.devices) {
-		match_disks(&c);
-		r = match_files(&c, errors);
+		r = match_disks(&c);
+		if (!r)
+			r = match_files(&c, errors);
 		if (!r)
 			r = make_new(&c);
 	}
@@ -591,15 +651,16 @@ static void forget_id(struct mount *mount, const struct file *gone)
 	}
 }
 
-static bool disk_in_use(const struct mount *mount, const struct disk *disk)
+static void mark_used_disks(struct mount *mount)
 {
+	for (size_t i = 0; i < mount->n_disks; i++)
+		mount->disks[i]->marked = false;
 	for (size_t i = 0; i < mount->n_files; i++)
-		if (mount->files[i]->disk == disk)
-			return true;
+		if (mount->files[i]->disk)
+			mount->files[i]->disk->marked = true;
 	for (size_t i = 0; i < mount->n_orphans; i++)
-		if (mount->orphans[i]->disk == disk)
-			return true;
-	return false;
+		if (mount->orphans[i]->disk)
+			mount->orphans[i]->disk->marked = true;
 }
 
 /* Disks that serve nothing any more. Without memory for the list they wait for the next time. */
@@ -612,8 +673,9 @@ static void collect_disks(struct mount *mount)
 	if (!list)
 		return;
 	mount->trash_disks = list;
+	mark_used_disks(mount);
 	for (size_t i = 0; i < mount->n_disks; i++)
-		if (disk_in_use(mount, mount->disks[i]))
+		if (mount->disks[i]->marked)
 			mount->disks[kept++] = mount->disks[i];
 		else
 			list[mount->n_trash_disks++] = mount->disks[i];

@@ -31,6 +31,7 @@ struct disk {
 	char *name;
 	dev_t *leaves; /* physical disks */
 	size_t n_leaves;
+	bool marked; /* parked: of whoever goes over all disks; means nothing in between */
 	struct fbs_node **groups; /* parked: of mount->groups, NULL where one has no node */
 	_Atomic bool backlogged;  /* hint: a request that comes now will wait */
 	/* when its scheduler wants to be looked at without cause, and by which worker */

@@ -77,20 +77,31 @@ static double larger(double a, double b)
 	return a > b ? a : b;
 }
 
-/* below: of each group, what its members are promised on this disk; used: it has any there. */
-static void sum_up(struct plan *plan, size_t index, struct plan_promised *below, bool *used)
+static int compare_disks(const void *a, const void *b)
+{
+	const struct plan_file *const *x = a, *const *y = b;
+
+	if ((*x)->disk != (*y)->disk)
+		return (*x)->disk > (*y)->disk ? 1 : -1;
+	return (*x > *y) - (*x < *y);
+}
+
+/*
+ * files: those from here on are by disk; returns what follows those of this one. below: of each
+ * group, what its members are promised on this disk; used: it has any there.
+ */
+static struct plan_file **sum_up(struct plan *plan, size_t index, struct plan_file **files,
+				 struct plan_promised *below, bool *used)
 {
 	const struct conf *conf = plan->conf;
 	struct plan_disk *disk = &plan->disks[index];
 
 	memset(below, 0, conf->n_groups * sizeof(*below));
 	memset(used, 0, conf->n_groups * sizeof(*used));
-	for (size_t i = 0; i < plan->n_files; i++) {
-		const struct conf_file *file = plan->files[i].conf;
+	for (; *files && (*files)->disk == index; files++) {
+		const struct conf_file *file = (*files)->conf;
 		struct plan_promised own = promise_of(&file->limits, disk->conf);
 
-		if (plan->files[i].disk != index)
-			continue;
 		add(file->parent < 0 ? &disk->promised : &below[file->parent], &own);
 		if (file->parent >= 0)
 			used[file->parent] = true;
@@ -98,10 +109,11 @@ static void sum_up(struct plan *plan, size_t index, struct plan_promised *below,
 	for (size_t i = conf->n_groups; i-- > 0;) {
 		size_t at = conf->parents_first[i];
 		const struct conf_group *group = &conf->groups[at];
-		struct plan_promised own = promise_of(&group->limits, disk->conf);
+		struct plan_promised own;
 
 		if (!used[at])
 			continue;
+		own = promise_of(&group->limits, disk->conf);
 		own.iops = larger(own.iops, below[at].iops);
 		own.bps = larger(own.bps, below[at].bps);
 		own.reads = larger(own.reads, below[at].reads);
@@ -110,6 +122,7 @@ static void sum_up(struct plan *plan, size_t index, struct plan_promised *below,
 		if (group->parent >= 0)
 			used[group->parent] = true;
 	}
+	return files;
 }
 
 void plan_print_promised(const struct plan_promised *promised, FILE *out)
@@ -196,18 +209,26 @@ int plan_limits_check(struct plan *plan, struct conf_errors *errors, struct conf
 	const struct conf *conf = plan->conf;
 	struct plan_promised *below = calloc(conf->n_groups + 1, sizeof(*below));
 	bool *used = calloc(conf->n_groups + 1, sizeof(*used));
-	int err = below && used ? 0 : -ENOMEM;
+	struct plan_file **files = calloc(plan->n_files + 1, sizeof(struct plan_file *));
+	int err = below && used && files ? 0 : -ENOMEM;
 
 	for (size_t i = 0; !err && notes && i < conf->n_groups; i++)
 		note_useless("group:", conf->groups[i].name, &conf->groups[i].limits, notes);
 	for (size_t i = 0; !err && notes && i < conf->n_files; i++)
 		note_useless("", conf->files[i].name, &conf->files[i].limits, notes);
-	if (below && used)
+	if (!err) {
+		struct plan_file **next = files;
+
+		for (size_t i = 0; i < plan->n_files; i++)
+			files[i] = &plan->files[i];
+		qsort(files, plan->n_files, sizeof(struct plan_file *), compare_disks);
 		for (size_t i = 0; i < plan->n_disks; i++) {
-			sum_up(plan, i, below, used);
+			next = sum_up(plan, i, next, below, used);
 			if (judge(&plan->disks[i], errors, notes))
 				err = -EINVAL;
 		}
+	}
+	free(files);
 	free(below);
 	free(used);
 	return err;
