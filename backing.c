@@ -273,11 +273,27 @@ static bool may_block(const struct backing *backing)
 	       fs.f_type != BTRFS_SUPER_MAGIC && fs.f_type != F2FS_SUPER_MAGIC;
 }
 
-static int open_image(struct backing *backing, int path_fd, bool allow_buffered, char *why,
-		      size_t why_size)
+/*
+ * Writable ranges of one path share an open file description, of which each has a descriptor: the
+ * kernel keeps the locks of an inode in a list, and walks it for every lock and every close. Ranges
+ * side by side are one lock of one owner then, instead of one for each of thousands. Readers may
+ * overlap, so that one would give up the lock of the other: each has its own.
+ */
+static int open_direct(const struct backing *backing, int path_fd, const struct backing *like)
+{
+	int fd;
+
+	if (!like || like->readonly || like->buffered || backing->readonly)
+		return backing_reopen(path_fd, (backing->readonly ? O_RDONLY : O_RDWR) | O_DIRECT);
+	fd = fcntl(like->fd, F_DUPFD_CLOEXEC, 3);
+	return fd < 0 ? -errno : fd;
+}
+
+static int open_image(struct backing *backing, int path_fd, const struct backing *like,
+		      bool allow_buffered, char *why, size_t why_size)
 {
 	int mode = backing->readonly ? O_RDONLY : O_RDWR;
-	int err = backing->fd = backing_reopen(path_fd, mode | O_DIRECT);
+	int err = backing->fd = open_direct(backing, path_fd, like);
 	if (err >= 0)
 		err = image_align(backing);
 	if (err == -EINVAL && !allow_buffered) {
@@ -309,8 +325,7 @@ static int open_image(struct backing *backing, int path_fd, bool allow_buffered,
 static int open_device(struct backing *backing, int path_fd, const struct backing *like, char *why,
 		       size_t why_size)
 {
-	int err = backing->fd =
-		backing_reopen(path_fd, (backing->readonly ? O_RDONLY : O_RDWR) | O_DIRECT);
+	int err = backing->fd = open_direct(backing, path_fd, like);
 	int read_only = 0, sector = 0;
 	if (err < 0) {
 		explain_open(err, true, why, why_size);
@@ -459,8 +474,9 @@ int backing_open(const struct backing_spec *spec, char *why, size_t why_size, co
 			goto fail;
 		path_fd = opened;
 	}
-	err = backing->id.is_block ? open_device(backing, path_fd, like, why, why_size)
-				   : open_image(backing, path_fd, spec->buffered, why, why_size);
+	err = backing->id.is_block
+		      ? open_device(backing, path_fd, like, why, why_size)
+		      : open_image(backing, path_fd, like, spec->buffered, why, why_size);
 	if (err)
 		goto fail;
 	err = set_range(backing, spec, why, why_size, &key);
@@ -498,6 +514,15 @@ void backing_unref(struct backing *backing)
 {
 	if (!backing || --backing->refs > 0)
 		return;
+	if (backing->fenced) { /* others may go on with the description */
+		struct flock lock = {
+			.l_type = F_UNLCK,
+			.l_whence = SEEK_SET,
+			.l_start = (off_t)(BACKING_FENCE_BASE + backing->start_bytes),
+			.l_len = backing->to_end ? 0 : (off_t)backing->size_bytes,
+		};
+		fcntl(backing->fd, F_OFD_SETLK, &lock);
+	}
 	close_fd(&backing->fd);
 	close_fd(&backing->fd_buffered);
 	free(backing->path);
@@ -514,8 +539,10 @@ int backing_fence(struct backing *backing, bool wait)
 		.l_start = (off_t)(BACKING_FENCE_BASE + backing->start_bytes),
 		.l_len = backing->to_end ? 0 : (off_t)backing->size_bytes,
 	};
-	if (fcntl(backing->fd, wait ? F_OFD_SETLKW : F_OFD_SETLK, &lock) == 0)
+	if (fcntl(backing->fd, wait ? F_OFD_SETLKW : F_OFD_SETLK, &lock) == 0) {
+		backing->fenced = true;
 		return 0;
+	}
 	switch (errno) {
 	case EACCES:
 		return -EAGAIN;

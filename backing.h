@@ -52,6 +52,7 @@ struct backing {
 	int fd;		 /* all I/O; O_DIRECT unless buffered */
 	int fd_buffered; /* without O_DIRECT, for a partial last block of an image; -1 when none */
 	bool readonly;
+	bool fenced;	       /* main thread: to be given back, as closing may not do it */
 	bool buffered;	       /* the object refuses O_DIRECT, and `buffered = yes` allows it */
 	uint64_t start_bytes;  /* first exposed byte of the object */
 	uint64_t size_bytes;   /* exposed bytes */
@@ -74,6 +75,7 @@ struct backing_spec {
 	 * What is known already, so that thousands of ranges of one disk cost little: the mount
 	 * table, NULL: it is read; and another backing, or NULL: if it has the same path, its
 	 * object is opened once more, and what holds for all of the object taken from it.
+	 * Writers then share its open file description.
 	 */
 	const struct mountinfo *mounts;
 	const struct backing *like;

@@ -517,6 +517,46 @@ static void test_fence(void **state)
 	backing_unref(w);
 }
 
+/* Writers of one path share a description, and still each gives back its own range alone. */
+static void test_fence_of_siblings(void **state)
+{
+	struct backing_spec spec = {.path = image("siblings.img", MIB), .size_bytes = MIB / 4};
+	struct backing *list[4], *stranger, *reader;
+
+	(void)state;
+	for (unsigned i = 0; i < 4; i++) {
+		spec.offset_bytes = i * (MIB / 4);
+		list[i] = opened(&spec);
+		assert_int_equal(list[i]->extent.start_bytes, spec.offset_bytes);
+		assert_int_equal(list[i]->extent.length_bytes, MIB / 4);
+		assert_int_equal(backing_fence(list[i], false), 0);
+		spec.like = list[i];
+	}
+	spec.like = NULL;
+	spec.offset_bytes = MIB / 4;
+	stranger = opened(&spec);
+	assert_int_equal(backing_fence(stranger, false), -EAGAIN);
+	spec.like = list[1]; /* of a plan that is given up: never fenced */
+	backing_unref(opened(&spec));
+	assert_int_equal(backing_fence(stranger, false), -EAGAIN);
+	spec.readonly = true;
+	reader = opened(&spec);
+	assert_int_equal(backing_fence(reader, false), -EAGAIN); /* a description of its own */
+	backing_unref(reader);
+	backing_unref(list[0]);
+	assert_int_equal(backing_fence(stranger, false), -EAGAIN);
+	backing_unref(list[1]);
+	assert_int_equal(backing_fence(stranger, false), 0);
+	backing_unref(stranger);
+	backing_unref(list[3]);
+	spec = (struct backing_spec){.path = spec.path, .offset_bytes = MIB / 2};
+	stranger = opened(&spec);
+	assert_int_equal(backing_fence(stranger, false), -EAGAIN); /* of the last one */
+	backing_unref(list[2]);
+	assert_int_equal(backing_fence(stranger, false), 0);
+	backing_unref(stranger);
+}
+
 /* A dead process' fence: the waiter gets it when the last copy is closed, not before. */
 static void test_fence_waits(void **state)
 {
@@ -822,6 +862,7 @@ int main(void)
 		TEST(test_device_read_only),
 		TEST(test_partitions),
 		TEST(test_fence),
+		TEST(test_fence_of_siblings),
 		TEST(test_fence_waits),
 		TEST(test_claim_image),
 		TEST(test_claim_upgrade),
