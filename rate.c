@@ -182,7 +182,7 @@ static void change(struct fbs_cap *cap, uint64_t now_ns)
 
 		if (!cap->step[i] || !next_step)
 			*clock = 0;
-		else if (*clock > now)
+		else if (*clock > now && next_step != cap->step[i])
 			*clock = now + owed(*clock - now, cap->step[i], next_step);
 		cap->step[i] = next_step;
 	}
