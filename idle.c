@@ -53,28 +53,27 @@ static uint64_t wait_ns(const struct fbs *fbs)
 
 /* ---- on a disk that serves many at a time: its place there is kept ---- */
 
-static void give_up_place(struct fbs *fbs, struct fbs_node *leaf)
+/* More of them: leaf came back just now, and is the last of the list. */
+static void set_places(struct fbs *fbs, struct fbs_node *leaf, unsigned places)
 {
-	if (!leaf->keeps_place)
-		return;
-	leaf->keeps_place = false;
-	*leaf->place_at = leaf->place_next;
-	if (leaf->place_next)
-		leaf->place_next->place_at = leaf->place_at;
-	else
-		fbs->places_end = leaf->place_at;
-	window_hold(&fbs->window, --fbs->places);
-}
+	bool more = places > leaf->places;
 
-static void keep_place(struct fbs *fbs, struct fbs_node *leaf)
-{
-	give_up_place(fbs, leaf);
-	leaf->keeps_place = true;
-	leaf->place_next = NULL;
-	leaf->place_at = fbs->places_end;
-	*fbs->places_end = leaf;
-	fbs->places_end = &leaf->place_next;
-	window_hold(&fbs->window, ++fbs->places);
+	if (leaf->places && (more || !places)) {
+		*leaf->place_at = leaf->place_next;
+		if (leaf->place_next)
+			leaf->place_next->place_at = leaf->place_at;
+		else
+			fbs->places_end = leaf->place_at;
+	}
+	fbs->places += places - leaf->places;
+	leaf->places = places;
+	if (more) {
+		leaf->place_next = NULL;
+		leaf->place_at = fbs->places_end;
+		*fbs->places_end = leaf;
+		fbs->places_end = &leaf->place_next;
+	}
+	window_hold(&fbs->window, fbs->places);
 }
 
 void idle_look_at_places(struct fbs *fbs, uint64_t now_ns)
@@ -82,7 +81,7 @@ void idle_look_at_places(struct fbs *fbs, uint64_t now_ns)
 	/* all are kept for as long: the first one is the oldest */
 	while (fbs->first_place && !before(now_ns, fbs->first_place->idle_ns + WAIT_NS)) {
 		fbs->first_place->shallow = false;
-		give_up_place(fbs, fbs->first_place);
+		set_places(fbs, fbs->first_place, 0);
 	}
 }
 
@@ -94,6 +93,11 @@ static void look_for_shallow(struct fbs *fbs, struct fbs_node *leaf, uint64_t th
 			!fbs->serial && !fbs->params.io_throttle && tree_is_behind(leaf);
 	if (leaf->shallow)
 		window_note_shallow(&fbs->window, now_ns);
+}
+
+void idle_use_place(struct fbs *fbs, struct fbs_node *leaf)
+{
+	set_places(fbs, leaf, leaf->places - 1);
 }
 
 /* ---- on a disk that serves one or two at a time: it is waited for ---- */
@@ -112,15 +116,16 @@ void idle_away(struct fbs_node *leaf, uint64_t now_ns)
 	leaf->anticipate_ns = now_ns + AWAY_NS;
 }
 
-void idle_done(struct fbs *fbs, struct fbs_node *leaf, uint64_t now_ns)
+void idle_done(struct fbs *fbs, struct fbs_node *leaf, bool whole, uint64_t now_ns)
 {
 	leaf->idle_ns = now_ns;
 	if (leaf->in_flight || leaf->flushes)
 		idle_away(leaf, now_ns);
 	else
 		leaf->anticipate_ns = now_ns + wait_ns(fbs);
-	if (leaf->shallow && !leaf->in_flight && !has_queued(leaf) && !leaf->dropped)
-		keep_place(fbs, leaf);
+	if (leaf->shallow && (whole || !leaf->in_flight) && !has_queued(leaf) && !leaf->dropped &&
+	    tree_is_behind(leaf))
+		set_places(fbs, leaf, leaf->places + 1);
 }
 
 void idle_arrived(struct fbs *fbs, struct fbs_node *leaf, uint64_t now_ns)
@@ -129,9 +134,9 @@ void idle_arrived(struct fbs *fbs, struct fbs_node *leaf, uint64_t now_ns)
 	bool in_time = before(now_ns, leaf->anticipate_ns);
 	uint64_t think_ns = now_ns - leaf->idle_ns;
 
-	give_up_place(fbs, leaf);
-	if (was_idle) {
+	if (leaf->idle_ns)
 		look_for_shallow(fbs, leaf, think_ns, now_ns);
+	if (was_idle) {
 		if (think_ns > THINK_MOST_NS)
 			think_ns = THINK_MOST_NS;
 		leaf->think_ns = leaf->think_ns - leaf->think_ns / 8 + think_ns / 8;
@@ -145,7 +150,8 @@ void idle_arrived(struct fbs *fbs, struct fbs_node *leaf, uint64_t now_ns)
 
 void idle_end(struct fbs *fbs, struct fbs_node *leaf)
 {
-	give_up_place(fbs, leaf);
+	if (leaf->places)
+		set_places(fbs, leaf, 0);
 	leaf->anticipated = false;
 	tree_settle(fbs, leaf);
 }

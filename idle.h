@@ -11,8 +11,9 @@
  * So a leaf stays a candidate after its last request was issued: until that is done, and for a
  * moment more. As long as it has the lowest tag nobody else goes; others go as soon as their tags
  * are lower, so nobody runs ahead by more than a slice. On a disk with many servers that would
- * leave most of them idle; there the leaf gives way, but one place at the disk is kept for it until
- * it is back, if it has had less than its share (window.h).
+ * leave most of them idle; there the leaf gives way, but the place at the disk that its request has
+ * left is kept for the next one if that would go first: a place for each of those that it had in
+ * flight, so that one of depth 4 keeps 4 servers (window.h).
  *
  * It is not done for a leaf whose requests come later than they are waited for, seen from the mean
  * of its think times and from how often it was waited for in vain. Where the choice is ours
@@ -32,8 +33,10 @@ void idle_look(struct fbs *fbs);
 void idle_issued(struct fbs *fbs, struct fbs_node *leaf, uint64_t now_ns);
 /* A slice or a flush of leaf is on its way: that is no thinking. */
 void idle_away(struct fbs_node *leaf, uint64_t now_ns);
-/* It came back. */
-void idle_done(struct fbs *fbs, struct fbs_node *leaf, uint64_t now_ns);
+/* It came back; whole: and with it all of its request, so that the next one may follow. */
+void idle_done(struct fbs *fbs, struct fbs_node *leaf, bool whole, uint64_t now_ns);
+/* A request for leaf: one place less is kept for it. */
+void idle_use_place(struct fbs *fbs, struct fbs_node *leaf);
 /* A request for leaf, which had nothing queued. */
 void idle_arrived(struct fbs *fbs, struct fbs_node *leaf, uint64_t now_ns);
 /* leaf has the lowest tag and nothing queued: is it still worth waiting for? Else it is put out. */

@@ -364,6 +364,8 @@ void fbs_push(struct fbs *fbs, struct fbs_node *leaf, struct fbs_req *req, uint6
 		idle_arrived(fbs, leaf, now_ns);
 		wait_begin(fbs, leaf, tree_free_time(fbs, leaf));
 	}
+	if (leaf->places)
+		idle_use_place(fbs, leaf);
 	req->leaf = leaf;
 	req->start_bytes = req->pos_bytes;
 	req->pushed_ns = now_ns;
@@ -468,6 +470,8 @@ bool fbs_next(struct fbs *fbs, uint64_t now_ns, struct fbs_slice *ret_slice)
 	}
 	look_for_slack(fbs, false);
 	leaf = req->leaf;
+	if (fbs->places)
+		idle_look_at_places(fbs, now_ns);
 	bytes = pick_bytes(fbs, req);
 	cost_ns = cost_of(fbs, req->op, bytes);
 	if (!admits(fbs, cost_ns)) {
@@ -484,6 +488,7 @@ bool fbs_next(struct fbs *fbs, uint64_t now_ns, struct fbs_slice *ret_slice)
 		.policy = fbs->params.policy,
 		.op = req->op,
 		.last = req->pos_bytes + bytes == req->end_bytes,
+		.whole = req->end_bytes - req->start_bytes == bytes,
 	};
 	tokens = ret_slice->tokens = tokens_of(fbs, ret_slice, req);
 	work = pick_work(req, bytes);
@@ -594,7 +599,7 @@ void fbs_done(struct fbs *fbs, const struct fbs_slice *slice, uint64_t now_ns)
 	else
 		window_done(&fbs->window, slice->cost_ns, now_ns - slice->issued_ns, now_ns);
 	idle_look(fbs);
-	idle_done(fbs, leaf, now_ns);
+	idle_done(fbs, leaf, slice->whole, now_ns);
 	tree_collect(fbs, leaf);
 }
 
@@ -662,6 +667,6 @@ void fbs_flush_done(struct fbs *fbs, const struct fbs_flush *flush, uint64_t now
 		tree_charge(fbs, leaf, tokens);
 	fbs->disturbed = true;
 	leaf->flushes--;
-	idle_done(fbs, leaf, now_ns);
+	idle_done(fbs, leaf, false, now_ns);
 	tree_collect(fbs, leaf);
 }

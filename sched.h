@@ -107,7 +107,8 @@ struct fbs_slice {
 	uint64_t tokens;	/* charged for it, << FBS_TOKEN_SHIFT */
 	enum fbs_policy policy; /* whose tokens these are */
 	enum fbs_op op;
-	bool last; /* nothing of req is queued any more */
+	bool last;  /* nothing of req is queued any more */
+	bool whole; /* this is all of req */
 };
 
 /* One queue as it stands. Tokens are those of the policy, with FBS_TOKEN_ONE as one. */

@@ -229,7 +229,9 @@ bool tree_is_behind(const struct fbs_node *leaf)
 
 		if (queue->heap.n <= is_candidate(node))
 			continue;
-		if (queue->vepoch - node->epoch < 2 && !before(node->tag, queue->vtime))
+		if (queue->vepoch - node->epoch < 2 &&
+		    !before(node->tag, queue->heap.slots[0].key) &&
+		    queue->heap.slots[0].node != node)
 			return false;
 		behind = true;
 	}

@@ -72,8 +72,9 @@ struct fbs_node {
 	struct lane lanes[LANES];
 	uint64_t dirty_since; /* see dirty_of() */
 	/* anticipation (idle.h) */
-	unsigned misses; /* in a row */
-	bool shallow, keeps_place;
+	unsigned misses;			 /* in a row */
+	bool shallow;				 /* it comes back soon, and goes first then */
+	unsigned places;			 /* kept for it */
 	uint64_t anticipate_ns;			 /* until then */
 	uint64_t idle_ns;			 /* when the last of it was done; 0: never */
 	uint64_t think_ns;			 /* mean time between that and the next request */
@@ -139,7 +140,7 @@ struct fbs {
 
 	bool serial;				    /* see idle.h */
 	struct fbs_node *first_place, **places_end; /* kept at the disk: the oldest first */
-	unsigned places;
+	unsigned places;			    /* of all of them */
 };
 
 static inline bool is_leaf(const struct fbs_node *node)
@@ -251,7 +252,7 @@ void tree_charge_reserved(struct fbs *fbs, struct fbs_node *leaf, const struct f
 			  uint64_t tokens, uint64_t most_tokens);
 /* Is it ahead of V by more than tokens where somebody else has something queued? */
 bool tree_is_ahead(const struct fbs *fbs, const struct fbs_node *leaf, uint64_t tokens);
-/* Has leaf, which is idle, received less than its share of what others want, too? */
+/* Has leaf, which has nothing queued, the lowest tag where others have? Its next one goes first. */
 bool tree_is_behind(const struct fbs_node *leaf);
 void tree_set_weight(struct fbs *fbs, struct fbs_node *node, unsigned weight);
 void tree_set_class(struct fbs *fbs, struct fbs_node *node, enum fbs_class class);
