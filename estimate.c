@@ -4,8 +4,16 @@
  *
  * Both are means. By Little's law rate x mean latency is what is in flight, whatever the spread of
  * single latencies; medians or minima have no such law, and on a disk whose service times vary a
- * window that is made from them spirals down. Latencies are weighted by cost where the knee is
- * made of them, because it is cost that the window holds.
+ * window that is made from them spirals down.
+ *
+ * SIZES. A slice of 128 KiB occupies one of 8 channels for 2.1 ms, one of 4 KiB for 0.15 ms. With
+ * less in flight the small ones are a larger part of what comes back, so the mean latency of a
+ * probe is not that of the load, and a knee made of it starves the disk: the rate falls, and
+ * the knee with it. So the bare latency is a line, first + slope x cost, by least squares;
+ * what is in flight at the knee is the sum of what it says for the slices of the rate, whatever
+ * the mix of the probe was. The slope is kept within what makes both parts positive. It also
+ * tells kinds of disks apart: on one of servers latency goes with cost, and each slice takes one
+ * of them; where all take equally long the large ones share a pipe, and it is cost that fills it.
  *
  * How sure a mean is follows from how much single values vary. Constant service times tell at once
  * that something has changed; of exponential ones 64 are needed to know their mean to one in eight.
@@ -23,11 +31,13 @@
 #define CEILING 16U	     /* x base: of exponential latencies 1 in 10^7 is longer */
 #define CHANGE_LEAST_PCT 20U /* a smaller change of the rate is averaged, not followed */
 #define CHANGE_MOST_PCT 80U
+#define SLOPE_SHIFT 16U
 
 #define TIME_MAX_NS (UINT64_C(1) << 42) /* over an hour: clamp before multiplying */
 #define KNEE_MAX_NS (UINT64_C(1) << 56)
 
 typedef unsigned __int128 u128;
+typedef __int128 i128;
 
 static uint64_t at_most(u128 value, uint64_t most)
 {
@@ -62,6 +72,51 @@ uint64_t estimate_mean_ns(const struct estimate_latency *l)
 	return l->sum_ns / not_0(l->slices);
 }
 
+static uint64_t mean_cost_ns(const struct estimate_latency *l)
+{
+	return l->cost_ns / not_0(l->slices);
+}
+
+/* Of the costs, x slices^2. */
+static i128 spread(const struct estimate_latency *l)
+{
+	return (i128)(l->cost_square * l->slices) - (i128)l->cost_ns * l->cost_ns;
+}
+
+/* What latencies and costs vary by together, x slices^2. */
+static i128 common(const struct estimate_latency *l)
+{
+	return (i128)(l->area * l->slices) - (i128)l->cost_ns * l->sum_ns;
+}
+
+/* By how much longer a slice takes for each unit that it costs more, << SLOPE_SHIFT. */
+static u128 slope(const struct estimate_latency *base)
+{
+	i128 of = spread(base) >> SLOPE_SHIFT, by = common(base);
+	u128 most = ((u128)base->sum_ns << SLOPE_SHIFT) / not_0(base->cost_ns);
+
+	if (of <= 0 || by <= 0)
+		return 0;
+	return (u128)(by / of) < most ? (u128)(by / of) : most;
+}
+
+/* And one that would cost nothing. */
+static u128 first_ns(const struct estimate_latency *base)
+{
+	return estimate_mean_ns(base) - (slope(base) * mean_cost_ns(base) >> SLOPE_SHIFT);
+}
+
+uint64_t estimate_bare_ns(const struct estimate *e, uint64_t cost_ns)
+{
+	return at_most(first_ns(&e->base) + (slope(&e->base) * cost_ns >> SLOPE_SHIFT),
+		       TIME_MAX_NS);
+}
+
+static uint64_t bare_ns(const struct estimate *e, const struct estimate_latency *seen)
+{
+	return estimate_bare_ns(e, mean_cost_ns(seen));
+}
+
 /* Of single latencies. */
 static u128 variance(const struct estimate_latency *l)
 {
@@ -70,42 +125,54 @@ static u128 variance(const struct estimate_latency *l)
 	return square > mean * mean ? square - mean * mean : 0;
 }
 
+/* What of it is not for the sizes. */
+static u128 chance(const struct estimate_latency *l)
+{
+	u128 all = variance(l), slices = not_0(l->slices);
+	i128 by = common(l);
+	u128 sizes = by > 0 ? (slope(l) * ((u128)by / slices) / slices) >> SLOPE_SHIFT : 0;
+
+	return all > sizes ? all - sizes : 0;
+}
+
 bool estimate_is_precise(const struct estimate_latency *l, unsigned one_in)
 {
 	u128 mean = estimate_mean_ns(l);
 
-	return variance(l) / not_0(l->slices) * one_in * one_in < mean * mean;
+	return chance(l) / not_0(l->slices) * one_in * one_in < mean * mean;
 }
 
 bool estimate_is_longer(const struct estimate *e, const struct estimate_latency *seen)
 {
-	uint64_t mean = estimate_mean_ns(seen), bound = estimate_mean_ns(&e->base) * 4 / 3;
+	uint64_t mean = estimate_mean_ns(seen), bound = bare_ns(e, seen) * 4 / 3;
 	u128 d = mean > bound ? mean - bound : 0;
-	u128 error = variance(seen) / not_0(seen->slices) +
-		     2 * variance(&e->base) / not_0(e->base.slices);
+	u128 error =
+		chance(seen) / not_0(seen->slices) + 2 * chance(&e->base) / not_0(e->base.slices);
 
 	return d * d > 4 * error;
 }
 
 bool estimate_is_queueing(const struct estimate *e, const struct estimate_latency *seen)
 {
-	return estimate_mean_ns(seen) > estimate_mean_ns(&e->base) * 5 / 4;
+	return estimate_mean_ns(seen) > bare_ns(e, seen) * 5 / 4;
 }
 
 /* With the variance of base for both: a few short latencies do not know that they are few. */
 bool estimate_is_other(const struct estimate *e, const struct estimate_latency *seen)
 {
-	uint64_t a = estimate_mean_ns(seen), b = estimate_mean_ns(&e->base);
-	u128 d = a > b ? a - b : b - a, v = variance(&e->base);
+	uint64_t a = estimate_mean_ns(seen), b = bare_ns(e, seen);
+	u128 d = a > b ? a - b : b - a, v = chance(&e->base);
 
 	return d > b / 16 && d * d > 9 * (v / not_0(seen->slices) + v / not_0(e->base.slices));
 }
 
-bool estimate_is_other_mix(const struct estimate *e, uint64_t mean_cost_ns)
+bool estimate_is_other_mix(const struct estimate *e, uint64_t cost_ns)
 {
-	uint64_t cost_ns = e->base.cost_ns / not_0(e->base.slices);
+	uint64_t mean = mean_cost_ns(&e->base), slices = not_0(e->base.slices);
+	u128 d = cost_ns > mean ? cost_ns - mean : mean - cost_ns;
 
-	return mean_cost_ns * 2 > cost_ns * 3 || mean_cost_ns * 3 < cost_ns * 2;
+	return (cost_ns * 2 > mean * 3 || cost_ns * 3 < mean * 2) &&
+	       d * d * slices * slices > 4 * (u128)spread(&e->base);
 }
 
 void estimate_pool_base(struct estimate *e, const struct estimate_latency *seen)
@@ -117,6 +184,7 @@ void estimate_pool_base(struct estimate *e, const struct estimate_latency *seen)
 	base->sum_ns += seen->sum_ns;
 	base->square_sum += seen->square_sum;
 	base->area += seen->area;
+	base->cost_square += seen->cost_square;
 	if (base->slices <= BASE_SLICES)
 		return;
 	base->slices /= 2;
@@ -124,6 +192,7 @@ void estimate_pool_base(struct estimate *e, const struct estimate_latency *seen)
 	base->sum_ns /= 2;
 	base->square_sum /= 2;
 	base->area /= 2;
+	base->cost_square /= 2;
 }
 
 static void set_base(struct estimate *e, const struct estimate_latency *base)
@@ -134,12 +203,11 @@ static void set_base(struct estimate *e, const struct estimate_latency *base)
 	e->renew = true;
 }
 
-bool estimate_learn_base(struct estimate *e, const struct estimate_latency *seen,
-			 uint64_t mean_cost_ns)
+bool estimate_learn_base(struct estimate *e, const struct estimate_latency *seen, uint64_t cost_ns)
 {
 	if (!e->base.slices || e->stale) {
 		set_base(e, seen);
-	} else if (!estimate_is_other(e, seen) && !estimate_is_other_mix(e, mean_cost_ns)) {
+	} else if (!estimate_is_other(e, seen) && !estimate_is_other_mix(e, cost_ns)) {
 		estimate_pool_base(e, seen);
 	} else if (!e->doubt) {
 		e->doubt = true;
@@ -161,6 +229,7 @@ void estimate_add_rate(struct estimate_rate *sum, const struct estimate_rate *ad
 	sum->slices += add->slices;
 	sum->cost_ns += add->cost_ns;
 	sum->time_ns += add->time_ns;
+	sum->cost_square += add->cost_square;
 }
 
 bool estimate_exceeds(const struct estimate_rate *a, const struct estimate_rate *b,
@@ -182,6 +251,7 @@ static void pool_rate(struct estimate_rate *rate, const struct estimate_rate *bu
 	rate->slices /= 2;
 	rate->cost_ns /= 2;
 	rate->time_ns /= 2;
+	rate->cost_square /= 2;
 }
 
 enum estimate_verdict estimate_learn_rate(struct estimate *e, const struct estimate_rate *busy,
@@ -200,7 +270,7 @@ enum estimate_verdict estimate_learn_rate(struct estimate *e, const struct estim
 	} else if (estimate_exceeds(busy, &e->rate, 10000 / (100 - pct * 6 / 5))) {
 		e->rate = *busy;
 		/* waiting only ever adds to the bare latency */
-		e->stale = estimate_mean_ns(seen) < estimate_mean_ns(&e->base);
+		e->stale = estimate_mean_ns(seen) < bare_ns(e, seen);
 		e->suspect |= e->stale;
 	} else if (estimate_exceeds(busy, &e->rate, 100 - pct)) {
 		if (over)
@@ -220,18 +290,32 @@ enum estimate_verdict estimate_learn_rate(struct estimate *e, const struct estim
 
 uint64_t estimate_knee_ns(const struct estimate *e, const struct estimate_rate *rate)
 {
-	uint64_t latency_ns = at_most(e->base.area / not_0(e->base.cost_ns), TIME_MAX_NS);
+	u128 area = first_ns(&e->base) * rate->cost_ns +
+		    (slope(&e->base) * (rate->cost_square >> SLOPE_SHIFT));
 
-	return at_most((u128)rate->cost_ns * latency_ns / not_0(rate->time_ns), KNEE_MAX_NS);
+	return at_most(area / not_0(rate->time_ns), KNEE_MAX_NS);
 }
 
-uint64_t estimate_knee_error_ns(const struct estimate *e)
+uint64_t estimate_knee_x16(const struct estimate *e, const struct estimate_rate *rate)
 {
-	uint64_t error_ns = estimate_root(variance(&e->base) / not_0(e->base.slices));
+	u128 sum_ns = first_ns(&e->base) * rate->slices +
+		      (slope(&e->base) * rate->cost_ns >> SLOPE_SHIFT);
 
-	return at_most((u128)estimate_knee_ns(e, &e->rate) * error_ns /
-			       not_0(estimate_mean_ns(&e->base)),
-		       KNEE_MAX_NS);
+	return at_most((sum_ns * 16 + rate->time_ns / 2) / not_0(rate->time_ns), UINT32_MAX);
+}
+
+bool estimate_is_of_servers(const struct estimate *e)
+{
+	const struct estimate_latency *base = &e->base;
+
+	return 2 * slope(base) * base->cost_ns >= (u128)base->sum_ns << SLOPE_SHIFT;
+}
+
+uint64_t estimate_error_of(const struct estimate *e, uint64_t knee)
+{
+	uint64_t error_ns = estimate_root(chance(&e->base) / not_0(e->base.slices));
+
+	return at_most((u128)knee * error_ns / not_0(estimate_mean_ns(&e->base)), KNEE_MAX_NS);
 }
 
 /*
@@ -240,9 +324,7 @@ uint64_t estimate_knee_error_ns(const struct estimate *e)
  */
 void estimate_learn_parallelism(struct estimate *e, const struct estimate_latency *seen)
 {
-	u128 served_ns = (u128)e->rate.slices * estimate_mean_ns(&e->base);
-	unsigned x16 = (unsigned)at_most(
-		(served_ns * 16 + e->rate.time_ns / 2) / not_0(e->rate.time_ns), UINT32_MAX);
+	unsigned x16 = (unsigned)estimate_knee_x16(e, &e->rate);
 
 	if (x16 >= 64 || estimate_is_longer(e, seen) ||
 	    (e->parallel_x16 && (x16 > e->parallel_x16 || estimate_is_queueing(e, seen))))

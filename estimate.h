@@ -15,13 +15,15 @@
 /* Slices that came back, and in which time. */
 struct estimate_rate {
 	uint64_t slices, cost_ns, time_ns;
+	unsigned __int128 cost_square; /* sum of cost x cost: how they are mixed */
 };
 
 /* Slices that came back, and how long each of them took. */
 struct estimate_latency {
 	uint64_t slices, cost_ns, sum_ns;
-	unsigned __int128 square_sum; /* of latencies: how much they vary */
-	unsigned __int128 area;	      /* sum of cost x latency: what they occupied of the window */
+	unsigned __int128 square_sum;  /* of latencies: how much they vary */
+	unsigned __int128 area;	       /* sum of cost x latency: do the dear ones take longer? */
+	unsigned __int128 cost_square; /* sum of cost x cost: how they are mixed */
 };
 
 struct estimate {
@@ -41,6 +43,8 @@ void estimate_init(struct estimate *estimate);
 
 uint64_t estimate_root(unsigned __int128 square); /* rounded down */
 uint64_t estimate_mean_ns(const struct estimate_latency *latency);
+/* How long a slice of this cost takes that does not wait for others. */
+uint64_t estimate_bare_ns(const struct estimate *estimate, uint64_t cost_ns);
 /* Is its standard error at most one in so many? */
 bool estimate_is_precise(const struct estimate_latency *latency, unsigned one_in);
 void estimate_add_rate(struct estimate_rate *sum, const struct estimate_rate *add);
@@ -54,11 +58,11 @@ bool estimate_is_queueing(const struct estimate *estimate, const struct estimate
 /* Different by 3 standard errors, and by one in 16. */
 bool estimate_is_other(const struct estimate *estimate, const struct estimate_latency *seen);
 /* Are slices of this mean cost other ones than those that base was measured with? */
-bool estimate_is_other_mix(const struct estimate *estimate, uint64_t mean_cost_ns);
+bool estimate_is_other_mix(const struct estimate *estimate, uint64_t cost_ns);
 
 /* Latencies with little in flight. False: they differ from base, so measure once more. */
 bool estimate_learn_base(struct estimate *estimate, const struct estimate_latency *seen,
-			 uint64_t mean_cost_ns);
+			 uint64_t cost_ns);
 /* More of them, which are known to fit. */
 void estimate_pool_base(struct estimate *estimate, const struct estimate_latency *seen);
 /*
@@ -71,8 +75,12 @@ enum estimate_verdict estimate_learn_rate(struct estimate *estimate,
 					  const struct estimate_latency *seen, unsigned over);
 void estimate_learn_parallelism(struct estimate *estimate, const struct estimate_latency *seen);
 
-/* rate x base: the cost in flight at which the disk is just busy. And its standard error. */
+/* rate x base: the cost in flight at which the disk is just busy; and the slices, x 16. */
 uint64_t estimate_knee_ns(const struct estimate *estimate, const struct estimate_rate *rate);
-uint64_t estimate_knee_error_ns(const struct estimate *estimate);
+uint64_t estimate_knee_x16(const struct estimate *estimate, const struct estimate_rate *rate);
+/* Does a slice take the longer the more it costs, as one of several servers would? */
+bool estimate_is_of_servers(const struct estimate *estimate);
+/* The standard error of either. */
+uint64_t estimate_error_of(const struct estimate *estimate, uint64_t knee);
 
 #endif

@@ -16,6 +16,13 @@
  *          servers", Operations Research 29(3), 1981). As long as the window is too small
  *          that is more than what is in flight, and it grows.
  *
+ * PLACES. Large and small slices differ 15 times in cost. Where they differ as much in how long
+ * they take (estimate.c), each has one of several servers for itself, and the window counts
+ * slices: counted in cost, a server that is kept for small slices has room for hardly any part of a
+ * large one, and whether all servers have work depends on how many large ones just happen to
+ * be there. Where they do not, a large slice fills more of a common pipe, and the window counts
+ * cost. So it does before the disk is known, in probes and in trials.
+ *
  * Example: 4 servers of 1 ms, slices priced 50 us. One in flight: base 1 ms. Four: the same.
  * Sixteen: 4 ms each, so that is beyond the knee, and the rate is 4 slices or 200 us of cost per
  * millisecond. Knee 200 us x 1 ms / 1 ms = 4 slices, limit 4 + 2 = 6. A probe with 2 in flight
@@ -35,9 +42,9 @@
  * of the window, and the slices before it at the disk. With the root of 8 beyond the knee of 8 it
  * has 3/4 of its speed alone, and where service times are equal and all slots are refilled in the
  * same moment half of it. So while such clients are noted the limit is the knee and what is
- * uncertain of it, and a slot is held for each that is between two requests, of half of the
- * window at most. One interval in
- * WIDE_SPACING is wide, as a window at the knee cannot tell the rate.
+ * uncertain of it, and a slot is held for each of their requests that is on its way, of half of
+ * the window at most. One interval in WIDE_SPACING is wide, as a window at the knee cannot tell
+ * the rate.
  *
  * LEAST. The model knows nothing of the time between our own wake-ups. Where all that the disk had
  * came back in one of them, the disk stood still until the next: then more must be in flight, and
@@ -77,8 +84,9 @@
 #define CRAWL_SLICES 4U
 #define CRAWL_NS UINT64_C(500000000)
 
-#define RATE_INTERVALS 24U     /* over which the rate is averaged, or half of them */
-#define RATE_INTERVALS_FEW 16U /* when most are too narrow to tell */
+#define RATE_INTERVALS 24U	/* over which the rate is averaged, or half of them */
+#define RATE_INTERVALS_FEW 16U	/* when most are too narrow to tell */
+#define RATE_INTERVALS_SMALL 2U /* when the window was too small: it is to grow */
 
 /* A probe may cost a hundredth: half of the throughput for its time. */
 #define PROBE_SPACING 75U
@@ -122,13 +130,39 @@ static bool was_full(const struct window *w)
 	return w->busy.slices * 2 >= at_most(w->seen.slices, w->wanted);
 }
 
+/* What slices like those of the interval take that do not wait for others. */
+static uint64_t bare_ns(const struct window *w)
+{
+	return estimate_bare_ns(&w->disk, w->seen.cost_ns / w->seen.slices);
+}
+
 /* ---- the limit ---- */
+
+/* For a slice of this cost, beside what is kept: half of all at most. */
+static bool has_room(const struct window *w, uint64_t cost_ns)
+{
+	uint64_t held_ns;
+
+	if (w->by_place && w->phase == WINDOW_STEADY) {
+		unsigned places = w->narrow ? w->places : w->wide_places;
+
+		return w->in_flight + at_most(w->held, places / 2) < places;
+	}
+	held_ns = at_most((unsigned __int128)w->held * w->mean_cost_ns, w->open_ns / 2);
+	/* one that is larger than the mean need not wait for an empty disk */
+	return w->in_flight_ns + held_ns + at_most(cost_ns, w->mean_cost_ns) <= w->open_ns;
+}
+
+static bool is_full(const struct window *w)
+{
+	return w->in_flight && !has_room(w, w->mean_cost_ns);
+}
 
 /* From here on so much is admitted. */
 static void open_to(struct window *w, uint64_t open_ns, uint64_t now_ns)
 {
 	w->open_ns = at_least(open_ns, w->mean_cost_ns);
-	w->full = w->in_flight && w->in_flight_ns + w->mean_cost_ns > w->open_ns;
+	w->full = is_full(w);
 	w->full_since_ns = now_ns;
 }
 
@@ -137,6 +171,7 @@ static void set_limit(struct window *w, uint64_t limit_ns)
 	w->limit_ns = at_least(at_most(limit_ns, LIMIT_MAX_NS), w->mean_cost_ns);
 	w->wide_ns = w->limit_ns;
 	w->aim_ns = w->limit_ns;
+	w->by_place = false; /* until the formula says how many */
 }
 
 /* limit_ns and open_ns from what they depend on. */
@@ -149,16 +184,21 @@ static void open_up(struct window *w, uint64_t now_ns)
 /* What the formula says. */
 static void follow(struct window *w)
 {
-	uint64_t mean = w->mean_cost_ns, root;
+	uint64_t mean = w->mean_cost_ns, root, x16;
 
 	w->knee_ns = estimate_knee_ns(&w->disk, &w->disk.rate);
 	root = estimate_root((unsigned __int128)w->knee_ns * mean);
 	w->wide_ns = (w->knee_ns + at_least(root, mean + mean / 4)) << w->boost;
 	w->aim_ns = w->wide_ns;
+	w->by_place = !w->target_ns && estimate_is_of_servers(&w->disk);
+	x16 = estimate_knee_x16(&w->disk, &w->disk.rate);
+	w->places = (unsigned)((x16 + estimate_error_of(&w->disk, x16) * 2 + 12) / 16);
+	root = at_least(estimate_root(x16 * 16), 20);
+	w->wide_places = (unsigned)(((x16 + root) << w->boost) / 16);
 	if (w->shallow && w->disk.rate.slices >= NARROW_INTERVALS * w->wanted)
-		w->aim_ns =
-			at_most(w->knee_ns + estimate_knee_error_ns(&w->disk) * 2 + mean * 3 / 4,
-				w->wide_ns);
+		w->aim_ns = at_most(w->knee_ns + estimate_error_of(&w->disk, w->knee_ns) * 2 +
+					    mean * 3 / 4,
+				    w->wide_ns);
 }
 
 /*
@@ -196,9 +236,9 @@ static void begin_interval(struct window *w, uint64_t now_ns)
 		few = TRIAL_SLICES;
 	}
 	w->wanted = w->in_flight * rounds > few ? w->in_flight * rounds : few;
-	if (w->settling)
+	if (w->settling_ns)
 		memset(&w->busy, 0, sizeof(w->busy));
-	w->settling = 0;
+	w->settling_ns = 0;
 	w->began_ns = now_ns;
 	w->peak_ns = w->in_flight_ns;
 	memset(&w->seen, 0, sizeof(w->seen));
@@ -210,16 +250,17 @@ static void enter(struct window *w, int phase, uint64_t open_ns, uint64_t now_ns
 	w->phase = phase;
 	open_to(w, open_ns, now_ns);
 	memset(&w->busy, 0, sizeof(w->busy));
-	w->settling =
-		1 + w->in_flight + (unsigned)at_most(w->open_ns / w->mean_cost_ns, w->in_flight);
+	/* in cost: of small slices as many are back long before the large ones are */
+	w->settling_ns = 1 + w->in_flight_ns +
+			 at_most(w->open_ns / w->mean_cost_ns * w->mean_cost_ns, w->in_flight_ns);
 }
 
 /* As wide as it should be; narrow for most of the time if there are shallow clients. */
 static void next_steady(struct window *w, uint64_t now_ns)
 {
-	w->narrow = w->aim_ns < w->wide_ns && !w->small && now_ns < w->widen_at_ns;
 	if (!w->narrow)
 		w->widen_at_ns = now_ns + WIDE_SPACING * (now_ns - w->began_ns);
+	w->narrow = w->aim_ns < w->wide_ns && !w->small && now_ns < w->widen_at_ns;
 	open_up(w, now_ns);
 }
 
@@ -259,7 +300,8 @@ static void end_trial(struct window *w, uint64_t now_ns)
 
 static void startup(struct window *w, uint64_t now_ns)
 {
-	uint64_t base = estimate_mean_ns(&w->disk.base), seen = estimate_mean_ns(&w->seen);
+	uint64_t base = bare_ns(w);
+	uint64_t seen = estimate_mean_ns(&w->seen);
 	bool full = was_full(w), longer = base && estimate_is_longer(&w->disk, &w->seen);
 
 	if (full && longer && (w->longer || seen > base * 4)) {
@@ -285,6 +327,9 @@ static void startup(struct window *w, uint64_t now_ns)
 		set_limit(w, w->limit_ns * 4);
 	else if (w->peak_ns < w->limit_ns)
 		set_limit(w, w->peak_ns);
+	else if (!full) /* it is filled only now and then */
+		set_limit(w,
+			  at_most(w->seen.area / at_least(now_ns - w->began_ns, 1), w->limit_ns));
 	enter(w, WINDOW_STARTUP, w->limit_ns, now_ns);
 }
 
@@ -292,8 +337,7 @@ static void probe(struct window *w, uint64_t now_ns)
 {
 	struct estimate *disk = &w->disk;
 	/* another base, or possibly still not the least: the next probe is at a lower level */
-	bool moved =
-		disk->doubt || estimate_mean_ns(&w->seen) < estimate_mean_ns(&disk->base) * 3 / 4;
+	bool moved = disk->doubt || estimate_mean_ns(&w->seen) < bare_ns(w) * 3 / 4;
 
 	if (!estimate_learn_base(disk, &w->seen, w->mean_cost_ns))
 		return;
@@ -321,7 +365,7 @@ static void unfilled(struct window *w, uint64_t now_ns)
 {
 	struct estimate_rate all = {.cost_ns = w->seen.cost_ns, .time_ns = now_ns - w->began_ns};
 
-	if (estimate_mean_ns(&w->seen) > estimate_mean_ns(&w->disk.base) * 3 / 2 &&
+	if (estimate_mean_ns(&w->seen) > bare_ns(w) * 3 / 2 &&
 	    !estimate_exceeds(&all, &w->disk.rate, 67) && w->peak_ns < w->limit_ns) {
 		set_limit(w, w->peak_ns);
 		open_to(w, w->limit_ns, now_ns);
@@ -333,7 +377,9 @@ static void steady(struct window *w, uint64_t now_ns)
 	struct estimate *disk = &w->disk;
 	struct estimate_rate busy = w->busy;
 	bool wide = w->open_ns >= w->wide_ns;
-	unsigned over = w->aim_ns < w->wide_ns ? RATE_INTERVALS_FEW : RATE_INTERVALS;
+	unsigned over = w->small		 ? RATE_INTERVALS_SMALL
+			: w->aim_ns < w->wide_ns ? RATE_INTERVALS_FEW
+						 : RATE_INTERVALS;
 	enum estimate_verdict verdict;
 
 	if (w->peak_ns <= w->mean_cost_ns || w->peak_ns <= w->knee_ns / 2) {
@@ -438,7 +484,7 @@ static void end_interval(struct window *w, uint64_t now_ns)
 		trial(w, now_ns);
 		break;
 	}
-	if (!w->settling)
+	if (!w->settling_ns)
 		begin_interval(w, now_ns);
 }
 
@@ -460,9 +506,9 @@ static bool interval_is_over(const struct window *w, uint64_t now_ns)
 /* The first slice of this moment: all of the last one have been counted. */
 static void begin_moment(struct window *w, uint64_t now_ns)
 {
-	if (w->settling == 1)
+	if (w->settling_ns == 1)
 		begin_interval(w, w->moment_ns);
-	else if (!w->settling && interval_is_over(w, w->moment_ns))
+	else if (!w->settling_ns && interval_is_over(w, w->moment_ns))
 		end_interval(w, w->moment_ns);
 	if (w->target_ns && w->phase == WINDOW_STEADY &&
 	    (w->late >= LATE_MOST || w->served >= LATE_ONE_IN))
@@ -506,11 +552,7 @@ void window_forget(struct window *w)
 
 bool window_admit(const struct window *w, uint64_t cost_ns)
 {
-	uint64_t held_ns = at_most((unsigned __int128)w->held * w->mean_cost_ns, w->open_ns / 2);
-	uint64_t taken_ns = w->in_flight_ns + held_ns;
-
-	/* one that is larger than the mean need not wait for an empty disk */
-	return !w->in_flight || taken_ns + at_most(cost_ns, w->mean_cost_ns) <= w->open_ns;
+	return !w->in_flight || has_room(w, cost_ns);
 }
 
 uint64_t window_least_ns(const struct window *w, bool shared)
@@ -535,7 +577,7 @@ void window_issued(struct window *w, uint64_t cost_ns, uint64_t now_ns)
 	w->in_flight_ns += cost_ns;
 	if (w->in_flight_ns > w->peak_ns)
 		w->peak_ns = w->in_flight_ns;
-	if (!w->full && w->in_flight_ns + w->mean_cost_ns > w->open_ns) {
+	if (!w->full && is_full(w)) {
 		w->full = true;
 		w->full_since_ns = now_ns;
 	}
@@ -555,14 +597,17 @@ void window_done(struct window *w, uint64_t cost_ns, uint64_t latency_ns, uint64
 	w->seen.sum_ns += latency_ns;
 	w->seen.square_sum += (unsigned __int128)latency_ns * latency_ns;
 	w->seen.area += (unsigned __int128)cost_ns * latency_ns;
+	w->seen.cost_square += (unsigned __int128)cost_ns * cost_ns;
 	if (w->counts) {
 		w->busy.slices++;
 		w->busy.cost_ns += cost_ns;
+		w->busy.cost_square += (unsigned __int128)cost_ns * cost_ns;
 	}
-	w->settling -= w->settling > 1;
+	if (w->settling_ns > 1)
+		w->settling_ns -= at_most(cost_ns, w->settling_ns - 1);
 	w->in_flight--;
 	w->in_flight_ns -= cost_ns;
-	w->full = w->in_flight && w->in_flight_ns + w->mean_cost_ns > w->open_ns;
+	w->full = is_full(w);
 	w->full_since_ns = now_ns;
 }
 
@@ -575,11 +620,16 @@ void window_note_shallow(struct window *w, uint64_t now_ns)
 void window_hold(struct window *w, unsigned slices)
 {
 	w->held = slices;
+	if (!w->full && is_full(w)) {
+		w->full = true;
+		w->full_since_ns = w->moment_ns;
+	}
 }
 
 void window_set_latency_target(struct window *w, uint64_t p99_ns)
 {
 	w->target_ns = p99_ns;
+	w->by_place = w->by_place && !p99_ns; /* that is held in cost */
 	w->cap_ns = LIMIT_MAX_NS;
 	w->late = 0;
 	w->served = 0;

@@ -24,8 +24,8 @@ struct window {
 
 	/* the running interval */
 	enum { WINDOW_STARTUP, WINDOW_PROBE, WINDOW_STEADY, WINDOW_TRIAL } phase;
-	unsigned wanted;   /* this many slices end it */
-	unsigned settling; /* it begins when one less than this have come back; 0: it has */
+	unsigned wanted;      /* this many slices end it */
+	uint64_t settling_ns; /* it begins when one less than this has come back; 0: it has */
 	uint64_t began_ns;
 	uint64_t peak_ns; /* most that was in flight */
 	struct estimate_latency seen;
@@ -43,14 +43,17 @@ struct window {
 
 	/* the limit and what it is made of */
 	uint64_t knee_ns;
-	uint64_t wide_ns;      /* for a load that is deep */
-	uint64_t aim_ns;       /* that, or less beside shallow clients */
-	bool shallow, narrow;  /* there are some; the interval is as narrow as it can be */
-	bool small;	       /* when it was wide, it was hardly enough */
-	uint64_t shallow_ns;   /* when one was noted */
-	uint64_t widen_at_ns;  /* when the next interval will be wide to see what that brings */
-	uint64_t target_ns;    /* p99 latency; 0 = none */
-	uint64_t cap_ns;       /* the limit that holds it */
+	bool by_place;	      /* the disk is one of servers: a slice takes one, whatever it costs */
+	unsigned places;      /* so many of them; ... */
+	unsigned wide_places; /* ... for a load that is deep */
+	uint64_t wide_ns;     /* for a load that is deep */
+	uint64_t aim_ns;      /* that, or less beside shallow clients */
+	bool shallow, narrow; /* there are some; the interval is as narrow as it can be */
+	bool small;	      /* when it was wide, it was hardly enough */
+	uint64_t shallow_ns;  /* when one was noted */
+	uint64_t widen_at_ns; /* when the next interval will be wide to see what that brings */
+	uint64_t target_ns;   /* p99 latency; 0 = none */
+	uint64_t cap_ns;      /* the limit that holds it */
 	unsigned served, late; /* slices, of which missed it, since the cap was moved */
 
 	/* probes of base */
