@@ -392,8 +392,10 @@ static void steady(struct window *w, uint64_t now_ns)
 	}
 	memset(&w->busy, 0, sizeof(w->busy));
 	verdict = estimate_learn_rate(disk, &busy, &w->seen, wide ? over : 0);
-	if (verdict == ESTIMATE_FELL)
+	if (verdict == ESTIMATE_FELL) {
 		w->boost = 0;
+		end_trial(w, now_ns); /* whether half of it does is no question any more */
+	}
 	if (verdict == ESTIMATE_UNSURE) {
 		end_trial(w, now_ns);
 		return;
