@@ -585,8 +585,8 @@ void fbs_done(struct fbs *fbs, const struct fbs_slice *slice, uint64_t now_ns)
 		fbs->disturbed = fbs->disturbed || !charged || fbs->discarding;
 		earned(fbs, charged, now_ns);
 		look_for_slack(fbs, fbs->slack);
-		if (!fbs->params.io_throttle && fbs->window.phase != WINDOW_STEADY)
-			fbs->slackened = true; /* it may be kept short on purpose */
+		if (!fbs->params.io_throttle && !window_is_settled(&fbs->window))
+			fbs->slackened = true; /* it may be kept short */
 		price_observe(&fbs->prices, is_write(slice->op), slice->len_bytes,
 			      !fbs->slackened && !fbs->disturbed, now_ns);
 		fbs->slackened = fbs->disturbed = false;

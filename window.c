@@ -141,16 +141,18 @@ static uint64_t bare_ns(const struct window *w)
 /* For a slice of this cost, beside what is kept: half of all at most. */
 static bool has_room(const struct window *w, uint64_t cost_ns)
 {
-	uint64_t held_ns;
+	uint64_t taken_ns;
 
 	if (w->by_place && w->phase == WINDOW_STEADY) {
 		unsigned places = w->narrow ? w->places : w->wide_places;
 
 		return w->in_flight + at_most(w->held, places / 2) < places;
 	}
-	held_ns = at_most((unsigned __int128)w->held * w->mean_cost_ns, w->open_ns / 2);
 	/* one that is larger than the mean need not wait for an empty disk */
-	return w->in_flight_ns + held_ns + at_most(cost_ns, w->mean_cost_ns) <= w->open_ns;
+	taken_ns = w->in_flight_ns + at_most(cost_ns, w->mean_cost_ns);
+	if (w->held)
+		taken_ns += at_most((unsigned __int128)w->held * w->mean_cost_ns, w->open_ns / 2);
+	return taken_ns <= w->open_ns;
 }
 
 static bool is_full(const struct window *w)

@@ -100,6 +100,13 @@ void window_note_shallow(struct window *window, uint64_t now_ns);
  */
 void window_hold(struct window *window, unsigned slices);
 
+/* Is it known to be wide enough? Not in start-up, probes and trials, or just after a change. */
+static inline bool window_is_settled(const struct window *window)
+{
+	return window->phase == WINDOW_STEADY && !window->disk.drops && !window->disk.suspect &&
+	       !window->disk.renew;
+}
+
 /* Narrow the window until 99 % of the slices are back within this time. 0 = no target. */
 void window_set_latency_target(struct window *window, uint64_t p99_ns);
 
