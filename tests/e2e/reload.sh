@@ -498,7 +498,9 @@ test_many() {
 	note "$reloads reloads in $((SECONDS - start)) s; VmRSS $rss0 -> $rss KiB, descriptors $fds0 -> $fds"
 	promise "$reloads reloads in a row: none is refused" same 0 $refused
 	promise "each is logged" holds "$(reload_lines) - $before >= $reloads"
-	promise "memory stays within 5 %" within "$rss" "$rss0" "$(calc "0.05 * $rss0")"
+	# a burst of requests may leave some more buffers in the pool
+	promise "memory stays within 5 % and 512 KiB" \
+		within "$rss" "$rss0" "$(calc "0.05 * $rss0 + 512")"
 	promise "and so do descriptors, exactly" same "$fds0" "$fds"
 	WEIGHT_A=80 WEIGHT_B=20 KEYS_B=
 	accepted </dev/null
