@@ -19,7 +19,8 @@
 #
 #	direct       the backing itself
 #	fuseband     this
-#	passthrough  bench/passthrough.c: libfuse, threads, pread and pwrite
+#	passthrough  bench/passthrough.c: libfuse, its 10 threads, pread and pwrite
+#	passthrough-N  the same with N threads
 #	qemu-N       the FUSE export of qemu-storage-daemon with N iothreads
 #	newqemu-N    the same of another QEMU: one below the directory $QEMU_ROOT, which has
 #	             another Debian in it, such as debootstrap makes
@@ -194,7 +195,7 @@ contender_start() { # NAME
 		case $1 in
 		direct) paths+=("${FILES[i]}") ;;
 		fuseband) paths+=("$MNT/f$i") ;;
-		passthrough) paths+=("$WORK/$1/$((i + 1))") ;;
+		passthrough | passthrough-*) paths+=("$WORK/$1/$((i + 1))") ;;
 		qemu-* | newqemu-*) paths+=("$WORK/$1/$i") ;;
 		*) fail "there is no contender $1" ;;
 		esac
@@ -208,6 +209,9 @@ contender_start() { # NAME
 		PIDS[$1]=$FUSEBAND_PID
 		;;
 	passthrough) start_daemon "$1" "$WORK/$1" "$build/passthrough" "$WORK/$1" "${FILES[@]}" ;;
+	passthrough-*)
+		start_daemon "$1" "$WORK/$1" "$build/passthrough" -t "${1#*-}" "$WORK/$1" "${FILES[@]}"
+		;;
 	*qemu-*) start_qemu "$1" ;;
 	esac || return
 	PATHS[$1]=${paths[*]}

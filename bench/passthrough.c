@@ -2,7 +2,7 @@
 /*
  * passthrough - what fuseband is compared with: files through FUSE, and nothing else.
  *
- *     passthrough MOUNTPOINT FILE...
+ *     passthrough [-t THREADS] MOUNTPOINT FILE...
  *
  * Shows the files or block devices given as the files 1, 2 ... of MOUNTPOINT, and stays in the
  * foreground until SIGTERM or SIGINT. It is what one writes who follows libfuse's own examples
@@ -160,13 +160,21 @@ static const struct fuse_lowlevel_ops ops = {
 
 int main(int argc, char **argv)
 {
-	struct fuse_args args = FUSE_ARGS_INIT(1, argv);
+	struct fuse_args args = FUSE_ARGS_INIT(1, argv); /* the name */
 	struct fuse_loop_config *config = fuse_loop_cfg_create();
 	struct fuse_session *session;
 	int r = -1;
 
+	if (argc > 2 && !strcmp(argv[1], "-t")) {
+		unsigned threads = (unsigned)strtoul(argv[2], NULL, 10);
+
+		fuse_loop_cfg_set_max_threads(config, threads);
+		fuse_loop_cfg_set_idle_threads(config, threads);
+		argc -= 2;
+		argv += 2;
+	}
 	if (argc < 3 || argc - 2 > MAX_FILES) {
-		fprintf(stderr, "usage: passthrough MOUNTPOINT FILE...\n");
+		fprintf(stderr, "usage: passthrough [-t THREADS] MOUNTPOINT FILE...\n");
 		return 2;
 	}
 	for (; n_files < (unsigned)argc - 2; n_files++) {
