@@ -427,7 +427,6 @@ static uint64_t look_at_other(struct worker *w)
 	return atomic_load(&other->rounds) == rounds ? 0 : LOOK_NS;
 }
 
-/* Submits what is prepared, in any case. */
 static void sleep_until_needed(struct worker *w)
 {
 	struct crew *crew = w->crew;
@@ -439,10 +438,8 @@ static void sleep_until_needed(struct worker *w)
 	bool watches = !w->index;
 
 	/* set before the wake-up that this round may have consumed */
-	if (atomic_load(&crew->parking) || atomic_load(&crew->leaving)) {
-		ring_submit(&w->ring);
+	if (atomic_load(&crew->parking) || atomic_load(&crew->leaving))
 		return;
-	}
 	if (w->index) {
 		uint64_t look_ns = look_at_other(w);
 
@@ -453,10 +450,8 @@ static void sleep_until_needed(struct worker *w)
 	if (wake_ns != FBS_NEVER) {
 		uint64_t now_ns = clock_ns();
 
-		if (wake_ns <= now_ns) {
-			ring_submit(&w->ring);
+		if (wake_ns <= now_ns)
 			return;
-		}
 		if (!most_ns || wake_ns - now_ns < most_ns)
 			most_ns = wake_ns - now_ns;
 	}
@@ -541,8 +536,7 @@ static void round_of(struct worker *w)
 	}
 	prepare(w);
 	idle = w->retry || (!w->more && !ring_has_completions(&w->ring));
-	if (w->answers || !idle)
-		ring_submit(&w->ring);
+	ring_submit(&w->ring); /* which may wait for a disk, so not as a part of going to sleep */
 	answer_all(w);
 	if (idle)
 		sleep_until_needed(w);
