@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/epoll.h>
 
 #define SQ_ENTRIES 256U
 #define CQ_ENTRIES 4096U
@@ -99,10 +98,9 @@ void ring_queue(struct ring *ring, struct ring_op *op)
 	prepare(ring, op);
 }
 
-void ring_watch(struct ring *ring, unsigned slot, int fd, bool exclusive)
+void ring_watch(struct ring *ring, unsigned slot, int fd)
 {
 	ring->watch[slot].fd = fd;
-	ring->watch[slot].exclusive = exclusive;
 }
 
 bool ring_watch_ready(struct ring *ring, unsigned slot)
@@ -127,14 +125,11 @@ static void arm_watches(struct ring *ring)
 {
 	for (unsigned i = 0; i < RING_WATCHES; i++) {
 		struct io_uring_sqe *sqe;
-		unsigned events = POLLIN;
 
 		if (ring->watch[i].fd < 0 || ring->watch[i].armed || ring->watch[i].ready)
 			continue;
-		if (ring->watch[i].exclusive)
-			events |= EPOLLEXCLUSIVE;
 		sqe = next_sqe(ring);
-		io_uring_prep_poll_add(sqe, ring->watch[i].fd, events);
+		io_uring_prep_poll_add(sqe, ring->watch[i].fd, POLLIN);
 		sqe->user_data = i;
 		ring->watch[i].armed = true;
 	}

@@ -44,7 +44,7 @@ struct ring {
 	unsigned in_flight; /* operations, without watches */
 	struct {
 		int fd;
-		bool exclusive, armed, ready;
+		bool armed, ready;
 	} watch[RING_WATCHES];
 };
 
@@ -53,11 +53,13 @@ int ring_init(struct ring *ring);
 void ring_destroy(struct ring *ring);
 
 /*
- * Watch fd for input in slot 0..RING_WATCHES-1. ring_watch_ready() tells whether input was
- * seen since the watch was armed by ring_watch(). exclusive: of several rings that watch
- * the same queue only one wakes up.
+ * Watch fd for input in slot 0..RING_WATCHES-1, from the next sleep on; -1: no more once the
+ * watch has seen something. ring_watch_ready() tells whether input was seen since it was armed.
+ *
+ * All that watch the same queue wake up. Were it one of them only, as with EPOLLEXCLUSIVE, it
+ * could be the one that is stuck in the kernel.
  */
-void ring_watch(struct ring *ring, unsigned slot, int fd, bool exclusive);
+void ring_watch(struct ring *ring, unsigned slot, int fd);
 bool ring_watch_ready(struct ring *ring, unsigned slot); /* and forget it */
 bool ring_watch_armed(const struct ring *ring, unsigned slot);
 

@@ -455,7 +455,7 @@ static void sleep_until_needed(struct worker *w)
 		if (!most_ns || wake_ns - now_ns < most_ns)
 			most_ns = wake_ns - now_ns;
 	}
-	ring_watch(&w->ring, WATCH_FUSE, watches && !w->deaf ? w->session.fd : -1, true);
+	ring_watch(&w->ring, WATCH_FUSE, watches && !w->deaf ? w->session.fd : -1);
 	BUMP(w->rounds, 1);
 	ring_wait(&w->ring, most_ns);
 	atomic_fetch_add(&w->rounds, 1);
@@ -567,7 +567,7 @@ static int make_ring(struct worker *w)
 				  : "");
 	} else {
 		w->ring_made = true;
-		ring_watch(&w->ring, WATCH_WAKE, w->wake_fd, false);
+		ring_watch(&w->ring, WATCH_WAKE, w->wake_fd);
 	}
 	pthread_mutex_lock(&w->crew->park_lock);
 	w->start_result = r;
