@@ -103,14 +103,12 @@ beside() { # DEPTH
 	[ -z "$MISSED" ]
 }
 
-for servers in 4 1; do
-	for per_mib in 0 100; do
-		disk $servers 1000 $per_mib
-		for depth in 1 32; do
-			thrice "$WHERE, depth $depth" beside $depth
-		done
-		stop_fuseband
-	done
+# SERVERS US_PER_MIB DEPTH
+for case in '4 0 1' '4 100 32' '1 0 32' '1 100 1'; do
+	read -r servers per_mib depth <<<"$case"
+	disk "$servers" 1000 "$per_mib"
+	thrice "$WHERE, depth $depth" beside "$depth"
+	stop_fuseband
 done
 
 disk 1 20000 0
