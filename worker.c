@@ -300,8 +300,10 @@ static void call_help(struct worker *w)
 	}
 }
 
-static void read_requests(struct worker *w, unsigned most)
+static void read_requests(struct worker *w, unsigned completed)
 {
+	unsigned must = 2 * completed < READ_MOST ? 2 * completed : READ_MOST;
+	unsigned most = must > READ_LEAST ? must : READ_LEAST;
 	struct crew *crew = w->crew;
 	bool lone = false, asked = false;
 
@@ -321,8 +323,10 @@ static void read_requests(struct worker *w, unsigned most)
 		w->retry = true;
 		return;
 	}
-	/* all kinds count, so that cheap ones cannot keep us from those at the disk */
-	for (unsigned reads = 0; reads < most; reads++) {
+	/* all kinds count, so that cheap ones cannot keep us from those at the disk; large ones
+	 * more, so that others get some of them */
+	for (unsigned reads = 0; reads < must || (reads < most && w->load < 2 * READ_LEAST);
+	     reads++) {
 		char *header;
 		ssize_t n;
 
@@ -505,7 +509,6 @@ static void round_of(struct worker *w)
 {
 	struct ring_op *ops[REAP_MOST];
 	unsigned n = ring_reap(&w->ring, ops, REAP_MOST);
-	unsigned most = 2 * n > READ_LEAST ? 2 * n : READ_LEAST;
 	bool look = w->retry;
 	bool idle;
 
@@ -521,7 +524,7 @@ static void round_of(struct worker *w)
 	}
 	w->retry = false;
 	take_wake_up(w);
-	read_requests(w, most < READ_MOST ? most : READ_MOST);
+	read_requests(w, n);
 	w->now_ns = clock_ns();
 	for (unsigned i = 0; i < w->n_visits; i++)
 		visit_disk(w, &w->visits[i], w->now_ns);
