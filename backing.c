@@ -510,19 +510,23 @@ struct backing *backing_ref(struct backing *backing)
 	return backing;
 }
 
+static int fence_lock(const struct backing *backing, int command, short type)
+{
+	struct flock lock = {
+		.l_type = type,
+		.l_whence = SEEK_SET,
+		.l_start = (off_t)(BACKING_FENCE_BASE + backing->start_bytes),
+		.l_len = backing->to_end ? 0 : (off_t)backing->size_bytes,
+	};
+	return fcntl(backing->fd, command, &lock);
+}
+
 void backing_unref(struct backing *backing)
 {
 	if (!backing || --backing->refs > 0)
 		return;
-	if (backing->fenced) { /* others may go on with the description */
-		struct flock lock = {
-			.l_type = F_UNLCK,
-			.l_whence = SEEK_SET,
-			.l_start = (off_t)(BACKING_FENCE_BASE + backing->start_bytes),
-			.l_len = backing->to_end ? 0 : (off_t)backing->size_bytes,
-		};
-		fcntl(backing->fd, F_OFD_SETLK, &lock);
-	}
+	if (backing->fenced) /* others may go on with the description */
+		fence_lock(backing, F_OFD_SETLK, F_UNLCK);
 	close_fd(&backing->fd);
 	close_fd(&backing->fd_buffered);
 	free(backing->path);
@@ -533,13 +537,8 @@ void backing_unref(struct backing *backing)
 
 int backing_fence(struct backing *backing, bool wait)
 {
-	struct flock lock = {
-		.l_type = backing->readonly ? F_RDLCK : F_WRLCK,
-		.l_whence = SEEK_SET,
-		.l_start = (off_t)(BACKING_FENCE_BASE + backing->start_bytes),
-		.l_len = backing->to_end ? 0 : (off_t)backing->size_bytes,
-	};
-	if (fcntl(backing->fd, wait ? F_OFD_SETLKW : F_OFD_SETLK, &lock) == 0) {
+	if (fence_lock(backing, wait ? F_OFD_SETLKW : F_OFD_SETLK,
+		       backing->readonly ? F_RDLCK : F_WRLCK) == 0) {
 		backing->fenced = true;
 		return 0;
 	}

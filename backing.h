@@ -65,8 +65,9 @@ struct backing {
 	bool can_punch;	       /* fallocate(PUNCH_HOLE) likewise */
 };
 
-/* What is asked for; straight from a file's section. */
 struct mountinfo;
+
+/* What is asked for; straight from a file's section. */
 struct backing_spec {
 	const char *path;
 	uint64_t offset_bytes, size_bytes; /* size 0: to the end */
