@@ -215,14 +215,16 @@ static inline bool may_flush(char name)
 
 /* ---- limits ---- */
 
-static inline void cap_node(struct fbs_node *node, struct fbs_max max)
+/* The node keeps it alive. */
+static inline struct fbs_cap *cap_node(struct fbs_node *node, struct fbs_max max)
 {
 	struct fbs_cap *cap = fbs_cap_create(&max);
 
 	assert_non_null(cap);
 	fbs_set_cap(rig.fbs, node, cap);
-	fbs_cap_unref(cap); /* the node keeps it */
+	fbs_cap_unref(cap);
 	fbs_check(rig.fbs);
+	return cap;
 }
 
 static inline void cap(char name, struct fbs_max max)

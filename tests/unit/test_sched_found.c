@@ -4,17 +4,6 @@
  */
 #include "tests/unit/sched_rig.h"
 
-/* The nodes keep it alive. */
-static struct fbs_cap *limit(struct fbs_node *node, const struct fbs_max *max)
-{
-	struct fbs_cap *cap = fbs_cap_create(max);
-
-	assert_non_null(cap);
-	fbs_set_cap(rig.fbs, node, cap);
-	fbs_cap_unref(cap);
-	return cap;
-}
-
 static void configure(struct fbs_cap *cap, struct fbs_node *node, const struct fbs_max *max)
 {
 	fbs_cap_configure(cap, max);
@@ -31,7 +20,7 @@ static void test_held_in_one_direction(void **state)
 	g = group(NULL, 1);
 	leaf('a', g, 1);
 	leaf('b', g, 1);
-	limit(g, &(struct fbs_max){.write_bps = 1000000});
+	cap_node(g, (struct fbs_max){.write_bps = 1000000});
 	push_op('a', FBS_WRITE, 0, 128 * KIB);
 	order("a");
 	push_op('a', FBS_WRITE, 0, 128 * KIB);
@@ -49,7 +38,7 @@ static void test_held_by_both(void **state)
 	(void)state;
 	begin(FBS_POLICY_WEIGHT);
 	leaf('a', NULL, 1);
-	limit(rig.leaf[0], &(struct fbs_max){.iops = 100, .write_iops = 1});
+	cap_node(rig.leaf[0], (struct fbs_max){.iops = 100, .write_iops = 1});
 	push_op('a', FBS_WRITE, 0, 4 * KIB);
 	order("a");
 	push_op('a', FBS_WRITE, 0, 4 * KIB);
@@ -69,7 +58,7 @@ static void test_held_for_a_cancelled_one(void **state)
 	(void)state;
 	begin(FBS_POLICY_WEIGHT);
 	leaf('a', NULL, 1);
-	limit(rig.leaf[0], &(struct fbs_max){.bps = 1000000, .burst_ns = SEC});
+	cap_node(rig.leaf[0], (struct fbs_max){.bps = 1000000, .burst_ns = SEC});
 	push_op('a', FBS_READ, 0, 1024 * KIB);
 	repeat('a', 7); /* 917504 of 1000000 bytes */
 	large = push_op('a', FBS_READ, 0, 128 * KIB);
@@ -90,7 +79,7 @@ static void test_held_by_a_group_it_left(void **state)
 	g = group(NULL, 1);
 	leaf('a', g, 1);
 	leaf('b', g, 1);
-	limit(g, &(struct fbs_max){.write_iops = 1});
+	cap_node(g, (struct fbs_max){.write_iops = 1});
 	push_op('a', FBS_WRITE, 0, 4 * KIB);
 	push_op('a', FBS_WRITE, 0, 4 * KIB);
 	push_n('b', 2);
@@ -108,7 +97,7 @@ static void test_limit_that_comes_back(void **state)
 	(void)state;
 	begin(FBS_POLICY_WEIGHT);
 	leaf('a', NULL, 1);
-	c = limit(rig.leaf[0], &(struct fbs_max){.iops = 1});
+	c = cap_node(rig.leaf[0], (struct fbs_max){.iops = 1});
 	push_n('a', 9);
 	order("a-");
 	configure(c, rig.leaf[0], &(struct fbs_max){.bps = 1000000000});
@@ -127,7 +116,7 @@ static void test_gives_way_for_nothing(void **state)
 	begin(FBS_POLICY_WEIGHT);
 	leaf('a', NULL, 1);
 	leaf('b', NULL, 1);
-	c = limit(rig.leaf[0], &(struct fbs_max){.iops = 1000, .write_bps = 1000});
+	c = cap_node(rig.leaf[0], (struct fbs_max){.iops = 1000, .write_bps = 1000});
 	fbs_set_cap(rig.fbs, rig.leaf[1], c);
 	push_op('b', FBS_WRITE, 0, 128 * KIB);
 	order("b");
@@ -210,7 +199,7 @@ static void test_waits_after_a_move(void **state)
 	begin(FBS_POLICY_WEIGHT);
 	g = group(NULL, 1);
 	leaf('a', g, 1);
-	limit(g, &(struct fbs_max){.iops = 10});
+	cap_node(g, (struct fbs_max){.iops = 10});
 	push_n('a', 3);
 	order("a-");
 	rig.now_ns += 96 * MS;
