@@ -468,6 +468,9 @@ int backing_open(const struct backing_spec *spec, char *why, size_t why_size, co
 	if (like) {
 		backing->id = like->id;
 		path_fd = like->fd;
+	} else if (spec->claim && !backing_id_compare(&spec->claim->id, spec->object)) {
+		backing->id = spec->claim->id;
+		path_fd = spec->claim->fd;
 	} else {
 		err = backing_open_path(spec->path, why, why_size, &opened, &backing->id);
 		if (err)
@@ -535,10 +538,22 @@ void backing_unref(struct backing *backing)
 
 /* ---- the fence --------------------------------------------------------------------------- */
 
+static int lock_tail(const struct backing *backing, int command)
+{
+	struct flock lock = {.l_type = F_WRLCK,
+			     .l_whence = SEEK_SET,
+			     .l_start = (off_t)BACKING_TAIL_BYTE,
+			     .l_len = 1};
+	if (backing->fd_buffered < 0 || backing->readonly)
+		return 0;
+	return fcntl(backing->fd_buffered, command, &lock);
+}
+
 int backing_fence(struct backing *backing, bool wait)
 {
-	if (fence_lock(backing, wait ? F_OFD_SETLKW : F_OFD_SETLK,
-		       backing->readonly ? F_RDLCK : F_WRLCK) == 0) {
+	int command = wait ? F_OFD_SETLKW : F_OFD_SETLK;
+	if (fence_lock(backing, command, backing->readonly ? F_RDLCK : F_WRLCK) == 0 &&
+	    lock_tail(backing, command) == 0) {
 		backing->fenced = true;
 		return 0;
 	}

@@ -16,6 +16,7 @@
  * is its node, so two nodes of one device (mknod) do not see each other's. Bytes in use:
  *   100..103, 200..203		QEMU's image locks		claim
  *   BACKING_CLAIM_BYTE		"this is a fuseband"		claim
+ *   BACKING_TAIL_BYTE		writes through the page cache	fence
  *   BACKING_FENCE_BASE...	the exposed range, shifted	fence
  *
  * Main thread only, but for the descriptors and numbers in struct backing.
@@ -80,6 +81,12 @@ struct backing_spec {
 	 */
 	const struct mountinfo *mounts;
 	const struct backing *like;
+	/*
+	 * A claim that this process was handed, or NULL: if it is of the object wanted, that is
+	 * opened through it, wherever path leads by now.
+	 */
+	const struct backing_claim *claim;
+	const struct backing_id *object; /* with claim */
 };
 
 /*
@@ -120,12 +127,13 @@ int backing_object_size(const struct backing *backing, uint64_t *ret_bytes);
 /*
  * Take the fence: OFD lock (write, or read for a read-only backing) on bytes
  * [BACKING_FENCE_BASE + start, + size) through fd, without an end when to_end. wait: block until it
- * is free. 0, -EAGAIN, -EINTR, or another -errno. Filesystems without locks: 0 and nothing held.
- * A backing that replaces another one of this process over the same bytes gets it only after the
- * other one is closed.
+ * is free. (And one through fd_buffered, if there is one to write through.) 0, -EAGAIN, -EINTR, or
+ * another -errno. Filesystems without locks: 0 and nothing held. A backing that replaces another
+ * one of this process over the same bytes gets it only after the other one is closed.
  */
 #define BACKING_FENCE_BASE (UINT64_C(1) << 62)
 #define BACKING_CLAIM_BYTE (BACKING_FENCE_BASE - 1)
+#define BACKING_TAIL_BYTE (BACKING_FENCE_BASE - 2)
 int backing_fence(struct backing *backing, bool wait);
 
 /*
@@ -142,6 +150,7 @@ struct backing_claim {
 	struct backing_id id;
 	int fd;
 	bool readonly;
+	uint64_t kept; /* its name at the parent, which holds it, too; 0: it does not */
 };
 
 /*
@@ -153,6 +162,12 @@ struct backing_claim {
 int backing_claim(const char *path, const struct backing_id *id, bool readonly,
 		  const struct backing_users *users, char *why, size_t why_size, bool *ret_fuseband,
 		  struct backing_claim **ret_claim);
+/*
+ * The claim behind fd, which becomes the claim's, as another process of ours took it. Whether it is
+ * one for writing is seen from its locks. 0; -EINVAL: no file or block device; or -errno, and fd is
+ * still the caller's.
+ */
+int backing_claim_adopt(int fd, uint64_t kept, struct backing_claim **ret_claim);
 struct backing_claim *backing_claim_ref(struct backing_claim *claim);
 void backing_claim_unref(struct backing_claim *claim); /* NULL is fine */
 

@@ -375,6 +375,35 @@ int backing_claim(const char *path, const struct backing_id *id, bool readonly,
 	return 0;
 }
 
+/*
+ * Locks of an open file description are seen by others only, so that another description of the
+ * object asks. It finds those of anybody; that others could have one on the same byte was ruled out
+ * when the claim was taken.
+ */
+int backing_claim_adopt(int fd, uint64_t kept, struct backing_claim **ret_claim)
+{
+	CLEANUP(close_fd) int probe = backing_reopen(fd, O_RDONLY);
+	struct backing_claim *claim;
+	struct backing_id id;
+	struct stat st;
+	if (probe < 0)
+		return probe;
+	int err = fstat(fd, &st) < 0 ? -errno : backing_id_of(&st, &id);
+	if (err)
+		return err;
+	claim = malloc(sizeof(*claim));
+	if (!claim)
+		return -ENOMEM;
+	*claim = (struct backing_claim){.refs = 1,
+					.id = id,
+					.fd = fd,
+					.readonly =
+						!byte_is_locked(probe, QEMU_PERM_BASE + PERM_WRITE),
+					.kept = kept};
+	*ret_claim = claim;
+	return 0;
+}
+
 struct backing_claim *backing_claim_ref(struct backing_claim *claim)
 {
 	claim->refs++;

@@ -102,8 +102,8 @@ static const struct conf_key table[] = {
 	    "Cap on write data held while queued; auto: a quarter of RAM."),
 	KEY(MAIN, "log_level", "info", CHOICE(levels), AT(main.log_level), LIVE,
 	    "The least important messages to log."),
-	LATER(MAIN, "supervise", "no", YESNO, AT(main.supervise), RESTART,
-	      "Survive a crash of the data path."),
+	KEY(MAIN, "supervise", "yes", YESNO, AT(main.supervise), RESTART,
+	    "Survive a crash of the data path (needs Linux 6.9)."),
 	LATER(MAIN, "gid", "0", GROUP_ID, NOWHERE, LIVE, "Group that may read the status files."),
 
 	KEY(DEVICE, "path", "", PATH_OR("the disk below its files"),

@@ -11,8 +11,8 @@
 
 #define PARK_NS UINT64_C(2000000000) /* a round takes milliseconds */
 
-int crew_create(struct mount *mount, struct front *front, unsigned n, uint64_t memory_bytes,
-		struct crew **ret_crew)
+int crew_create(struct mount *mount, struct front *front, unsigned n, const int *clones,
+		uint64_t memory_bytes, struct crew **ret_crew)
 {
 	struct crew *crew = calloc(1, sizeof(*crew));
 	pthread_condattr_t attr;
@@ -22,9 +22,11 @@ int crew_create(struct mount *mount, struct front *front, unsigned n, uint64_t m
 		return r;
 	crew->mount = mount;
 	crew->front = front;
+	crew->keep = mount->keep;
 	front->unmounted = &crew->unmounted;
 	crew->memory_bytes = memory_bytes;
 	depot_init(&crew->depot, sizeof(struct io), sizeof(struct slice));
+	crew->depot.resident = crew->keep != NULL;
 	waiting_init(&crew->waiting);
 	pthread_mutex_init(&crew->park_lock, NULL);
 	pthread_condattr_init(&attr);
@@ -35,7 +37,8 @@ int crew_create(struct mount *mount, struct front *front, unsigned n, uint64_t m
 	crew->workers = calloc(n, sizeof(*crew->workers));
 	if (crew->workers && crew->event_fd >= 0)
 		for (r = 0; crew->n_workers < n && r >= 0;)
-			r = worker_init(&crew->workers[crew->n_workers], crew, crew->n_workers),
+			r = worker_init(&crew->workers[crew->n_workers], crew, crew->n_workers,
+					clones ? clones[crew->n_workers] : -1),
 			crew->n_workers++;
 	if (r < 0) {
 		crew_destroy(crew);
@@ -45,9 +48,11 @@ int crew_create(struct mount *mount, struct front *front, unsigned n, uint64_t m
 	return 0;
 }
 
-int crew_start(struct crew *crew)
+int crew_start(struct crew *crew, bool parked)
 {
 	int r = 0;
+
+	atomic_store(&crew->parking, parked);
 
 	for (unsigned i = 0; i < crew->n_workers && !r; i++) {
 		struct worker *w = &crew->workers[i];

@@ -17,6 +17,7 @@ struct worker;
 struct crew {
 	struct mount *mount;
 	struct front *front;
+	struct keep *keep; /* the mount's; NULL: no successor, nobody looks at signs of life */
 	struct depot depot;
 	struct waiting waiting;
 	struct worker *workers;
@@ -35,10 +36,14 @@ struct crew {
 	unsigned parked;
 };
 
-/* Create n workers with their rings and sessions, not started. 0 or -errno, logged. */
-int crew_create(struct mount *mount, struct front *front, unsigned n, uint64_t memory_bytes,
-		struct crew **ret_crew);
-int crew_start(struct crew *crew);
+/*
+ * Create n workers with their rings and sessions, not started. clones: n descriptors that an
+ * earlier process left for them, or NULL: new ones. 0 or -errno.
+ */
+int crew_create(struct mount *mount, struct front *front, unsigned n, const int *clones,
+		uint64_t memory_bytes, struct crew **ret_crew);
+/* parked: as after crew_park(). 0 or -errno, logged. */
+int crew_start(struct crew *crew, bool parked);
 /*
  * Stop and join the workers. Returns how many requests are unanswered: unless there are none, the
  * kernel may still write to their memory, nothing was freed, and the process should end at once.

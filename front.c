@@ -19,14 +19,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <spawn.h>
 #include <linux/fs.h>
 #include <linux/fuse.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* Older headers do not have them yet. */
@@ -35,6 +38,14 @@
 #endif
 #ifndef FOPEN_PARALLEL_DIRECT_WRITES
 #define FOPEN_PARALLEL_DIRECT_WRITES (1 << 6)
+#endif
+
+#ifndef FUSE_INIT_EXT
+#define FUSE_INIT_EXT (1 << 30)
+#endif
+#ifndef FUSE_HAS_RESEND
+#define FUSE_HAS_RESEND (UINT64_C(1) << 39)
+#define FUSE_NOTIFY_RESEND 7
 #endif
 
 #define MAX_BACKGROUND 65535U
@@ -50,6 +61,9 @@ struct xfs_dioattr {
 	uint32_t d_mem, d_miniosz, d_maxiosz;
 };
 #define XFS_IOC_DIOINFO _IOR('X', 30, struct xfs_dioattr)
+
+/* Whose request libfuse is at: it tells its number to nobody. */
+static _Thread_local struct front_session *current;
 
 static struct front *front_of(fuse_req_t req)
 {
@@ -154,6 +168,17 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *want, int wh
 	fuse_reply_attr(req, &attr, 0);
 }
 
+/* By a process that died before it could answer (keep.h). */
+static bool was_counted(const struct front *front)
+{
+	return front->mount->keep && keep_was_counted(front->mount->keep, current->unique);
+}
+
+static void note_counted(void)
+{
+	atomic_store(&current->mark->counted, current->unique & ~KEEP_RESENT);
+}
+
 /* libfuse 3.14.0 has no field for parallel writes, and later ones moved it: the raw reply. */
 static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
@@ -174,10 +199,13 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		fuse_reply_err(req, EROFS);
 		return;
 	}
-	atomic_fetch_add(&file->opens, 1);
+	if (!was_counted(front_of(req))) {
+		atomic_fetch_add(&file->kept->opens, 1);
+		note_counted();
+	}
 	if (fuse_reply_buf(req, (const char *)&out, sizeof(out)) == -ENOENT)
-		atomic_fetch_sub(&file->opens,
-				 1); /* the open was interrupted: no release will come */
+		/* the open was interrupted: no release will come */
+		atomic_fetch_sub(&file->kept->opens, 1);
 }
 
 static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -186,8 +214,11 @@ static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	struct file *file = file_of(req, ino);
 
 	(void)fi;
-	if (file && atomic_fetch_sub(&file->opens, 1) == 1 && file->removed)
-		atomic_store(&front->mount->garbage, true);
+	if (file && !was_counted(front)) {
+		note_counted();
+		if (atomic_fetch_sub(&file->kept->opens, 1) == 1 && file->removed)
+			atomic_store(&front->mount->garbage, true);
+	}
 	fuse_reply_err(req, 0);
 }
 
@@ -347,6 +378,22 @@ static struct fuse_session *session_new(struct front *front, const char *options
 	return session;
 }
 
+/* Of the INIT request: what the kernel offers. */
+static void look_at_init(struct front *front)
+{
+	struct {
+		struct fuse_in_header header;
+		struct fuse_init_in init;
+	} in = {0};
+	uint64_t flags;
+
+	memcpy(&in, front->init, front->init_bytes < sizeof(in) ? front->init_bytes : sizeof(in));
+	flags = in.init.flags;
+	if (flags & FUSE_INIT_EXT)
+		flags |= (uint64_t)in.init.flags2 << 32;
+	front->can_resend = flags & FUSE_HAS_RESEND;
+}
+
 /* The answer to INIT goes out through the first session; the others' is refused, which is fine. */
 static void process_init(struct front *front, struct fuse_session *session)
 {
@@ -404,12 +451,52 @@ int front_mount(struct mount *mount, const char *mountpoint, const char *options
 		goto fail;
 	}
 	front->init_bytes = (size_t)n;
+	look_at_init(front);
 	process_init(front, front->session);
 	*ret_front = front;
 	return 0;
 fail:
 	front_free(front);
 	return r;
+}
+
+int front_adopt(struct mount *mount, const char *mountpoint, int fd, const char *init,
+		size_t init_bytes, bool debug, struct front **ret_front)
+{
+	struct front *front = calloc(1, sizeof(*front));
+
+	if (!front || init_bytes > sizeof(front->init) ||
+	    !(front->mountpoint = strdup(mountpoint))) {
+		free(front);
+		return -ENOMEM;
+	}
+	front->mount = mount;
+	front->debug = debug;
+	front->fd = fd;
+	front->dev = mounted_dev(mountpoint, 0);
+	memcpy(front->init, init, init_bytes);
+	front->init_bytes = init_bytes;
+	look_at_init(front);
+	*ret_front = front;
+	return 0;
+}
+
+int front_resend(const struct front *front)
+{
+	const struct fuse_out_header notice = {.len = sizeof(notice), .error = FUSE_NOTIFY_RESEND};
+
+	return write(front->fd, &notice, sizeof(notice)) < 0 ? -errno : 0;
+}
+
+/* As libfuse does it for a mount that it made. */
+static void unmount_path(const char *mountpoint)
+{
+	char *argv[] = {"fusermount3", "-u", "-q", "-z", "--", (char *)(uintptr_t)mountpoint, NULL};
+	pid_t pid;
+
+	if (umount2(mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) && errno == EPERM &&
+	    !posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ))
+		waitpid(pid, NULL, 0);
 }
 
 bool front_unmount(struct front *front)
@@ -420,7 +507,10 @@ bool front_unmount(struct front *front)
 	/* libfuse does not touch the mount point of a connection that is dead */
 	if (!dead && front->dev && mounted_dev(front->mountpoint, front->dev) != front->dev)
 		return false;
-	fuse_session_unmount(front->session);
+	if (front->session)
+		fuse_session_unmount(front->session);
+	else if (!dead)
+		unmount_path(front->mountpoint);
 	return true;
 }
 
@@ -430,15 +520,15 @@ void front_free(struct front *front)
 		return;
 	if (front->session)
 		fuse_session_destroy(front->session);
+	else if (front->fd >= 0)
+		close(front->fd);
 	free(front->mountpoint);
 	free(front);
 }
 
-int front_session_open(struct front *front, struct front_session *ret_session)
+static int make_clone(const struct front *front)
 {
-	struct front_session session = {0};
 	uint32_t source = (uint32_t)front->fd;
-	char name[32];
 	int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC | O_NONBLOCK);
 
 	if (fd < 0)
@@ -449,12 +539,25 @@ int front_session_open(struct front *front, struct front_session *ret_session)
 		close(fd);
 		return r;
 	}
+	return fd;
+}
+
+int front_session_open(struct front *front, int clone, struct kept_worker *mark,
+		       struct front_session *ret_session)
+{
+	struct front_session session = {.mark = mark};
+	int fd = clone >= 0 ? clone : make_clone(front);
+	char name[32];
+
+	if (fd < 0)
+		return fd;
 	session.session = session_new(front, NULL);
 	snprintf(name, sizeof(name), "/dev/fd/%d", fd);
 	if (!session.session || fuse_session_mount(session.session, name)) {
 		if (session.session)
 			fuse_session_destroy(session.session);
-		close(fd);
+		if (fd != clone)
+			close(fd);
 		return -ENOMEM;
 	}
 	session.fd = fd;
@@ -473,5 +576,7 @@ void front_process(struct front_session *session, char *header, size_t n)
 {
 	struct fuse_buf buf = {.mem = header, .size = n};
 
+	current = session;
+	session->unique = ((const struct fuse_in_header *)(const void *)header)->unique;
 	fuse_session_process_buf(session->session, &buf);
 }

@@ -20,10 +20,11 @@
 #define FRONT_INIT_MAX 8192U /* the kernel refuses to read INIT into less */
 
 struct front {
-	struct fuse_session *session; /* made the mount, answers INIT, unmounts */
+	struct fuse_session *session; /* made the mount, answers INIT; NULL: another process did */
 	int fd;			      /* /dev/fuse */
 	char *mountpoint;
-	dev_t dev; /* of our file system, 0 = not known */
+	bool can_resend; /* the kernel knows FUSE_NOTIFY_RESEND (Linux 6.9) */
+	dev_t dev;	 /* of our file system, 0 = not known */
 	struct mount *mount;
 	bool debug;
 	_Atomic bool *unmounted; /* set by whoever sees it */
@@ -35,7 +36,9 @@ struct front {
 /* One worker's. */
 struct front_session {
 	struct fuse_session *session;
-	int fd; /* clone, non-blocking */
+	int fd;			  /* clone, non-blocking */
+	struct kept_worker *mark; /* whose it is; OPEN and RELEASE are noted there */
+	uint64_t unique;	  /* of the request that is being processed */
 };
 
 /*
@@ -51,7 +54,18 @@ int front_mount(struct mount *mount, const char *mountpoint, const char *options
 bool front_unmount(struct front *front);
 void front_free(struct front *front); /* NULL is fine */
 
-int front_session_open(struct front *front, struct front_session *ret_session);
+/*
+ * The mount that another process made and left, with its descriptor (which becomes the front's) and
+ * the INIT request it got. 0 or -errno.
+ */
+int front_adopt(struct mount *mount, const char *mountpoint, int fd, const char *init,
+		size_t init_bytes, bool debug, struct front **ret_front);
+/* Whoever served before is dead: the kernel sends again what it has not answered. 0 or -errno. */
+int front_resend(const struct front *front);
+
+/* clone: one that another process left (taken over on success), or -1: a new one. 0 or -errno. */
+int front_session_open(struct front *front, int clone, struct kept_worker *mark,
+		       struct front_session *ret_session);
 void front_session_close(struct front_session *session);
 
 /* A request that is not request.h's. header: as read from session->fd. */

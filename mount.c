@@ -157,6 +157,7 @@ static struct file *file_new(const struct plan_file *planned, struct disk *disk)
 	if (!file)
 		return NULL;
 	file->flush_waiting_end = &file->flush_waiting;
+	file->kept = &file->own;
 	file->backing = planned->backing ? backing_ref(planned->backing) : NULL;
 	file->claim = planned->claim ? backing_claim_ref(planned->claim) : NULL;
 	file->disk = disk;
@@ -229,7 +230,7 @@ int mount_running(const struct mount *mount, struct plan_running **ret_list, siz
 			.readonly = file->readonly,
 			.buffered = file->buffered,
 			.removed = file->removed,
-			.opens = atomic_load(&file->opens),
+			.opens = atomic_load(&file->kept->opens),
 		};
 	}
 	*ret_list = list;
@@ -350,7 +351,7 @@ static int match_disks(struct change *c)
 			if (pf->disk == PLAN_NO_DISK || c->disks[pf->disk].disk || !pf->reused)
 				continue;
 			file = mount_by_name(c->mount, pf->conf->name);
-			if (!file || !file->disk || (!pass && !atomic_load(&file->opens)))
+			if (!file || !file->disk || (!pass && !atomic_load(&file->kept->opens)))
 				continue;
 			if (!file->disk->marked)
 				take_disk(c, pf->disk, file->disk);
@@ -385,7 +386,7 @@ static int match_files(struct change *c, struct conf_errors *errors)
 			continue;
 		if (file->backing == pf->backing && file->disk == disk) {
 			c->files[i] = file;
-		} else if (atomic_load(&file->opens) || is_active(file)) {
+		} else if (atomic_load(&file->kept->opens) || is_active(file)) {
 			conf_error_add(
 				errors, &section->where, section->name, NULL, NULL,
 				"is open and cannot be moved to another disk or backing until "
@@ -444,7 +445,7 @@ static int make_new(struct change *c)
 		c->table_size *= 2;
 	c->list = calloc(plan->n_files + 1, sizeof(*c->list));
 	c->by_name = calloc(plan->n_files + 1, sizeof(*c->by_name));
-	c->orphans = calloc(mount->n_files + mount->n_orphans + 1, sizeof(*c->orphans));
+	c->orphans = calloc(n + 1, sizeof(*c->orphans));
 	c->table = calloc(c->table_size, sizeof(*c->table));
 	c->all_disks = calloc(mount->n_disks + plan->n_disks + 1, sizeof(*c->all_disks));
 	if (!c->list || !c->by_name || !c->orphans || !c->table || !c->all_disks)
@@ -520,18 +521,23 @@ static void settle_file(struct change *c, size_t index)
 	file->readonly = section->readonly;
 	file->buffered = section->buffered;
 	file->ignore_discard = section->discard == CONF_DISCARD_IGNORE;
+	file->weight = section->weight;
+	file->class = section->class;
+	file->limits = section->limits;
+	file->limits.min_iops_where = file->limits.min_bps_where = (struct conf_where){0};
+	file->limits.iops_size_where = file->limits.burst_where = (struct conf_where){0};
 	free(file->device); /* a scheduler may get another name */
 	file->device = c->devices[index];
 	c->devices[index] = NULL;
+	if (!file->id)
+		file->size_bytes = pf->id ? pf->served_bytes : pf->size_bytes;
 	if (!file->disk)
 		return;
 	file->present_bytes = pf->size_bytes;
-	if (!file->id) {
-		file->size_bytes = pf->size_bytes;
+	if (!file->id)
 		file->unfenced = true;
-	} else {
+	if (pf->id ? pf->size_bytes < file->size_bytes : file->id != 0)
 		settle_size(file, pf->size_bytes);
-	}
 }
 
 static void table_add(struct change *c, struct file *file)
@@ -543,17 +549,28 @@ static void table_add(struct change *c, struct file *file)
 	c->table[slot] = file;
 }
 
+/* id: the one it had in a process that died, or 0. */
+static void name_file(struct mount *mount, struct file *file, uint64_t id)
+{
+	struct kept_file *place;
+
+	file->id = id ? id : mount->next_id++;
+	place = mount->keep ? keep_file(mount->keep, file->id) : NULL;
+	if (place)
+		file->kept = place;
+}
+
 static void switch_over(struct change *c)
 {
 	struct mount *mount = c->mount;
 	const struct plan *plan = c->plan;
-	size_t n_orphans = 0;
+	size_t n_files = 0, n_orphans = 0;
 
 	/* what leaves the directory; mount_collect() closes it unless somebody has it open */
 	for (size_t i = 0; i < mount->n_files; i++)
 		mount->files[i]->removed = true;
 	for (size_t i = 0; i < plan->n_files; i++)
-		c->files[i]->removed = false;
+		c->files[i]->removed = plan->files[i].removed;
 	for (size_t i = 0; i < mount->n_files; i++)
 		if (mount->files[i]->removed)
 			c->orphans[n_orphans++] = mount->files[i];
@@ -561,11 +578,14 @@ static void switch_over(struct change *c)
 		c->orphans[n_orphans++] = mount->orphans[i];
 	for (size_t i = 0; i < plan->n_files; i++) {
 		if (!c->files[i]->id)
-			c->files[i]->id = mount->next_id++;
-		c->list[i] = c->by_name[i] = c->files[i];
+			name_file(mount, c->files[i], plan->files[i].id);
+		if (c->files[i]->removed)
+			c->orphans[n_orphans++] = c->files[i];
+		else
+			c->list[n_files] = c->by_name[n_files] = c->files[i], n_files++;
 	}
-	qsort(c->list, plan->n_files, sizeof(*c->list), compare_ids);
-	qsort(c->by_name, plan->n_files, sizeof(*c->by_name), compare_names);
+	qsort(c->list, n_files, sizeof(*c->list), compare_ids);
+	qsort(c->by_name, n_files, sizeof(*c->by_name), compare_names);
 
 	free(mount->files);
 	free(mount->by_name);
@@ -574,15 +594,15 @@ static void switch_over(struct change *c)
 	free(mount->disks);
 	mount->files = c->list;
 	mount->by_name = c->by_name;
-	mount->n_files = plan->n_files;
+	mount->n_files = n_files;
 	mount->orphans = c->orphans;
 	mount->n_orphans = n_orphans;
 	mount->disks = c->all_disks;
 	mount->n_disks = c->n_all_disks;
 	mount->table = NULL;
 	mount->table_size = c->table_size;
-	for (size_t i = 0; i < plan->n_files; i++)
-		table_add(c, c->files[i]);
+	for (size_t i = 0; i < n_files; i++)
+		table_add(c, c->list[i]);
 	for (size_t i = 0; i < n_orphans; i++)
 		table_add(c, c->orphans[i]);
 	mount->table = c->table;
@@ -615,7 +635,8 @@ int mount_apply(struct mount *mount, const struct plan *plan, struct conf_errors
 		for (size_t i = 0; i < plan->n_files; i++)
 			settle_file(&c, i);
 		switch_over(&c);
-		mount_collect(mount);
+		if (!mount->standby)
+			mount_collect(mount);
 	}
 	for (size_t i = 0; c.disks && i < plan->n_disks; i++) {
 		free(c.disks[i].name);
@@ -690,11 +711,14 @@ void mount_collect(struct mount *mount)
 	for (size_t i = 0; i < mount->n_orphans; i++) {
 		struct file *file = mount->orphans[i];
 
-		if (atomic_load(&file->opens) || is_active(file)) {
+		if (atomic_load(&file->kept->opens) || is_active(file)) {
 			mount->orphans[kept++] = file;
 			continue;
 		}
 		forget_id(mount, file);
+		if (file->kept != &file->own)
+			keep_file_free(file->kept);
+		file->kept = &file->own;
 		file->trash_next = mount->trash;
 		mount->trash = file;
 	}

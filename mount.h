@@ -17,6 +17,7 @@
 #include <stdatomic.h>
 #include <time.h>
 #include "backing.h"
+#include "keep.h"
 #include "plan.h"
 #include "range.h"
 #include "sched.h"
@@ -52,13 +53,6 @@ struct group {
 	struct fbs_cap *cap; /* over all disks; NULL: none */
 };
 
-/* Since the file appeared. Lock of its disk. */
-struct file_counters {
-	uint64_t read_ios, write_ios, read_bytes, write_bytes;
-	uint64_t flushes, discards, errors;
-	uint64_t wait_ns, service_ns; /* sums over reads and writes */
-};
-
 struct file {
 	/* parked: set by the main thread while no worker runs */
 	uint64_t id;
@@ -79,22 +73,27 @@ struct file {
 	mode_t mode;
 	bool readonly, buffered, ignore_discard;
 	bool removed; /* no longer in the directory */
-
-	_Atomic unsigned opens;
+	unsigned weight;
+	enum conf_class class;
+	struct conf_limits limits; /* without where they stand */
+	struct kept_file *kept; /* how often it is open, counters; where a successor finds them */
+	struct kept_file own;	/* or only we: there is none, or no place */
 
 	/* lock of the disk */
 	unsigned active; /* requests not answered yet */
 	struct ranges ranges;
+	struct range fence; /* all of it, while a dead process may still write to it (fence.h) */
 	struct io *flush_waiting, **flush_waiting_end; /* for the next flush of the backing */
 	struct io *flush_running;		       /* by the one on its way */
 	bool flushing;
 	bool flush_held;
 	struct file *held_next;
 	struct file *trash_next;
-	struct file_counters counters;
 };
 
 struct mount {
+	struct keep *keep;     /* NULL: nothing is to outlive this process */
+	bool standby;	       /* another process serves, and says what is closed */
 	struct file **files;   /* in the directory, by id */
 	struct file **by_name; /* the same, by name */
 	size_t n_files;

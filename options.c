@@ -3,6 +3,7 @@
 #include "options.h"
 #include "conf.h"
 #include "front.h"
+#include "keep.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -141,7 +142,8 @@ int options_parse(int argc, char **argv, struct options *options)
 			printf("%s%s", usage_text, help_text);
 			return -1;
 		case OPT_VERSION:
-			printf("fuseband %s (libfuse %s)\n", FUSEBAND_VERSION, fuse_pkgversion());
+			printf("fuseband %s (libfuse %s, state %u)\n", FUSEBAND_VERSION,
+			       fuse_pkgversion(), KEEP_VERSION);
 			return -1;
 		case OPT_HELP_CONFIG:
 			conf_help(stdout);

@@ -81,6 +81,15 @@ static void *array(size_t n, size_t size)
 
 /* ---- complaints -------------------------------------------------------------------------- */
 
+/* Where complaints go. Who takes over serves what can be served. */
+static struct conf_errors *wrongs(struct making *making)
+{
+	if (making->purpose == PLAN_RECOVER)
+		return making->notes;
+	making->failed = true;
+	return making->errors;
+}
+
 __attribute__((format(printf, 4, 5))) static void
 complain(struct making *making, const struct conf_file *file, const char *key, const char *fmt, ...)
 {
@@ -104,8 +113,7 @@ complain(struct making *making, const struct conf_file *file, const char *key, c
 		where = &file->device_where;
 		value = making->conf->devices[file->device].name;
 	}
-	making->failed = true;
-	conf_error_add(making->errors, where, file->name, key, value, "%s",
+	conf_error_add(wrongs(making), where, file->name, key, value, "%s",
 		       text ? text : strerror(ENOMEM));
 	free(text);
 }
@@ -123,8 +131,7 @@ static void complain_device(struct making *making, int device, const char *why)
 	char *section;
 	if (asprintf(&section, "device:%s", conf->name) < 0)
 		section = NULL;
-	making->failed = true;
-	conf_error_add(making->errors, &conf->path_where, section, "path", conf->path, "%s", why);
+	conf_error_add(wrongs(making), &conf->path_where, section, "path", conf->path, "%s", why);
 	free(section);
 }
 
@@ -267,7 +274,7 @@ static int look_at_running(struct making *making)
 	making->by_name = array(making->n_running, sizeof(*making->by_name));
 	int err = held && making->by_name ? 0 : -ENOMEM;
 	for (size_t i = 0; !err && i < making->n_running; i++) {
-		if (!making->running[i].removed)
+		if (!making->running[i].removed && making->purpose != PLAN_RECOVER)
 			making->by_name[making->n_by_name++] = &making->running[i];
 		if (making->running[i].claim)
 			held[n_held++] = making->running[i].claim;
@@ -299,9 +306,29 @@ static const char *changed_key(const struct conf_file *file, const struct plan_r
 							     : NULL;
 }
 
+/* The same after a crash: it is what it was, wherever its path leads by now. */
+static int look_at_recovered(struct making *making, size_t i)
+{
+	const struct conf_file *file = &making->conf->files[i];
+	const struct plan_running *was = &making->running[i];
+	struct plan_file *planned = &making->plan->files[i];
+	planned->id = was->id;
+	planned->served_bytes = was->served_bytes;
+	planned->removed = was->removed;
+	if (!was->claim)
+		return 0;
+	int err = look_at_disk(making, i, was->object.dev);
+	if (err)
+		return err == -ENOMEM ? err : 0;
+	return claims_add(&making->claims, &was->object, file->path, file->readonly,
+			  &making->drafts[i].object);
+}
+
 /* Fills the draft of file i; without an object when it is absent or wrong. */
 static int look_at_file(struct making *making, size_t i)
 {
+	if (making->purpose == PLAN_RECOVER)
+		return look_at_recovered(making, i);
 	const struct conf_file *file = &making->conf->files[i];
 	struct draft *draft = &making->drafts[i];
 	const struct plan_running *running = running_by_name(making, file->name);
@@ -414,6 +441,10 @@ static void open_file(struct making *making, size_t i)
 					    .buffered = file->buffered,
 					    .like = draft->object->opened,
 					    .mounts = &making->mounts};
+		if (making->purpose == PLAN_RECOVER) {
+			spec.claim = draft->object->claim;
+			spec.object = &draft->object->id;
+		}
 		int err = backing_open(&spec, why, sizeof(why), &key, &planned->backing);
 		if (backing_is_missing(err) && file->optional)
 			return;
@@ -422,8 +453,12 @@ static void open_file(struct making *making, size_t i)
 			return;
 		}
 		planned->size_bytes = planned->backing->size_bytes;
-		if (backing_id_compare(&planned->backing->id, &draft->object->id) != 0)
+		if (backing_id_compare(&planned->backing->id, &draft->object->id) != 0) {
 			complain(making, file, "path", "was replaced while it was being opened");
+			backing_unref(planned->backing);
+			planned->backing = NULL;
+			return;
+		}
 	}
 	draft->object->opened = planned->backing;
 	if (draft->object->claim)
@@ -581,9 +616,12 @@ static int make(struct making *making, const char *mountpoint)
 	if (!err)
 		err = plan_disks_make(making->plan, &making->share, making->places);
 	if (!err)
-		err = plan_limits_check(making->plan, making->errors, making->notes);
+		err = plan_limits_check(making->plan,
+					making->purpose == PLAN_RECOVER ? making->notes
+									: making->errors,
+					making->notes);
 	if (err == -EINVAL) {
-		making->failed = true;
+		making->failed = making->purpose != PLAN_RECOVER;
 		err = 0; /* and see what else is wrong */
 	}
 	if (!err)

@@ -42,6 +42,9 @@ struct plan_file {
 	uint64_t size_bytes; /* as it is now: may differ from a reused backing->size_bytes */
 	size_t disk;	     /* index into disks; PLAN_NO_DISK when there is no backing */
 	bool reused;	     /* backing is that of the running plan's file of this name */
+	/* of PLAN_RECOVER, as in struct plan_running */
+	uint64_t id, served_bytes;
+	bool removed;
 };
 
 struct plan {
@@ -63,9 +66,12 @@ struct plan_running {
 	bool readonly, buffered;
 	bool removed; /* no longer in the directory; held by whoever has it open */
 	unsigned opens;
+	/* PLAN_RECOVER only: what the process that died served */
+	uint64_t id, served_bytes; /* node id, and the size that was shown */
+	struct backing_id object;
 };
 
-enum plan_purpose { PLAN_CHECK, PLAN_RUN };
+enum plan_purpose { PLAN_CHECK, PLAN_RUN, PLAN_RECOVER };
 
 /*
  * Make a plan from *conf (owned by the plan afterwards, also on failure). running/n_running
@@ -74,6 +80,11 @@ enum plan_purpose { PLAN_CHECK, PLAN_RUN };
  * an error: a line about it goes to notes. Returns 0, or -EINVAL or (out of memory, no /proc)
  * another -errno with everything that is wrong in errors; nothing is then left open. notes may be
  * NULL; with PLAN_RUN they are for the log.
+ *
+ * With PLAN_RECOVER running[i] is what conf->files[i] was in a process that died, with the claim
+ * that outlived it (NULL: it had no backing); their paths are not followed, what was claimed is
+ * opened again. Nothing is an error for others then: a file that cannot be had is left without
+ * backing, and notes say why.
  *
  * Refused: missing, busy or mounted backings; a path at or below the mount point (found without
  * touching the mount); overlapping ranges through all aliases, unless both are read-only; two

@@ -3,7 +3,12 @@
 #include "pool.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 
 #define DEPOT_BYTES ((size_t)32 << 20) /* kept of each class for the next burst */
 
@@ -40,7 +45,14 @@ static void *item_new(const struct depot *depot, unsigned class)
 	if (class >= POOL_BUFFER_CLASSES)
 		return malloc(bytes);
 	item = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	return item == MAP_FAILED ? NULL : item;
+	if (item == MAP_FAILED)
+		return NULL;
+	if (depot->resident) {
+		madvise(item, bytes, MADV_DONTDUMP);
+		if (madvise(item, bytes, MADV_POPULATE_WRITE)) /* older than Linux 5.14 */
+			memset(item, 0, bytes);
+	}
+	return item;
 }
 
 static void item_delete(const struct depot *depot, unsigned class, void *item)

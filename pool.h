@@ -11,11 +11,16 @@
  * A buffer has a page in front of its payload: a FUSE request is read to payload - 80 (the
  * headers of a WRITE), so that its data is page-aligned and goes to O_DIRECT as it is; a
  * reply is written from payload - 16. The page begins with struct buffer.
+ *
+ * Where a successor is to take over after a crash, buffers are resident: a process that is killed
+ * while the kernel copies to or from a page that is not there leaves a request that is answered
+ * EIO. And they are not dumped, as the successor waits until the core is written.
  */
 #ifndef FUSEBAND_POOL_H
 #define FUSEBAND_POOL_H
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -45,6 +50,7 @@ struct depot {
 	pthread_mutex_t lock;
 	struct pool_stack classes[POOL_CLASSES];
 	size_t object_bytes[2]; /* of POOL_IO and POOL_SLICE */
+	bool resident;		/* buffers are in memory from the start, and in no core dump */
 };
 
 /* One per thread. */

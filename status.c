@@ -31,7 +31,7 @@ static void waited(const struct fbs_node_stats *stats, char *text, size_t size)
 
 static void log_file(const struct file *file)
 {
-	const struct file_counters *c = &file->counters;
+	const struct file_counters *c = &file->kept->counters;
 	uint64_t ios = c->read_ios + c->write_ios;
 	struct fbs_node_stats leaf;
 	char text[256];

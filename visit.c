@@ -42,7 +42,7 @@ static struct io *io_of_req(struct fbs_req *req)
 
 static void count(struct io *io, uint64_t now_ns)
 {
-	struct file_counters *c = &io->file->counters;
+	struct file_counters *c = &io->file->kept->counters;
 
 	c->errors += io->error && io->error != -EINTR;
 	if (io->error)
@@ -209,6 +209,7 @@ static void slice_done(struct worker *w, struct slice *slice, uint64_t now_ns)
 		pool_object_free(&w->pool, POOL_SLICE, slice);
 		return;
 	}
+	worker_touch(w, io->unique);
 	fbs_done(disk->fbs, &slice->grant, now_ns);
 	disk->progress_ns = now_ns;
 	io->outstanding--;
@@ -228,6 +229,7 @@ static void admit(struct worker *w, struct io *io, uint64_t now_ns)
 {
 	struct disk *disk = io->disk;
 
+	worker_touch(w, io->unique);
 	io->file->active++;
 	io->prev = NULL;
 	io->next = disk->ios;
@@ -381,6 +383,16 @@ void visit_disk(struct worker *w, const struct visit *visit, uint64_t now_ns)
 	atomic_store_explicit(&disk->backlogged, fbs_queued(disk->fbs) != 0, memory_order_relaxed);
 	set_wakeup(w, disk);
 	pthread_mutex_unlock(&disk->lock);
+}
+
+void visit_fenced(struct file *file, uint64_t now_ns)
+{
+	pthread_mutex_lock(&file->disk->lock);
+	for (struct range *ready = range_release(&file->ranges, &file->fence); ready;
+	     ready = ready->next_ready)
+		enqueue(io_of_range(ready), now_ns);
+	file->active--;
+	pthread_mutex_unlock(&file->disk->lock);
 }
 
 void visit_drop_killed(struct worker *w, struct disk *disk, uint64_t unique)

@@ -19,6 +19,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fuse.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +36,11 @@
 #define LOOK_NS UINT64_C(50000000)   /* how often a worker looks whether another is stuck */
 #define LOAD_BYTES 32768U	     /* reading and answering so many is as much as a request */
 
+#define BEAT_NS UINT64_C(1000000000) /* a sign of life, where somebody looks for it */
+
 enum { WATCH_FUSE, WATCH_WAKE };
+
+static _Thread_local struct worker *myself;
 
 static uint64_t clock_ns(void)
 {
@@ -101,6 +106,7 @@ static void answer(struct worker *w, struct io *io)
 {
 	int r;
 
+	worker_touch(w, io->unique);
 	if (io->error)
 		report_error(io);
 	r = request_answer(io);
@@ -300,6 +306,22 @@ static void call_help(struct worker *w)
 	}
 }
 
+/* One that has crashed others before us is not looked at again. */
+static bool is_poison(struct worker *w, const char *header, size_t n)
+{
+	const struct fuse_in_header *in = (const void *)header;
+
+	if (n < sizeof(*in))
+		return false;
+	worker_touch(w, in->unique);
+	if (!w->crew->keep || !keep_is_poison(w->crew->keep, in->unique))
+		return false;
+	log_error("request %llu of type %u has ended several processes and is answered with EIO",
+		  (unsigned long long)(in->unique & ~KEEP_RESENT), in->opcode);
+	request_answer_error(w->session.fd, in->unique, -EIO);
+	return true;
+}
+
 static void read_requests(struct worker *w, unsigned completed)
 {
 	unsigned must = 2 * completed < READ_MOST ? 2 * completed : READ_MOST;
@@ -352,6 +374,8 @@ static void read_requests(struct worker *w, unsigned completed)
 		if (w->load >= READ_LEAST && !asked)
 			call_help(w);
 		asked = w->load >= READ_LEAST;
+		if (is_poison(w, header, (size_t)n))
+			continue;
 		switch (request_decode(crew->mount, header, (size_t)n, w->session.fd, w->spare)) {
 		case REQUEST_IO:
 			begin(w, w->spare);
@@ -441,6 +465,8 @@ static void sleep_until_needed(struct worker *w)
 	uint64_t wake_ns = next_wake_ns(w);
 	bool watches = !w->index;
 
+	if (crew->keep && (watches || w->instead) && (!most_ns || most_ns > BEAT_NS))
+		most_ns = BEAT_NS;
 	/* set before the wake-up that this round may have consumed */
 	if (atomic_load(&crew->parking) || atomic_load(&crew->leaving))
 		return;
@@ -513,6 +539,7 @@ static void round_of(struct worker *w)
 	bool idle;
 
 	BUMP(w->rounds, 2);
+	BUMP(w->mark->beat, 1);
 	w->n_fresh = 0;
 	w->n_visits = 0;
 	for (unsigned i = n; i-- > 0;) {
@@ -584,6 +611,7 @@ void *worker_main(void *arg)
 	struct worker *w = arg;
 	struct crew *crew = w->crew;
 
+	myself = w;
 	if (make_ring(w))
 		return NULL;
 	while (!atomic_load_explicit(&crew->leaving, memory_order_acquire)) {
@@ -601,10 +629,22 @@ void worker_wake(struct worker *w)
 	signal_event(w->wake_fd);
 }
 
-int worker_init(struct worker *w, struct crew *crew, unsigned index)
+void worker_file_fenced(struct crew *crew, struct file *file)
+{
+	visit_fenced(file, clock_ns());
+	worker_wake(&crew->workers[0]);
+}
+
+uint64_t worker_touched(void)
+{
+	return myself ? atomic_load_explicit(&myself->mark->touched, memory_order_relaxed) : 0;
+}
+
+int worker_init(struct worker *w, struct crew *crew, unsigned index, int clone)
 {
 	w->crew = crew;
 	w->index = index;
+	w->mark = crew->keep ? keep_worker(crew->keep, index) : &w->own_mark;
 	w->more = true;
 	w->rounds = 1;
 	w->issue_end = &w->issue;
@@ -613,7 +653,7 @@ int worker_init(struct worker *w, struct crew *crew, unsigned index)
 	w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (w->wake_fd < 0)
 		return -errno;
-	return front_session_open(crew->front, &w->session);
+	return front_session_open(crew->front, clone, w->mark, &w->session);
 }
 
 void worker_fini(struct worker *w)

@@ -72,6 +72,7 @@ struct worker {
 	bool started, ring_made;
 	int start_result; /* park_lock: 1 = not known yet, 0 = runs, -errno */
 	int wake_fd;
+	struct kept_worker *mark, own_mark; /* signs of life, and what it is at (keep.h) */
 	struct ring ring;
 	struct pool pool;
 	struct front_session session;
@@ -106,10 +107,20 @@ struct worker {
 };
 
 /* 0 or -errno; worker_fini() is needed in either case. */
-int worker_init(struct worker *worker, struct crew *crew, unsigned index);
+int worker_init(struct worker *worker, struct crew *crew, unsigned index, int clone);
 void worker_fini(struct worker *worker);
 void *worker_main(void *worker); /* of the thread */
 /* Any thread: finish the round, look at every disk, see what the crew is to do. */
 void worker_wake(struct worker *worker);
+/* Any thread: no dead process can write to the file any more, so writes to it may begin. */
+void worker_file_fenced(struct crew *crew, struct file *file);
+
+/* What the worker is at, from here on: should it crash, that is suspect. */
+static inline void worker_touch(struct worker *worker, uint64_t unique)
+{
+	atomic_store_explicit(&worker->mark->touched, unique, memory_order_relaxed);
+}
+/* Of the calling thread, for a signal handler; 0: nothing, or not a worker. */
+uint64_t worker_touched(void);
 
 #endif

@@ -355,6 +355,21 @@ start_fuseband() {
 	done
 }
 
+# The process that does the I/O: of the two children of the parent, the one that is older.
+data_path() {
+	pgrep -o -P "$FUSEBAND_PID" -x fuseband-io || echo "$FUSEBAND_PID"
+}
+
+# What both of them need, in KiB.
+rss_kib() {
+	cat "/proc/$FUSEBAND_PID/status" "/proc/$(data_path)/status" |
+		awk '$1 == "VmRSS:" { sum += $2 } END { print sum }'
+}
+
+descriptors() {
+	find "/proc/$FUSEBAND_PID/fd" "/proc/$(data_path)/fd" -mindepth 1 | wc -l
+}
+
 # Fails if the log has a sanitizer's report, or an error that ALLOWED_ERRORS does not name.
 check_log() {
 	local log=$WORK/fuseband.log bad

@@ -427,14 +427,6 @@ test_opening() {
 	accepted </dev/null
 }
 
-rss_kib() {
-	awk '$1 == "VmRSS:" { print $2 }' "/proc/$FUSEBAND_PID/status"
-}
-
-descriptors() {
-	find "/proc/$FUSEBAND_PID/fd" -mindepth 1 | wc -l
-}
-
 # Configuration I of those that test_many goes through again and again. The groups turn round: what
 # was above another one comes to be below it, while b.img in one of them has requests queued.
 many() { # I

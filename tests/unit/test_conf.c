@@ -319,7 +319,7 @@ static void test_defaults(void **state)
 	assert_int_equal(conf->main.workers, 0);
 	assert_int_equal(conf->main.memory_bytes, 0);
 	assert_int_equal(conf->main.log_level, CONF_LEVEL_INFO);
-	assert_false(conf->main.supervise);
+	assert_true(conf->main.supervise);
 	assert_int_equal(conf->n_devices, 1);
 	assert_string_equal(conf->devices[0].name, "ssd");
 	assert_true(conf->devices[0].declared);
@@ -1027,7 +1027,6 @@ static void test_owners_and_mode(void **state)
 static void test_not_supported_yet(void **state)
 {
 	(void)state;
-	value_refused("fuseband", "supervise", "yes", "is not supported yet, only \"no\"");
 	value_refused("fuseband", "gid", "daemon", "is not supported yet, only \"0\"");
 	/* one for the whole section */
 	refused(VM "[disk:sda]\npath = relative\nfoo = 5\n",
@@ -1255,7 +1254,7 @@ static void test_help(void **state)
 	assert_non_null(strstr(text, "[fuseband]"));
 	assert_non_null(strstr(text, "\n  weight\n      a number from 1 to 10000; default 100; "
 				     "reload: live\n"));
-	assert_non_null(strstr(text, "\n  supervise   (not supported yet)\n"));
+	assert_non_null(strstr(text, "\n  gid   (not supported yet)\n"));
 	for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
 		assert_in_range(strlen(line), 0, 79);
 		n_keys += strncmp(line, "  ", 2) == 0 && line[2] != ' ';

@@ -394,14 +394,14 @@ static void open_file(struct mount *mount, const char *name)
 	struct file *file = mount_by_name(mount, name);
 
 	assert_non_null(file);
-	atomic_fetch_add(&file->opens, 1);
+	atomic_fetch_add(&file->kept->opens, 1);
 }
 
 /* What the workers and the main thread do when an orphan is closed. */
 static void close_orphans(struct mount *mount)
 {
 	for (size_t i = 0; i < mount->n_orphans; i++)
-		atomic_store(&mount->orphans[i]->opens, 0);
+		atomic_store(&mount->orphans[i]->kept->opens, 0);
 	mount_collect(mount);
 	mount_finish(mount);
 }

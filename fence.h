@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fence.h - nothing is written before the last write of a dead process has landed.
+ *
+ * The kernel carries out what a process has given to its io_uring, whether that process lives or
+ * not: a disk may write it seconds after waitpid() has returned. A write that was answered to the
+ * guest by a successor meanwhile would be overwritten by an older one.
+ *
+ *     dead process    write A to the disk ...................................A lands
+ *     successor              A again, B answered        guest reads A: wrong
+ *     with the fence         waits for the lock ......................| A, B
+ *
+ * The fence is a lock (backing.h) on the exposed range, held through the very descriptor that the
+ * I/O went through. The kernel lets it go with the last reference to that, which every operation in
+ * flight has. Who gets the lock next knows that there are none.
+ *
+ * Files whose fence is not to be had at once hold back writes and discards: each has a range lock
+ * over all of it (range.h) until a thread, one for each disk, has waited for the fence. Reads need
+ * none: all they could miss is what nobody has been told is written. A disk that hangs holds
+ * back its own files, no others.
+ */
+#ifndef FUSEBAND_FENCE_H
+#define FUSEBAND_FENCE_H
+
+#include "crew.h"
+
+/*
+ * Take the fences of all files after another process has died. Workers are parked. Returns how many
+ * files have to wait for theirs.
+ */
+size_t fence_take_over(struct crew *crew);
+
+#endif

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/* keep.c - see keep.h. */
+#include "keep.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define CRASHES_MOST 2U /* that one request may cause */
+
+static int map(int fd, struct keep **ret_keep)
+{
+	void *memory = mmap(NULL, sizeof(**ret_keep), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	if (memory == MAP_FAILED)
+		return -errno;
+	*ret_keep = memory;
+	return 0;
+}
+
+int keep_create(int *ret_fd, struct keep **ret_keep)
+{
+	int fd = memfd_create("fuseband-keep", MFD_CLOEXEC);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = ftruncate(fd, sizeof(**ret_keep)) ? -errno : map(fd, ret_keep);
+	if (r) {
+		close(fd);
+		return r;
+	}
+	(*ret_keep)->magic = KEEP_MAGIC;
+	(*ret_keep)->version = KEEP_VERSION;
+	*ret_fd = fd;
+	return 0;
+}
+
+int keep_open(int fd, struct keep **ret_keep)
+{
+	struct keep *keep = NULL;
+	struct stat st;
+	int r;
+
+	if (fstat(fd, &st))
+		return -errno;
+	if (st.st_size != (off_t)sizeof(*keep))
+		return -EPROTO;
+	r = map(fd, &keep);
+	if (r)
+		return r;
+	if (keep->magic != KEEP_MAGIC || keep->version != KEEP_VERSION) {
+		munmap(keep, sizeof(*keep));
+		return -EPROTO;
+	}
+	*ret_keep = keep;
+	return 0;
+}
+
+struct kept_worker *keep_worker(struct keep *keep, unsigned index)
+{
+	return &keep->workers[index < KEEP_WORKERS ? index : KEEP_WORKERS - 1];
+}
+
+struct kept_file *keep_file(struct keep *keep, uint64_t id)
+{
+	struct kept_file *free_place = NULL;
+
+	/* ids are given in order: nearly always the first place */
+	for (size_t i = 0; i < KEEP_FILES; i++) {
+		struct kept_file *file = &keep->files[(id + i) % KEEP_FILES];
+
+		if (file->id == id)
+			return file;
+		if (!file->id && !free_place)
+			free_place = file;
+		if (!file->id && i >= 64) /* places are given up, so that runs have gaps */
+			break;
+	}
+	if (free_place)
+		*free_place = (struct kept_file){.id = id};
+	return free_place;
+}
+
+void keep_file_free(struct kept_file *file)
+{
+	*file = (struct kept_file){0};
+}
+
+bool keep_was_counted(const struct keep *keep, uint64_t unique)
+{
+	if (!(unique & KEEP_RESENT))
+		return false;
+	for (size_t i = 0; i < KEEP_COUNTED; i++)
+		if (keep->counted[i] == (unique & ~KEEP_RESENT))
+			return true;
+	return false;
+}
+
+bool keep_is_poison(const struct keep *keep, uint64_t unique)
+{
+	if (!(unique & KEEP_RESENT))
+		return false;
+	for (size_t i = 0; i < KEEP_SUSPECTS; i++)
+		if (keep->suspects[i].unique == (unique & ~KEEP_RESENT))
+			return keep->suspects[i].crashes >= CRASHES_MOST;
+	return false;
+}
+
+static void suspect(struct keep *keep, uint64_t unique)
+{
+	for (size_t i = 0; i < KEEP_SUSPECTS; i++)
+		if (keep->suspects[i].unique == unique) {
+			keep->suspects[i].crashes++;
+			return;
+		}
+	keep->suspects[keep->next_suspect++ % KEEP_SUSPECTS] =
+		(struct keep_suspect){.unique = unique, .crashes = 1};
+}
+
+void keep_bury(struct keep *keep, bool crashed)
+{
+	uint64_t touched = atomic_exchange(&keep->crashed, 0) & ~KEEP_RESENT;
+
+	if (crashed && touched)
+		suspect(keep, touched);
+	for (unsigned i = 0; i < KEEP_WORKERS; i++) {
+		uint64_t counted = atomic_exchange(&keep->workers[i].counted, 0);
+
+		if (counted)
+			keep->counted[keep->next_counted++ % KEEP_COUNTED] = counted;
+		atomic_store(&keep->workers[i].touched, 0);
+	}
+}

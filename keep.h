@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * keep.h - memory that outlives a data path: counters, who has what open, signs of life.
+ *
+ * One memfd, made by the parent and mapped by every data path after it (supervise.h). All of it is
+ * plain data at fixed places, changed in place by the thread that the comments name, so that at
+ * whatever instruction a process is killed, its successor finds something that is right:
+ *
+ *   - a counter may miss the one request that was being counted;
+ *   - `opens` counts OPEN and RELEASE requests. The kernel sends one again that a dead process had
+ *     read but not answered, and it must not count twice. So a worker notes the unique number of
+ *     the last one that it counted. Between counting and noting lie two instructions; a
+ *     process killed right there leaves a file that seems open (never one that seems
+ *     closed, which would be taken from a guest): OPEN counts first, RELEASE notes first;
+ *   - `touched` is the request that a worker is working on. When a process crashes (a signal of its
+ *     own making, not SIGKILL) it is suspect; one that is suspect twice is answered EIO.
+ *
+ * Without a parent the same structures are private memory.
+ */
+#ifndef FUSEBAND_KEEP_H
+#define FUSEBAND_KEEP_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Another layout is another version: a program that finds one does not touch it. */
+#define KEEP_MAGIC UINT64_C(0x4b444e4142455346) /* "FSEBANDK" */
+#define KEEP_VERSION 1U
+
+#define KEEP_WORKERS 64U  /* more share the last place */
+#define KEEP_FILES 32768U /* more start from nothing after a crash */
+#define KEEP_COUNTED 256U /* OPEN and RELEASE of dead processes */
+#define KEEP_SUSPECTS 16U
+#define KEEP_RESENT (UINT64_C(1) << 63) /* in a unique number: sent again */
+
+/* Since the file appeared. Lock of its disk. */
+struct file_counters {
+	uint64_t read_ios, write_ios, read_bytes, write_bytes;
+	uint64_t flushes, discards, errors;
+	uint64_t wait_ns, service_ns; /* sums over reads and writes */
+};
+
+struct kept_file {
+	uint64_t id; /* node id; 0: free. The main thread's */
+	_Atomic unsigned opens;
+	struct file_counters counters;
+};
+
+struct kept_worker {			     /* the worker's; the parent only reads */
+	_Alignas(128) _Atomic uint64_t beat; /* rounds */
+	_Atomic uint64_t touched;	     /* unique, or 0 */
+	_Atomic uint64_t counted; /* the last OPEN or RELEASE: unique without KEEP_RESENT */
+};
+
+struct keep_suspect {
+	uint64_t unique; /* 0: none */
+	uint32_t crashes;
+};
+
+struct keep {
+	uint64_t magic;
+	uint32_t version;
+	uint32_t restarts;	  /* the parent's: data paths that died */
+	uint32_t upgrades;	  /* the parent's */
+	_Atomic uint64_t crashed; /* the crashing thread's: what it touched, or 0 */
+	/* the parent's, while no data path lives */
+	struct keep_suspect suspects[KEEP_SUSPECTS];
+	uint32_t next_suspect, next_counted;
+	uint64_t counted[KEEP_COUNTED];
+	struct kept_worker workers[KEEP_WORKERS];
+	struct kept_file files[KEEP_FILES];
+};
+
+/* A new one, all zero but magic and version. 0 or -errno. */
+int keep_create(int *ret_fd, struct keep **ret_keep);
+/* That of an earlier process: -EPROTO when it is not one, or of another version; or -errno. */
+int keep_open(int fd, struct keep **ret_keep);
+
+struct kept_worker *keep_worker(struct keep *keep, unsigned index);
+/* The place of a file, an empty one if it has none yet; NULL: full. The main thread. */
+struct kept_file *keep_file(struct keep *keep, uint64_t id);
+void keep_file_free(struct kept_file *file);
+
+/* Whether an OPEN or RELEASE that was sent again had been counted by a process that died. */
+bool keep_was_counted(const struct keep *keep, uint64_t unique);
+/* Whether it has crashed so many processes that one more is too many. */
+bool keep_is_poison(const struct keep *keep, uint64_t unique);
+
+/*
+ * The parent, once a data path is dead: what its workers had counted is remembered; and when it
+ * has crashed, what it touched is suspect.
+ */
+void keep_bury(struct keep *keep, bool crashed);
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * link.h - what the parent and a data path say to each other: small messages with descriptors.
+ *
+ * A pair of SOCK_SEQPACKET sockets: a message arrives whole or not at all, in order, and those that
+ * a process has sent before it died are still there to be read.
+ *
+ *   data path -> parent
+ *     MOUNTED    fds: the first /dev/fuse descriptor, then the workers' clones of it
+ *     INIT       fds: a memfd with what the kernel asked at the mount; value: 1 = RESEND works
+ *     CLAIM      fds: claims of backings, to be held; ids: their names from now on
+ *     UNCLAIM    ids: no longer needed
+ *     ACCEPTED   fds: a memfd with the accepted configuration (accepted.h). All of the above
+ *                counts from here on; answered with SETTLED
+ *     READY      it serves, or (a standby) could at once
+ *     SIGNAL     value: it got this one, which is the parent's
+ *     FAREWELL   value: exit status; it ends because it should
+ *   parent -> data path
+ *     SETTLED
+ *     GO         to a standby: the other one is dead, serve
+ *     SIGNAL     value: act on it
+ */
+#ifndef FUSEBAND_LINK_H
+#define FUSEBAND_LINK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum link_kind {
+	LINK_MOUNTED = 1,
+	LINK_INIT,
+	LINK_CLAIM,
+	LINK_UNCLAIM,
+	LINK_ACCEPTED,
+	LINK_READY,
+	LINK_SIGNAL,
+	LINK_FAREWELL,
+	LINK_SETTLED,
+	LINK_GO,
+};
+
+#define LINK_FDS 128U /* of one message; the kernel's limit is 253 */
+
+struct link_message {
+	uint32_t kind;
+	int32_t value;
+	uint32_t n_ids; /* of CLAIM: that of each descriptor */
+	uint32_t n_fds;
+	uint64_t ids[LINK_FDS];
+	int fds[LINK_FDS]; /* received ones are the receiver's, O_CLOEXEC */
+};
+
+/* Two ends, O_CLOEXEC. 0 or -errno. */
+int link_pair(int ret_ends[2]);
+/* 0, or -errno; -EPIPE, -ECONNRESET: the other one is gone. May wait for the other to read. */
+int link_send(int fd, const struct link_message *message);
+int link_say(int fd, enum link_kind kind, int value); /* without ids and fds */
+/* wait: for one. 0, -EAGAIN: none there, -EPIPE: nor will there be one, or another -errno. */
+int link_receive(int fd, bool wait, struct link_message *ret_message);
+void link_close_fds(struct link_message *message);
+
+#endif
