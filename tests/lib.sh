@@ -13,15 +13,15 @@
 #
 # Exit status of a test: 0 passed, 1 failed, 77 skipped.
 #
-# From the environment: FUSEBAND and TESTDISK, the programs (default ../build/); WORKERS, a number
+# From the environment: FUSEBAND and TESTDISK, the programs (default ../build/release/); WORKERS, a number
 # of workers to write into every configuration; KEEP=1 keeps $WORK.
 
 set -u
 shopt -s inherit_errexit 2>/dev/null
 
 TESTS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-FUSEBAND=${FUSEBAND:-$TESTS/../build/fuseband}
-TESTDISK=${TESTDISK:-$TESTS/../build/testdisk}
+FUSEBAND=${FUSEBAND:-$TESTS/../build/release/fuseband}
+TESTDISK=${TESTDISK:-$TESTS/../build/release/testdisk}
 WORKERS=${WORKERS:-}
 # Lines with the word error that this test expects in the daemon's log (extended regex).
 ALLOWED_ERRORS=${ALLOWED_ERRORS:-}

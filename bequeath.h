@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bequeath.h - a data path tells its parent of all that has to outlive it.
+ *
+ * The same goes into its own estate, for a new parent in case this one dies: then `broken` is set,
+ * and whoever starts the new one gives it everything at once.
+ */
+#ifndef FUSEBAND_BEQUEATH_H
+#define FUSEBAND_BEQUEATH_H
+
+#include "crew.h"
+#include "estate.h"
+#include "front.h"
+
+struct bequest {
+	struct estate *estate; /* our own */
+	int link;	       /* to the parent; -1: there is none */
+	bool broken;	       /* it is dead */
+};
+
+/* The mount itself, once. 0 or -errno. */
+int bequeath_mount(struct bequest *bequest, const struct front *front, const struct crew *crew);
+/*
+ * What serves now is what a successor will serve: claims, text, node ids. Workers are parked.
+ * Returns once the parent has let go of what is no longer claimed; signals that it sends meanwhile
+ * are raised again. 0 or -errno: a successor would serve what was before.
+ */
+int bequeath_accepted(struct bequest *bequest, const struct mount *mount,
+		      const struct conf_text *text);
+
+#endif
