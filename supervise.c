@@ -22,10 +22,14 @@
 
 #define SEC_NS UINT64_C(1000000000)
 #define TICK_MS 1000
-#define HANG_NS (10 * SEC_NS)  /* no worker has done anything: each does once a second */
-#define SHORT_LIFE_NS SEC_NS   /* of a data path */
-#define SHORT_LIVES_MOST 10U   /* in a row */
-#define SHORT_LIVES_AT_ONCE 3U /* from the next one on we wait, longer each time */
+#define HANG_NS (10 * SEC_NS) /* no worker has done anything: each does once a second */
+/* A data path that dies so soon after it began counts, until one lives longer. */
+#define SHORT_LIFE_NS (SEC_NS / 10) /* was killed: one */
+#define SHORT_CRASH_NS SEC_NS	    /* crashed: */
+#define CRASH_COUNTS 10U
+#define SHORT_LIVES_MOST 100U
+#define SHORT_LIVES_AT_ONCE \
+	30U /* from here on there is a pause before the next, longer each time */
 #define STANDBY_RETRY_NS (5 * SEC_NS)
 #define SAME_SIGNAL_NS SEC_NS /* to both processes within this: one signal */
 #define CHECK_MS 5000	      /* a new program may take so long to say what it is */
@@ -253,23 +257,23 @@ static const char *how(const siginfo_t *info, char *text, size_t size)
 /* ---- taking over ---- */
 
 /* Returns whether there is to be another one. */
-static bool count_life(struct supervisor *s)
+static bool count_life(struct supervisor *s, bool crashed)
 {
-	bool is_short = now_ns() - s->went_ns < SHORT_LIFE_NS;
+	bool is_short = now_ns() - s->went_ns < (crashed ? SHORT_CRASH_NS : SHORT_LIFE_NS);
 
-	s->short_lives = is_short ? s->short_lives + 1 : 0;
+	if (!is_short)
+		s->short_lives = 0;
+	else
+		s->short_lives += crashed ? CRASH_COUNTS : 1;
 	if (s->short_lives >= SHORT_LIVES_MOST) {
-		log_error("%u data paths in a row died within a second: giving up. The mount ends, "
-			  "and its users get errors",
-			  s->short_lives);
+		log_error("one data path after the other dies as soon as it serves: giving up. The "
+			  "mount ends, and its users get errors");
 		return false;
 	}
 	if (s->short_lives > SHORT_LIVES_AT_ONCE) {
-		struct timespec pause = {
-			.tv_nsec = (long)(50000000U << (s->short_lives - SHORT_LIVES_AT_ONCE - 1))};
+		const struct timespec pause = {
+			.tv_nsec = (long)(s->short_lives - SHORT_LIVES_AT_ONCE) * 10000000L};
 
-		pause.tv_sec = pause.tv_nsec / 1000000000;
-		pause.tv_nsec %= 1000000000;
 		nanosleep(&pause, NULL);
 	}
 	return true;
@@ -297,10 +301,17 @@ static void go(struct supervisor *s)
 
 static bool handle_active(struct supervisor *s);
 
+/* Rather than by somebody's SIGKILL. */
+static bool died_by_itself(const siginfo_t *info, bool suspected)
+{
+	return suspected || info->si_code == CLD_EXITED || info->si_code == CLD_DUMPED ||
+	       (info->si_code == CLD_KILLED && info->si_status != SIGKILL);
+}
+
 static void on_active_death(struct supervisor *s)
 {
 	siginfo_t info = bury(&s->state.active);
-	bool crashed = atomic_load(&s->state.estate.keep->crashed) != 0;
+	bool suspected = atomic_load(&s->state.estate.keep->crashed) != 0;
 	char text[80];
 
 	while (handle_active(s)) /* what it had still to say */
@@ -322,14 +333,14 @@ static void on_active_death(struct supervisor *s)
 		return;
 	}
 	estate_forget(&s->state.estate);
-	keep_bury(s->state.estate.keep, crashed);
+	keep_bury(s->state.estate.keep, suspected);
 	s->state.estate.keep->restarts++;
 	if (s->state.upgrading)
 		log_info("the new program takes over");
 	else
 		log_warning("the data path %s: another one takes over",
 			    how(&info, text, sizeof(text)));
-	if (count_life(s))
+	if (count_life(s, died_by_itself(&info, suspected)))
 		go(s);
 	else
 		give_up(s, EXIT_FAILURE);

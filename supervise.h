@@ -29,7 +29,8 @@
  * starts a parent from the old one as above).
  *
  * CRASH LOOPS. A request that has ended two processes is answered EIO by the next (keep.h). Ten
- * data paths in a row that live for less than a second end it all, with a message.
+ * data paths in a row that crash within a second, or a hundred that are killed within a tenth
+ * of one, end it all, with a message.
  *
  * The parent is one thread that mostly sleeps; locked in memory, and the last to be chosen
  * when memory runs out.

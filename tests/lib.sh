@@ -360,6 +360,24 @@ data_path() {
 	pgrep -o -P "$FUSEBAND_PID" -x fuseband-io || echo "$FUSEBAND_PID"
 }
 
+took_over() {
+	grep -c 'took over:' "$WORK/fuseband.log"
+}
+
+more_than() { # NUMBER COMMAND...
+	local n=$1
+	shift
+	[ "$("$@")" -gt "$n" ]
+}
+
+# kill_data_path: and wait until another one serves.
+kill_data_path() {
+	local before
+	before=$(took_over)
+	kill -KILL "$(data_path)" || fail "the data path was gone already"
+	wait_for 20 more_than "$before" took_over || fail "nobody took over"
+}
+
 # What both of them need, in KiB.
 rss_kib() {
 	cat "/proc/$FUSEBAND_PID/status" "/proc/$(data_path)/status" |

@@ -1,0 +1,144 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# The data path is killed again and again under load. Nobody sees more than a pause: no error, no
+# wrong byte, and after each the shares are what they were.
+#
+# KILLS=N: how often (default 12; 500 for the full proof). A seed for when: SEED=N, printed.
+
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/../lib.sh"
+HELPERS=${HELPERS:-$TESTS/../build/release/helpers}
+need fio cmp
+need_root
+KILLS=${KILLS:-12}
+RANDOM=${SEED:=$$}
+note "KILLS=$KILLS SEED=$SEED"
+conf=$WORK/fuseband.ini
+
+random_nap() { # LEAST MOST, in ms
+	sleep "$(calc "($1 + $RANDOM % ($2 - $1)) / 1000")"
+}
+
+# kills N LEAST MOST: so many, with so many ms of quiet between them.
+kills() {
+	local i
+	for ((i = 0; i < $1; i++)); do
+		random_nap "$2" "$3"
+		kill_data_path
+	done
+}
+
+percentile() { # PCT: of the numbers on stdin, longest first
+	awk -v p="$1" '{ v[NR] = $1 } END { i = int(NR * (100 - p) / 100) + 1; print v[i] }'
+}
+
+# ---- a fast disk: an image and a loop device, three engines, verified ----
+
+test_fast() {
+	local engine args=(--bs=4k --iodepth=32 --rw=randrw --verify=crc32c --verify_backlog=256
+		--verify_fatal=1 --size=48M)
+	truncate -s 64M "$WORK/a.img" "$WORK/b.img" "$WORK/c.img"
+
+	mkloop 64M
+	{
+		section a.img "path = $WORK/a.img" "weight = 80"
+		section b.img "path = $LOOP" "weight = 20"
+		section c.img "path = $WORK/c.img"
+		section d.img "path = $WORK/b.img"
+	} | ini "$conf"
+	start_fuseband "$conf"
+	start_load libaio "${args[@]}" --filename="$MNT/a.img" --fsync=64
+	start_load io_uring "${args[@]}" --ioengine=io_uring --filename="$MNT/b.img"
+	start_load psync "${args[@]}" --ioengine=psync --numjobs=2 --iodepth=1 --filename="$MNT/c.img" \
+		--offset_increment=16M --size=16M --bssplit=4k/50:64k/40:512k/10 --bs_unaligned=0
+	sleep 1
+	kills "$KILLS" 100 900
+	promise "$KILLS kills at random moments: no request fails, all data verify" stop_loads
+	"$HELPERS/pause" "$MNT/d.img" 600 "$KILLS" >"$WORK/pauses" &
+	local pause=$!
+	sleep 1
+	kills "$KILLS" 200 600
+	kill -TERM $pause
+	promise "a client of one request at a time sees no error" wait $pause
+	note "its pauses in ms: median $(percentile 50 <"$WORK/pauses"), p99 $(percentile 99 <"$WORK/pauses"), longest $(head -n 1 "$WORK/pauses")"
+	kill -USR1 "$FUSEBAND_PID"
+	wait_for 5 grep -q 'd.img .* reads' "$WORK/fuseband.log"
+	promise "counters go on where they were" holds \
+		"$(sed -n 's/.*d\.img.*, \([0-9]*\) reads.*/\1/p' "$WORK/fuseband.log" | tail -n 1) > 2000"
+	stop_fuseband
+}
+
+# ---- a slow disk, where most of what there is is at the disk or in the queue ----
+
+test_slow() {
+	start_testdisk -s 8 -t 3000 -b 128M
+	PART_BYTES=$((64 << 20))
+	{
+		part a 0 "weight = 80"
+		part b 1 "weight = 20"
+	} | ini "$conf"
+	start_fuseband "$conf"
+	start_load va --filename="$MNT/a" --bs=4k --iodepth=32 --rw=randrw --size=16M --verify=crc32c \
+		--verify_backlog=64 --verify_fatal=1
+	start_load vb --filename="$MNT/b" --bs=64k --iodepth=16 --rw=randrw --size=32M --verify=crc32c \
+		--verify_backlog=64 --verify_fatal=1
+	sleep 1
+	kills "$KILLS" 50 700
+	promise "a slow disk, $KILLS kills: no request fails, all data verify" stop_loads
+	stop_fuseband
+}
+
+# ---- what the next one serves ----
+
+
+test_accepted() {
+	truncate -s 8M "$WORK/keep.img" "$WORK/gone.img" "$WORK/new.img" "$WORK/other.img"
+	printf 'kept data' | dd of="$WORK/keep.img" conv=notrunc status=none
+	printf 'gone data' | dd of="$WORK/gone.img" conv=notrunc status=none
+	{
+		section keep.img "path = $WORK/keep.img" "weight = 70"
+		section gone.img "path = $WORK/gone.img" "weight = 30" "max_iops = 500"
+	} | ini "$conf"
+	start_fuseband "$conf"
+	exec 5<>"$MNT/gone.img" 6<>"$MNT/keep.img"
+	{
+		section keep.img "path = $WORK/keep.img" "weight = 60"
+		section new.img "path = $WORK/new.img" "mode = 0600"
+	} | ini "$conf"
+	promise "a reload removes a file that is open and adds one" reload_fuseband
+	# from here on the files say something else
+	echo "nonsense" >"$conf"
+	mv "$WORK/keep.img" "$WORK/renamed.img"
+	mv "$WORK/other.img" "$WORK/keep.img"
+	kill_data_path
+	promise "a removed file is still there for who has it open" \
+		same "gone data" "$(dd bs=9 count=1 status=none <&5)"
+	promise "and is not in the directory" same "keep.img new.img" "$(ls "$MNT" | xargs)"
+	promise "an image that was renamed is still the one that was opened" \
+		same "kept data" "$(dd bs=9 count=1 status=none <&6)"
+	promise "and it is the one that is opened now" same "kept data" "$(head -c 9 "$MNT/keep.img")"
+	promise "with the settings of the last reload" same 600 "$(stat -c %a "$MNT/new.img")"
+	printf 'new words' >&6
+	promise "writes go to it" same "new words" "$(tail -c +10 "$WORK/renamed.img" | head -c 9)"
+	promise "a second kill changes nothing" kill_data_path
+	exec 5>&- 6>&-
+	kill_data_path
+	promise "the configuration is still that of the last reload" same "keep.img new.img" "$(ls "$MNT" | xargs)"
+	! reload_fuseband || miss "nonsense was accepted"
+	section new.img "path = $WORK/new.img" | ini "$conf"
+	promise "and a reload works as ever" reload_fuseband
+	promise "the claim of what was removed is given up" \
+		wait_for 5 sh -c "qemu-io -f raw -c 'write 0 4k' '$WORK/gone.img' >/dev/null 2>&1"
+	promise "that of what is served is held" \
+		not sh -c "qemu-io -f raw -c 'write 0 4k' '$WORK/new.img' >/dev/null 2>&1"
+	kill_data_path
+	promise "by whoever serves" \
+		not sh -c "qemu-io -f raw -c 'write 0 4k' '$WORK/new.img' >/dev/null 2>&1"
+	ALLOWED_ERRORS='reload refused|nonsense|ioband|fuseband.ini' stop_fuseband
+}
+
+test_fast
+test_slow
+test_accepted
+exit $failed

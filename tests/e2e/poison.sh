@@ -1,0 +1,104 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# A fuseband with bugs: a request that crashes it is answered EIO at the third try, beside others
+# that see nothing of it; one that crashes whatever is asked of it gives up with a message; one that
+# does nothing any more is replaced.
+
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/../lib.sh"
+HELPERS=${HELPERS:-$TESTS/../build/release/helpers}
+need fio
+need_root
+! grep -q -a '__asan_init\|__tsan_init' "$FUSEBAND" ||
+	skip "a sanitizer has its own ideas of memcpy() and of crashes"
+conf=$WORK/fuseband.ini
+
+poison() { # WORDS [BLOCK]
+	printf 'poison: %s' "$1" | dd of="$MNT/a.img" bs=4096 seek="${2:-0}" conv=sync,notrunc \
+		oflag=direct status=none 2>"$WORK/poison.err"
+}
+
+start_poisoned() {
+	: >"$WORK/fuseband.log"
+	LD_PRELOAD=$HELPERS/poison.so start_fuseband "$conf"
+}
+
+crashes() {
+	grep -c 'another one takes over' "$WORK/fuseband.log"
+}
+
+test_poison() {
+	local word
+	start_poisoned
+	start_load b --filename="$MNT/b.img" --bs=4k --iodepth=16 --rw=randrw --size=16M --verify=crc32c \
+		--verify_backlog=128 --verify_fatal=1
+	sleep 0.3
+	for word in abort segv; do
+		promise "a request that crashes it ($word) is answered with an error" not poison "$word"
+		promise "which is EIO" grep -q 'Input/output error' "$WORK/poison.err"
+	done
+	promise "after two crashes each" same 4 "$(crashes)"
+	printf 'harmless' | dd of="$MNT/a.img" bs=4096 conv=sync,notrunc oflag=direct status=none
+	promise "others see nothing of it" stop_loads
+	promise "and its own file goes on" same harmless "$(head -c 8 "$MNT/a.img")"
+	ALLOWED_ERRORS='has ended several processes' stop_fuseband
+}
+
+gave_up() {
+	grep -q 'giving up' "$WORK/fuseband.log"
+}
+
+test_loop() {
+	local i
+	start_poisoned
+	for ((i = 0; i < 12; i++)); do
+		poison abort "$i" &
+	done
+	promise "one crash after the other: it gives up" wait_for 30 gave_up
+	wait_pid 10 "$FUSEBAND_PID"
+	promise "with status 1" same 1 $?
+	promise "and unmounts" not grep -qF " $MNT " /proc/self/mountinfo
+	FUSEBAND_PID=
+	wait_for 10 sh -c "! pgrep -f 'of=$MNT/a.img' >/dev/null" || miss "a client waits for ever"
+}
+
+test_hang() {
+	local pids=() i
+	start_poisoned
+	for i in 1 2 3 4; do # one for each worker
+		poison hang "$i" &
+		pids+=($!)
+	done
+	promise "a data path that does nothing any more is replaced" \
+		wait_for 25 grep -q 'has done nothing for' "$WORK/fuseband.log"
+	promise "and the next one serves" wait_for 10 more_than 0 took_over
+	kill -KILL "$FUSEBAND_PID" "$(data_path)"
+	FUSEBAND_PID=
+	kill "${pids[@]}" 2>/dev/null
+	umount -l "$MNT"
+}
+
+test_stopped() {
+	local pid
+	section a.img "path = $WORK/a.img" | ini "$conf"
+	: >"$WORK/fuseband.log"
+	start_fuseband "$conf"
+	pid=$(data_path)
+	kill -STOP "$pid"
+	sleep 12
+	promise "one that somebody has stopped is not" kill -0 "$pid"
+	kill -CONT "$pid"
+	promise "and goes on" dd if="$MNT/a.img" of=/dev/null bs=4k count=1 status=none
+	stop_fuseband
+}
+
+truncate -s 32M "$WORK/a.img" "$WORK/b.img"
+{
+	section a.img "path = $WORK/a.img"
+	section b.img "path = $WORK/b.img"
+} | ini "$conf"
+for part in ${PARTS:-poison loop hang stopped}; do
+	"test_$part"
+done
+exit $failed

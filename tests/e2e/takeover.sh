@@ -1,0 +1,241 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# What is hard about taking over: a write of the dead process that lands after it, on a disk that
+# is slow, and one that hangs; the parent killed; both killed; killed again while it takes over.
+#
+# TIMES=N: how often each is killed (default 5; 50 for the full proof).
+
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/../lib.sh"
+HELPERS=${HELPERS:-$TESTS/../build/release/helpers}
+need fio cmp
+need_root
+TIMES=${TIMES:-5}
+conf=$WORK/fuseband.ini
+
+fill() { # FILE BYTE: its first block
+	head -c 4096 /dev/zero | tr '\0' "$2" |
+		dd of="$1" bs=4096 count=1 oflag=direct conv=notrunc status=none
+}
+
+first_byte() {
+	dd if="$1" bs=4096 count=1 iflag=direct status=none | head -c 1
+}
+
+# ---- a write outlives its process ----
+
+# The disk holds a write of A for two seconds. The data path is killed, A is written and answered by
+# the next one, then B. At the end there must be B.
+late_write() { # what ends up there: sets CONTENT
+	local writer
+	start_testdisk -s 4 -t 1000 -b 16M
+	section a "path = $DISK" | ini "$conf"
+	start_fuseband "$conf"
+	fill "$MNT/a" 0
+	ctl "service 2000000"
+	fill "$MNT/a" A &
+	writer=$!
+	wait_for 5 in_service 1 || fail "A does not reach the disk"
+	ctl "service 1000"
+	kill_data_path
+	wait $writer || miss "the writer of A got an error"
+	fill "$MNT/a" B || miss "the writer of B got an error"
+	sleep 2.2 # the first A has landed by then, whatever became of it
+	CONTENT=$(first_byte "$MNT/a")
+	same "$CONTENT" "$(first_byte "$DISK")" || miss "the mount and the disk differ"
+	stop_fuseband
+	umount "$(dirname "$DISK")"
+	wait_pid 10 "$TESTDISK_PID"
+}
+
+in_service() {
+	[ "$(ctl_value in-service)" = "$1" ]
+}
+
+test_late_write() {
+	local i
+	for ((i = 0; i < (TIMES + 2) / 3; i++)); do
+		late_write
+		promise "a write that the disk holds for 2 s does not land over a newer one" same B "$CONTENT"
+	done
+	if ! grep -q -a __asan_init\\\|__tsan_init "$FUSEBAND"; then
+		LD_PRELOAD=$HELPERS/nofence.so late_write
+		promise "without the fence it does: this test can fail" same A "$CONTENT"
+	fi
+}
+
+# ---- a disk that hangs holds back its own files, and only writes ----
+
+test_hanging_disk() {
+	local writer ctl_b
+	start_testdisk -s 4 -t 1000 -b 16M
+	section b "path = $DISK" >"$WORK/b.ini"
+	start_testdisk -s 4 -t 1000 -b 16M
+	{
+		cat "$WORK/b.ini"
+		section a "path = $DISK"
+	} | ini "$conf"
+	start_fuseband "$conf"
+	ctl "hang on"
+	fill "$MNT/a" A &
+	writer=$!
+	wait_for 5 more_than 0 ctl_value queued || note "the disk does not say that it queues"
+	kill_data_path
+	promise "another disk is written to while one hangs" timeout 5 sh -c \
+		"head -c 4096 /dev/zero | dd of='$MNT/b' bs=4096 oflag=direct conv=notrunc status=none"
+	promise "and the mount can be looked at" timeout 5 ls "$MNT"
+	kill -0 $writer 2>/dev/null || miss "the write was answered while the disk hangs"
+	ctl "hang off"
+	promise "the write goes through when the disk moves again" wait $writer
+	promise "and is there" same A "$(first_byte "$MNT/a")"
+	ctl "hang on"
+	fill "$MNT/a" C &
+	writer=$!
+	sleep 0.2
+	kill_data_path
+	kill_data_path
+	ctl "hang off"
+	promise "likewise after two kills while it hangs" wait $writer
+	promise "and is there" same C "$(first_byte "$MNT/a")"
+	stop_fuseband
+}
+
+# ---- the parent ----
+
+parent_is() { # PID: of the pid file, alive and another one than PID
+	local now
+	now=$(cat "$WORK/pid" 2>/dev/null)
+	[ -n "$now" ] && [ "$now" != "$1" ] && kill -0 "$now" 2>/dev/null
+}
+
+has_standby() {
+	[ "$(pgrep -P "$FUSEBAND_PID" -x fuseband-io | wc -l)" -ge "${1:-1}" ]
+}
+
+io_processes() {
+	our_pids | while read -r pid; do
+		[ "$(cat "/proc/$pid/comm" 2>/dev/null)" != fuseband-io ] || echo "$pid"
+	done
+}
+
+start_loaded() {
+	truncate -s 64M "$WORK/p.img"
+	section p.img "path = $WORK/p.img" | ini "$conf"
+	start_fuseband "$conf"
+	start_load p --filename="$MNT/p.img" --bs=4k --iodepth=16 --rw=randrw --size=32M \
+		--verify=crc32c --verify_backlog=128 --verify_fatal=1
+	wait_for 10 has_standby 2 || fail "no standby"
+}
+
+kill_parent() {
+	local old=$FUSEBAND_PID
+	kill -KILL "$old"
+	wait "$old" 2>/dev/null
+	wait_for 10 parent_is "$old" || fail "nobody took the parent's place"
+	FUSEBAND_PID=$(cat "$WORK/pid")
+}
+
+test_parent() {
+	local i active
+	start_loaded
+	for ((i = 0; i < TIMES; i++)); do
+		active=$(data_path)
+		kill_parent
+		kill -0 "$active" 2>/dev/null || miss "the data path did not live on"
+		sleep 0.1
+	done
+	promise "$TIMES parents killed: each time another one takes its place" wait_for 10 has_standby
+	kill -KILL "$active"
+	sleep 0.5
+	promise "a new parent has the data path replaced, too" wait_for 10 grep -q 'another one takes over' "$WORK/fuseband.log"
+	for ((i = 0; i < TIMES; i++)); do
+		kill_parent
+		sleep "0.$((RANDOM % 10))"
+		kill -KILL "$(io_processes | head -n 1)"
+		sleep 0.3
+	done
+	promise "parent and data path killed in turn: no request fails" stop_loads
+	promise "a reload works under a new parent" reload_fuseband
+	stop_adopted
+}
+
+# It is nobody's child here.
+stop_adopted() {
+	kill -TERM "$FUSEBAND_PID"
+	wait_for 20 not kill -0 "$FUSEBAND_PID" 2>/dev/null || miss "it does not stop"
+	! grep -qF " $MNT " /proc/self/mountinfo || miss "it is still mounted"
+	check_log
+	FUSEBAND_PID=
+}
+
+# ---- both ----
+
+fails() {
+	! dd if="$MNT/p.img" of=/dev/null bs=4k count=1 iflag=direct status=none 2>/dev/null
+}
+
+test_both() {
+	local i
+	for ((i = 0; i < (TIMES + 1) / 2; i++)); do
+		start_loaded
+		# shellcheck disable=SC2046
+		kill -KILL "$FUSEBAND_PID" $(io_processes)
+		wait "$FUSEBAND_PID" 2>/dev/null
+		wait_for 5 fails || miss "the mount does not end with its processes"
+		wait_for 20 not kill -0 "${LOADS[p]}" 2>/dev/null || miss "a client waits for ever"
+		LOADS=()
+		umount -l "$MNT"
+	done
+	promise "both killed: users get errors rather than wait" holds "$failed == 0"
+	start_fuseband "$conf"
+	promise "and it can be started again at once" dd if="$MNT/p.img" of=/dev/null bs=4k count=1 status=none
+	stop_fuseband
+}
+
+# ---- again, while it takes over ----
+
+test_again() {
+	local i n
+	start_loaded
+	for ((i = 0; i < TIMES; i++)); do
+		for n in 1 2 3; do
+			kill -KILL "$(data_path)"
+			sleep "0.00$((RANDOM % 10))"
+		done
+		sleep 0.4
+	done
+	promise "killed again while it takes over: no request fails, all data verify" stop_loads
+	stop_fuseband
+}
+
+# ---- signals, whichever process gets them ----
+
+stops() {
+	grep -c 'stopping' "$WORK/fuseband.log"
+}
+
+test_signals() {
+	truncate -s 16M "$WORK/p.img"
+	section p.img "path = $WORK/p.img" | ini "$conf"
+	start_fuseband "$conf"
+	wait_for 10 has_standby 2 || fail "no standby"
+	kill -HUP "$(data_path)"
+	wait_for 5 more_than 0 reload_lines
+	promise "a signal to the data path acts" same 1 "$(reload_lines)"
+	sleep 1.2
+	# shellcheck disable=SC2046
+	kill -HUP "$FUSEBAND_PID" $(data_path)
+	wait_for 5 more_than 1 reload_lines
+	sleep 0.5
+	promise "one to both acts once" same 2 "$(reload_lines)"
+	stop_fuseband
+}
+
+# shellcheck disable=SC2034
+ALLOWED_ERRORS='do nothing'
+for part in ${PARTS:-late_write hanging_disk parent both again signals}; do
+	: >"$WORK/fuseband.log"
+	"test_$part"
+done
+exit $failed
