@@ -22,12 +22,17 @@ static void put_file(struct pack *out, const struct file *file)
 		.mode = file->mode,
 	};
 	struct backing_id object = file->backing ? file->backing->id : (struct backing_id){0};
+	struct backing_traits traits = {0};
+
+	if (file->backing)
+		traits = backing_traits_of(file->backing);
 
 	pack_u64(out, file->id);
 	pack_u64(out, file->size_bytes);
 	pack_string(out, file->name);
 	pack_u64(out, file->backing != NULL);
 	pack_raw(out, &object, sizeof(object));
+	pack_raw(out, &traits, sizeof(traits));
 	pack_u64(out, file->claim ? file->claim->kept : 0);
 	pack_u64(out, file->removed);
 	if (!file->removed)
@@ -72,6 +77,7 @@ static void get_file(struct unpack *in, struct accepted_file *file)
 	file->name = unpack_bytes(in, NULL);
 	file->present = unpack_u64(in);
 	unpack_raw(in, &file->object, sizeof(file->object));
+	unpack_raw(in, &file->traits, sizeof(file->traits));
 	file->claim = unpack_u64(in);
 	file->removed = unpack_u64(in);
 	if (!file->removed)

@@ -354,6 +354,39 @@ static int open_device(struct backing *backing, int path_fd, const struct backin
 	return 0;
 }
 
+struct backing_traits backing_traits_of(const struct backing *backing)
+{
+	return (struct backing_traits){
+		.align_bytes = backing->align_bytes,
+		.memory_align = backing->memory_align,
+		.block_bytes = backing->block_bytes,
+		.buffered = backing->buffered,
+		.can_zero = backing->can_zero,
+		.may_block = backing->may_block,
+		.can_punch = backing->can_punch,
+	};
+}
+
+static int open_known(struct backing *backing, int path_fd, const struct backing *like,
+		      const struct backing_traits *traits, char *why, size_t why_size)
+{
+	backing->fd = traits->buffered
+			      ? backing_reopen(path_fd, backing->readonly ? O_RDONLY : O_RDWR)
+			      : open_direct(backing, path_fd, like);
+	if (backing->fd < 0) {
+		explain_open(backing->fd, backing->id.is_block, why, why_size);
+		return backing->fd;
+	}
+	backing->align_bytes = traits->align_bytes;
+	backing->memory_align = traits->memory_align;
+	backing->block_bytes = traits->block_bytes;
+	backing->buffered = traits->buffered;
+	backing->can_zero = traits->can_zero;
+	backing->may_block = traits->may_block;
+	backing->can_punch = traits->can_punch;
+	return 0;
+}
+
 int backing_object_size(const struct backing *backing, uint64_t *ret_bytes)
 {
 	uint64_t bytes;
@@ -477,7 +510,8 @@ int backing_open(const struct backing_spec *spec, char *why, size_t why_size, co
 			goto fail;
 		path_fd = opened;
 	}
-	err = backing->id.is_block
+	err = spec->traits ? open_known(backing, path_fd, like, spec->traits, why, why_size)
+	      : backing->id.is_block
 		      ? open_device(backing, path_fd, like, why, why_size)
 		      : open_image(backing, path_fd, like, spec->buffered, why, why_size);
 	if (err)

@@ -66,6 +66,12 @@ struct backing {
 	bool can_punch;	       /* fallocate(PUNCH_HOLE) likewise */
 };
 
+/* What was found out about a backing by asking the object, which may hang by now. */
+struct backing_traits {
+	uint32_t align_bytes, memory_align, block_bytes;
+	bool buffered, can_zero, may_block, can_punch;
+};
+
 struct mountinfo;
 
 /* What is asked for; straight from a file's section. */
@@ -86,7 +92,8 @@ struct backing_spec {
 	 * opened through it, wherever path leads by now.
 	 */
 	const struct backing_claim *claim;
-	const struct backing_id *object; /* with claim */
+	const struct backing_id *object;     /* with claim */
+	const struct backing_traits *traits; /* with claim: not asked for again */
 };
 
 /*
@@ -118,6 +125,7 @@ int backing_id_compare(const struct backing_id *a, const struct backing_id *b);
  */
 int backing_open(const struct backing_spec *spec, char *why, size_t why_size, const char **ret_key,
 		 struct backing **ret_backing);
+struct backing_traits backing_traits_of(const struct backing *backing);
 struct backing *backing_ref(struct backing *backing);
 void backing_unref(struct backing *backing); /* closes at zero; NULL is fine */
 

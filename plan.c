@@ -444,6 +444,7 @@ static void open_file(struct making *making, size_t i)
 		if (making->purpose == PLAN_RECOVER) {
 			spec.claim = draft->object->claim;
 			spec.object = &draft->object->id;
+			spec.traits = &making->running[i].traits;
 		}
 		int err = backing_open(&spec, why, sizeof(why), &key, &planned->backing);
 		if (backing_is_missing(err) && file->optional)

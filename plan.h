@@ -69,6 +69,7 @@ struct plan_running {
 	/* PLAN_RECOVER only: what the process that died served */
 	uint64_t id, served_bytes; /* node id, and the size that was shown */
 	struct backing_id object;
+	struct backing_traits traits;
 };
 
 enum plan_purpose { PLAN_CHECK, PLAN_RUN, PLAN_RECOVER };

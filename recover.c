@@ -72,6 +72,7 @@ static void recall(const struct accepted_file *was, struct backing_claim *const 
 		.id = was->id,
 		.served_bytes = was->size_bytes,
 		.object = was->object,
+		.traits = was->traits,
 	};
 }
 

@@ -355,9 +355,19 @@ start_fuseband() {
 	done
 }
 
-# The process that does the I/O: of the two children of the parent, the one that is older.
+# Data paths of this test's daemon, the one that serves first: the standby is younger.
+data_paths() {
+	local pid
+	for pid in $(pgrep -x fuseband-io); do
+		! grep -qzxF "TEST_WORK=$WORK" "/proc/$pid/environ" 2>/dev/null || echo "$pid"
+	done
+}
+
+# The process that does the I/O.
 data_path() {
-	pgrep -o -P "$FUSEBAND_PID" -x fuseband-io || echo "$FUSEBAND_PID"
+	local all
+	all=$(data_paths)
+	echo "${all%%[!0-9]*}" | grep . || echo "$FUSEBAND_PID"
 }
 
 took_over() {

@@ -10,6 +10,7 @@
 . "$(dirname "$0")/../lib.sh"
 need fio
 need_root
+HELPERS=${HELPERS:-$TESTS/../build/release/helpers}
 UPGRADES=${UPGRADES:-5}
 conf=$WORK/fuseband.ini
 mkdir "$WORK/bin"
@@ -68,18 +69,18 @@ promise "a program that is gone is no upgrade" refused 'No such file'
 printf '#!/bin/sh\nexit 0\n' >"$WORK/other"
 install_program "$WORK/other"
 promise "nor is another program" refused 'not a fuseband'
-printf '#!/bin/sh\necho "fuseband 9.9 (libfuse 3.14.0, state 999)"\n' >"$WORK/other"
-install_program "$WORK/other"
+install_program "$HELPERS/impostor"
+echo 999 >"$program.state"
 promise "nor one that keeps its state otherwise" refused 'state as version 999'
-version=$("$original" --version)
-printf '#!/bin/sh\nif [ "$1" = --version ]; then echo "%s"; exit 0; fi\nexit 1\n' "$version" >"$WORK/other"
-install_program "$WORK/other"
-before=$FUSEBAND_PID
-kill -USR2 "$FUSEBAND_PID"
+
+# an impostor that gets as far as being executed
+"$original" --version | grep -o 'state [0-9]*' | cut -d ' ' -f 2 >"$program.state"
 parent_changed() {
 	FUSEBAND_PID=$(cat "$WORK/pid")
 	[ "$FUSEBAND_PID" != "$before" ] && kill -0 "$FUSEBAND_PID" 2>/dev/null
 }
+before=$FUSEBAND_PID
+kill -USR2 "$FUSEBAND_PID"
 promise "one that looks right and cannot run: the old one stays" wait_for 10 parent_changed
 wait "$before" 2>/dev/null
 install_program "$original"
