@@ -89,6 +89,42 @@ test_slow() {
 	stop_fuseband
 }
 
+# ---- the shares ----
+
+# Of a, in the second after the data path was replaced, and what the disk did in it.
+share_after_kill() {
+	local from counts
+	kill_data_path
+	from=$(log_now)
+	sleep 1.1
+	read -ra counts < <(served "$log" "$from" "$((from + 1000000))" $PART_BYTES)
+	SHARE=$(ratio "${counts[@]}")
+	RATE=$((counts[0] + counts[1]))
+}
+
+test_shares() {
+	local i worst=100 rate=
+	log=$WORK/disk.log
+	start_testdisk -s 4 -t 1000 -b 128M -l "$log"
+	PART_BYTES=$((64 << 20))
+	{
+		part a 0 "weight = 80"
+		part b 1 "weight = 20"
+	} | ini "$conf"
+	start_fuseband "$conf"
+	start_load a --filename="$MNT/a" --bs=4k --iodepth=128 --rw=randrw --size=64M --norandommap
+	start_load b --filename="$MNT/b" --bs=4k --iodepth=128 --rw=randrw --size=64M --norandommap
+	sleep 2
+	for i in 1 2 3 4 5; do
+		share_after_kill
+		promise "80:20 in the second after a kill" within "$SHARE" 80 3
+		rate="$rate $RATE"
+	done
+	note "the disk did$rate of 4000 in that second"
+	promise "no request failed" stop_loads
+	stop_fuseband
+}
+
 # ---- what the next one serves ----
 
 
@@ -138,7 +174,8 @@ test_accepted() {
 	ALLOWED_ERRORS='reload refused|nonsense|ioband|fuseband.ini' stop_fuseband
 }
 
-test_fast
-test_slow
-test_accepted
+for part in ${PARTS:-fast slow shares accepted}; do
+	: >"$WORK/fuseband.log"
+	"test_$part"
+done
 exit $failed
