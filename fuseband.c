@@ -250,9 +250,9 @@ static int read_configuration(struct daemon *d)
 
 	print_errors(&errors);
 	conf_errors_free(&errors);
-	serve->config = d->options.config;
+	serve->config = strdup(d->options.config);
 	serve->config_path = path_for_reloads(d->options.config);
-	serve->mount_options = d->options.mount_options;
+	serve->mount_options = d->options.mount_options ? strdup(d->options.mount_options) : NULL;
 	serve->debug = d->options.debug;
 	return r ? EXIT_USAGE : 0;
 }
@@ -300,7 +300,9 @@ static int finish(struct daemon *d, int status, bool abrupt)
 		close(setup->serve.signal_fd);
 	free(setup->pidfile_path);
 	free(setup->serve.mountpoint);
+	free(setup->serve.config);
 	free(setup->serve.config_path);
+	free(setup->serve.mount_options);
 	options_free(&d->options);
 	return status;
 }

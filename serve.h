@@ -21,10 +21,10 @@
 
 /* What there is before, and stays for all data paths. */
 struct serve_setup {
-	const char *config;	   /* as given, for messages */
-	char *config_path;	   /* absolute, for reloads; NULL: it cannot be read again */
-	char *mountpoint;	   /* absolute */
-	const char *mount_options; /* as after -o, or NULL */
+	char *config;	     /* as given, for messages */
+	char *config_path;   /* absolute, for reloads; NULL: it cannot be read again */
+	char *mountpoint;    /* absolute */
+	char *mount_options; /* as after -o, or NULL */
 	bool debug;
 	int signal_fd;		   /* signalfd of those below */
 	struct conf_text text;	   /* serve_first: what was read, and checked: */

@@ -355,12 +355,13 @@ start_fuseband() {
 	done
 }
 
-# Data paths of this test's daemon, the one that serves first: the standby is younger.
+# Data paths of this test's daemon, the oldest first: that is the one that serves.
 data_paths() {
 	local pid
 	for pid in $(pgrep -x fuseband-io); do
-		! grep -qzxF "TEST_WORK=$WORK" "/proc/$pid/environ" 2>/dev/null || echo "$pid"
-	done
+		! grep -qzxF "TEST_WORK=$WORK" "/proc/$pid/environ" 2>/dev/null ||
+			awk -v pid="$pid" '{ sub(/.*\) /, ""); print $20, pid }' "/proc/$pid/stat"
+	done 2>/dev/null | sort -n | cut -d ' ' -f 2
 }
 
 # The process that does the I/O.
