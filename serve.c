@@ -578,6 +578,7 @@ int serve_next(struct serve_setup *setup, bool *ret_abrupt)
 	setup->ready(setup->data);
 	if (!wait_for_go(&s))
 		return EXIT_FAILURE;
+	prctl(PR_SET_NAME, SERVE_NAME);
 	s.mount->standby = false;
 	waiting = fence_take_over(s.crew);
 	crew_resume(s.crew);

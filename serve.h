@@ -40,6 +40,10 @@ struct serve_setup {
 /* Signals that a data path acts on: HUP, USR1, TERM, INT. USR2 is the parent's. */
 int serve_block_signals(int *ret_signal_fd); /* all of them and USR2; 0 or -errno */
 
+/* Names of processes, as ps shows them. */
+#define SERVE_NAME "fuseband-io"
+#define SERVE_NAME_STANDBY "fuseband-spare"
+
 /*
  * Returns the exit status. *ret_abrupt: the kernel may still write to our memory, so nothing was
  * freed, and the process has to _exit().

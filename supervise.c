@@ -33,7 +33,6 @@
 #define STANDBY_RETRY_NS (5 * SEC_NS)
 #define SAME_SIGNAL_NS SEC_NS /* to both processes within this: one signal */
 #define CHECK_MS 5000	      /* a new program may take so long to say what it is */
-#define NAME_DATA_PATH "fuseband-io"
 
 struct supervisor {
 	struct handover state; /* what another program in our place has to know */
@@ -115,7 +114,7 @@ static void become_data_path(struct supervisor *s, int link, bool first)
 	bool abrupt = false;
 	int status;
 
-	prctl(PR_SET_NAME, NAME_DATA_PATH);
+	prctl(PR_SET_NAME, first ? SERVE_NAME : SERVE_NAME_STANDBY);
 	if (s->state.active.pid)
 		child_forget(&s->state.active);
 	if (s->standby.pid)

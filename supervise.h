@@ -7,7 +7,7 @@
  *     its clones, the claims, the accepted   answers; tells the parent of all that has
  *     configuration, the counters            to outlive it
  *        |       |
- *        |       +--- fuseband-io (standby)  has opened and prepared the same, and waits
+ *        |       +--- fuseband-spare (standby) has opened and prepared the same, and waits
  *        |
  *   the data path dies (kill -9, abort, out of memory), or does nothing for HANG_NS
  *        |  waitpid()                 nothing copies to or from its memory any more

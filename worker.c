@@ -24,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -612,6 +613,7 @@ void *worker_main(void *arg)
 	struct crew *crew = w->crew;
 
 	myself = w;
+	prctl(PR_SET_NAME, "fuseband-io"); /* whatever its process is called meanwhile */
 	if (make_ring(w))
 		return NULL;
 	while (!atomic_load_explicit(&crew->leaving, memory_order_acquire)) {

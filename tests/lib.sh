@@ -355,20 +355,28 @@ start_fuseband() {
 	done
 }
 
-# Data paths of this test's daemon, the oldest first: that is the one that serves.
-data_paths() {
+# our_processes NAME: those of this test's daemon that are called so.
+our_processes() {
 	local pid
-	for pid in $(pgrep -x fuseband-io); do
-		! grep -qzxF "TEST_WORK=$WORK" "/proc/$pid/environ" 2>/dev/null ||
-			awk -v pid="$pid" '{ sub(/.*\) /, ""); print $20, pid }' "/proc/$pid/stat"
-	done 2>/dev/null | sort -n | cut -d ' ' -f 2
+	for pid in $(pgrep -x "$1"); do
+		! grep -qzxF "TEST_WORK=$WORK" "/proc/$pid/environ" 2>/dev/null || echo "$pid"
+	done
 }
 
-# The process that does the I/O.
+# Those that stand by, or are about to take over.
+spares() {
+	our_processes fuseband-spare
+}
+
+# The process that does the I/O; without a parent it is the only one.
 data_path() {
-	local all
-	all=$(data_paths)
-	echo "${all%%[!0-9]*}" | grep . || echo "$FUSEBAND_PID"
+	local i
+	for ((i = 0; i < 100; i++)); do
+		our_processes fuseband-io | grep . && return
+		[ -n "$(spares)" ] || break
+		sleep 0.05
+	done
+	echo "$FUSEBAND_PID"
 }
 
 took_over() {
