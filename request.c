@@ -131,6 +131,8 @@ static enum request_fate check_fallocate(struct io *io, uint64_t pos, uint64_t l
 
 	if (file->readonly)
 		return fail(io, -EROFS);
+	if (!len)
+		return fail(io, -EINVAL);
 	if (pos > INT64_LIMIT || len > INT64_LIMIT - pos)
 		return fail(io, -EFBIG);
 	switch (what) {
