@@ -313,10 +313,11 @@ int request_answer(struct io *io)
 		return request_answer_error(io->fd, io->unique, io->error);
 	switch (io->kind) {
 	case IO_READ: {
-		char *data = io->data + (io->pos_bytes - io->base_bytes);
+		char *data;
 
 		if (!io->len_bytes)
 			break;
+		data = io->data + (io->pos_bytes - io->base_bytes);
 		/* the page in front of the data, or blocks that were not asked for, make room */
 		return send_reply(io->fd, data - sizeof(reply.header), io->unique, io->len_bytes,
 				  0);
