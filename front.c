@@ -184,9 +184,13 @@ static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 {
 	struct front *front = front_of(req);
 	struct file *file = file_of(req, ino);
+	unsigned opens = file ? atomic_load(&file->opens) : 0;
 
 	(void)fi;
-	if (file && atomic_fetch_sub(&file->opens, 1) == 1 && file->removed)
+	/* one too many must not make it open for good */
+	while (opens && !atomic_compare_exchange_weak(&file->opens, &opens, opens - 1))
+		;
+	if (opens == 1 && file->removed)
 		atomic_store(&front->mount->garbage, true);
 	fuse_reply_err(req, 0);
 }
