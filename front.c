@@ -208,6 +208,16 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		atomic_fetch_sub(&file->kept->opens, 1);
 }
 
+/* True: nobody has it open any more. One release too many must not make it open for good. */
+static bool close_once(struct file *file)
+{
+	unsigned opens = atomic_load(&file->kept->opens);
+
+	while (opens && !atomic_compare_exchange_weak(&file->kept->opens, &opens, opens - 1))
+		;
+	return opens == 1;
+}
+
 static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct front *front = front_of(req);
@@ -216,10 +226,30 @@ static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	(void)fi;
 	if (file && !was_counted(front)) {
 		note_counted();
-		if (atomic_fetch_sub(&file->kept->opens, 1) == 1 && file->removed)
+		if (close_once(file) && file->removed)
 			atomic_store(&front->mount->garbage, true);
 	}
 	fuse_reply_err(req, 0);
+}
+
+struct listing {
+	char *data;
+	size_t size, used;
+	bool full; /* what comes later must not go in before what did not fit */
+};
+
+static void list(fuse_req_t req, struct listing *to, const char *name, uint64_t id, mode_t mode,
+		 uint64_t offset)
+{
+	struct stat attr = {.st_ino = id, .st_mode = mode};
+	size_t left = to->size - to->used, need;
+
+	if (to->full)
+		return;
+	need = fuse_add_direntry(req, to->data + to->used, left, name, &attr, (off_t)offset);
+	to->full = need > left;
+	if (!to->full)
+		to->used += need;
 }
 
 /* Offsets are node ids, which stay valid whatever a reload adds or removes. */
@@ -227,36 +257,29 @@ static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset
 		       struct fuse_file_info *fi)
 {
 	const struct mount *mount = front_of(req)->mount;
-	char *list = malloc(size);
-	size_t used = 0;
+	uint64_t after = (uint64_t)offset;
+	struct listing to = {.size = size < REQUEST_PAYLOAD_MAX ? size : REQUEST_PAYLOAD_MAX};
 
 	(void)fi;
-	if (ino != MOUNT_ROOT_ID || !list) {
-		free(list);
-		fuse_reply_err(req, list ? ENOTDIR : ENOMEM);
+	if (ino != MOUNT_ROOT_ID) {
+		fuse_reply_err(req, ENOTDIR);
 		return;
 	}
-	for (uint64_t id = (uint64_t)offset + 1; id <= 2; id++) {
-		struct stat attr = {.st_ino = MOUNT_ROOT_ID, .st_mode = S_IFDIR};
-
-		used += fuse_add_direntry(req, list + used, size - used, id == 1 ? "." : "..",
-					  &attr, (off_t)id);
+	to.data = malloc(to.size + 1);
+	if (!to.data) {
+		fuse_reply_err(req, ENOMEM);
+		return;
 	}
-	for (size_t i = 0; i < mount->n_files; i++) {
-		const struct file *file = mount->files[i];
-		struct stat attr = {.st_ino = file->id, .st_mode = S_IFREG};
-		size_t need;
-
-		if (file->id <= (uint64_t)offset)
-			continue;
-		need = fuse_add_direntry(req, list + used, size - used, file->name, &attr,
-					 (off_t)file->id);
-		if (need > size - used)
-			break;
-		used += need;
-	}
-	fuse_reply_buf(req, list, used);
-	free(list);
+	if (after < 1)
+		list(req, &to, ".", MOUNT_ROOT_ID, S_IFDIR, 1);
+	if (after < 2)
+		list(req, &to, "..", MOUNT_ROOT_ID, S_IFDIR, 2);
+	for (size_t i = 0; i < mount->n_files; i++)
+		if (mount->files[i]->id > after)
+			list(req, &to, mount->files[i]->name, mount->files[i]->id, S_IFREG,
+			     mount->files[i]->id);
+	fuse_reply_buf(req, to.data, to.used);
+	free(to.data);
 }
 
 static void op_statfs(fuse_req_t req, fuse_ino_t ino)

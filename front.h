@@ -68,7 +68,7 @@ int front_session_open(struct front *front, int clone, struct kept_worker *mark,
 		       struct front_session *ret_session);
 void front_session_close(struct front_session *session);
 
-/* A request that is not request.h's. header: as read from session->fd. */
+/* What is REQUEST_OTHER to request_decode(). header: as read from session->fd. */
 void front_process(struct front_session *session, char *header, size_t n);
 
 #endif
