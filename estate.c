@@ -43,7 +43,7 @@ static int add_claims(struct estate *estate, const struct link_message *message)
 
 	if (message->n_ids != message->n_fds)
 		return -EPROTO;
-	grown = reallocarray(estate->claims, estate->n_claims + message->n_fds, sizeof(*grown));
+	grown = reallocarray(estate->claims, estate->n_claims + message->n_fds + 1, sizeof(*grown));
 	if (!grown)
 		return -ENOMEM;
 	estate->claims = grown;
@@ -65,8 +65,10 @@ static int compare_claims(const void *id, const void *claim)
 }
 
 /* Ids are given in order, so that claims are sorted by them. */
-static void mark_stale(struct estate *estate, const struct link_message *message)
+static int mark_stale(struct estate *estate, const struct link_message *message)
 {
+	if (message->n_fds)
+		return -EPROTO;
 	for (unsigned i = 0; estate->n_claims && i < message->n_ids; i++) {
 		struct estate_claim *claim =
 			bsearch(&message->ids[i], estate->claims, estate->n_claims,
@@ -75,6 +77,7 @@ static void mark_stale(struct estate *estate, const struct link_message *message
 		if (claim)
 			claim->stale = true;
 	}
+	return 0;
 }
 
 /* Those that accept() says so of are closed, the others kept as they are. */
@@ -136,7 +139,7 @@ int estate_apply(struct estate *estate, struct link_message *message)
 		r = add_claims(estate, message);
 		break;
 	case LINK_UNCLAIM:
-		mark_stale(estate, message);
+		r = mark_stale(estate, message);
 		break;
 	case LINK_ACCEPTED:
 		r = replace(estate, &estate->accepted_fd, message);
