@@ -537,6 +537,7 @@ static bool handle_active(struct supervisor *s)
 	}
 	if (r)
 		log_error("what the data path leaves cannot be kept: %s", strerror(-r));
+	link_close_fds(&message); /* of one that brings none */
 	return true;
 }
 
