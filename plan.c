@@ -580,17 +580,18 @@ static void finish_making(struct making *making)
 static int prepare(struct making *making, const char *mountpoint)
 {
 	struct plan *plan = making->plan;
-	plan->n_files = plan->conf->n_files;
-	plan->files = array(plan->n_files, sizeof(*plan->files));
-	making->drafts = array(plan->n_files, sizeof(*making->drafts));
-	making->places = array(plan->n_files, sizeof(*making->places));
+	size_t n_files = plan->conf->n_files;
+	plan->files = array(n_files, sizeof(*plan->files));
+	making->drafts = array(n_files, sizeof(*making->drafts));
+	making->places = array(n_files, sizeof(*making->places));
 	making->goes_on = array(making->n_running, sizeof(*making->goes_on));
 	if (!plan->files || !making->drafts || !making->places || !making->goes_on)
 		return -ENOMEM;
-	for (size_t i = 0; i < plan->n_files; i++) {
+	for (size_t i = 0; i < n_files; i++) {
 		plan->files[i].conf = &plan->conf->files[i];
 		plan->files[i].disk = PLAN_NO_DISK;
 	}
+	plan->n_files = n_files;
 	int err = mountinfo_read(&making->mounts);
 	making->view.mounts = &making->mounts;
 	if (!err)
