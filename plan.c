@@ -410,6 +410,16 @@ static int current_size(const struct backing *backing, uint64_t *ret_size)
 	return size > 0 ? 0 : -ESTALE;
 }
 
+/* What an object that was served has left of its range. */
+static uint64_t present_size(const struct backing *backing)
+{
+	uint64_t object = 0;
+	if (backing_object_size(backing, &object) || object <= backing->start_bytes)
+		return 0;
+	object -= backing->start_bytes;
+	return object < backing->size_bytes ? object : backing->size_bytes;
+}
+
 static void open_file(struct making *making, size_t i)
 {
 	const struct conf_file *file = &making->conf->files[i];
@@ -453,7 +463,9 @@ static void open_file(struct making *making, size_t i)
 			complain(making, file, key, "%s", why);
 			return;
 		}
-		planned->size_bytes = planned->backing->size_bytes;
+		planned->size_bytes = making->purpose == PLAN_RECOVER
+					      ? present_size(planned->backing)
+					      : planned->backing->size_bytes;
 		if (backing_id_compare(&planned->backing->id, &draft->object->id) != 0) {
 			complain(making, file, "path", "was replaced while it was being opened");
 			backing_unref(planned->backing);
