@@ -14,6 +14,12 @@ static void drop(const struct estate *estate, int fd)
 		close(fd);
 }
 
+static void drop_claim(const struct estate *estate, const struct estate_claim *claim)
+{
+	if (estate->owner || claim->unused)
+		close(claim->fd);
+}
+
 int estate_create(struct estate *estate)
 {
 	*estate = (struct estate){
@@ -30,7 +36,7 @@ void estate_free(struct estate *estate)
 	for (unsigned i = 0; i < estate->n_clones; i++)
 		drop(estate, estate->clones[i]);
 	for (size_t i = 0; i < estate->n_claims; i++)
-		drop(estate, estate->claims[i].fd);
+		drop_claim(estate, &estate->claims[i]);
 	free(estate->claims);
 	if (estate->keep)
 		munmap(estate->keep, sizeof(*estate->keep));
@@ -89,7 +95,7 @@ static void sweep(struct estate *estate, bool accept)
 		struct estate_claim *claim = &estate->claims[i];
 
 		if (accept ? claim->stale : claim->fresh) {
-			drop(estate, claim->fd);
+			drop_claim(estate, claim);
 			continue;
 		}
 		claim->fresh = claim->stale = false;
