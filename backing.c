@@ -421,7 +421,7 @@ static int set_range(struct backing *backing, const struct backing_spec *spec, c
 	}
 	if (spec->offset_bytes >= object)
 		bad = "offset";
-	else if (spec->size_bytes > object - spec->offset_bytes)
+	else if (spec->size_bytes > object - spec->offset_bytes && !spec->object)
 		bad = "size";
 	if (bad) {
 		*ret_key = bad;

@@ -89,7 +89,8 @@ struct backing_spec {
 	const struct backing *like;
 	/*
 	 * A claim that this process was handed, or NULL: if it is of the object wanted, that is
-	 * opened through it, wherever path leads by now.
+	 * opened through it, wherever path leads by now, also if it has shrunk below the range's
+	 * end.
 	 */
 	const struct backing_claim *claim;
 	const struct backing_id *object;     /* with claim */

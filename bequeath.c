@@ -48,6 +48,16 @@ static int flush_message(struct bequest *b, struct link_message *message)
 	return message->n_ids ? bequeath(b, message) : 0;
 }
 
+/* What has a name, but was not sent: it gets another one the next time. */
+static void forget_names(const struct estate *estate, struct backing_claim *const *claims, size_t n)
+{
+	uint64_t last = estate->n_claims ? estate->claims[estate->n_claims - 1].id : 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (claims[i]->kept > last)
+			claims[i]->kept = 0;
+}
+
 static int send_new_claims(struct bequest *b, struct backing_claim *const *claims, size_t n)
 {
 	struct link_message message = {.kind = LINK_CLAIM};
@@ -58,7 +68,11 @@ static int send_new_claims(struct bequest *b, struct backing_claim *const *claim
 			claims[i]->kept = b->estate->next_claim++;
 			r = add_to(b, &message, claims[i]->kept, claims[i]->fd);
 		}
-	return r ? r : flush_message(b, &message);
+	if (!r)
+		r = flush_message(b, &message);
+	if (r)
+		forget_names(b->estate, claims, n);
+	return r;
 }
 
 /* claims: sorted by name, those of this moment. */

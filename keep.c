@@ -66,20 +66,24 @@ struct kept_worker *keep_worker(struct keep *keep, unsigned index)
 struct kept_file *keep_file(struct keep *keep, uint64_t id)
 {
 	struct kept_file *free_place = NULL;
+	uint32_t distance = 0;
 
 	/* ids are given in order: nearly always the first place */
-	for (size_t i = 0; i < KEEP_FILES; i++) {
+	for (uint32_t i = 0; i < KEEP_FILES && (!free_place || i <= keep->farthest); i++) {
 		struct kept_file *file = &keep->files[(id + i) % KEEP_FILES];
 
 		if (file->id == id)
 			return file;
-		if (!file->id && !free_place)
+		if (!file->id && !free_place) {
 			free_place = file;
-		if (!file->id && i >= 64) /* places are given up, so that runs have gaps */
-			break;
+			distance = i;
+		}
 	}
-	if (free_place)
-		*free_place = (struct kept_file){.id = id};
+	if (!free_place)
+		return NULL;
+	if (keep->farthest < distance)
+		keep->farthest = distance;
+	*free_place = (struct kept_file){.id = id};
 	return free_place;
 }
 

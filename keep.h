@@ -62,8 +62,9 @@ struct keep_suspect {
 struct keep {
 	uint64_t magic;
 	uint32_t version;
-	uint32_t restarts;	  /* the parent's: data paths that died */
-	uint32_t upgrades;	  /* the parent's */
+	uint32_t restarts; /* the parent's: data paths that died */
+	uint32_t upgrades; /* the parent's */
+	uint32_t farthest; /* the main thread's: that a file was ever put from its first place */
 	_Atomic uint64_t crashed; /* the crashing thread's: what it touched, or 0 */
 	/* the parent's, while no data path lives */
 	struct keep_suspect suspects[KEEP_SUSPECTS];

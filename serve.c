@@ -531,7 +531,7 @@ int serve_first(struct serve_setup *setup, bool *ret_abrupt)
 
 static int prepare_next(struct serve *s)
 {
-	const struct estate *estate = s->setup->estate;
+	struct estate *estate = s->setup->estate;
 	struct recovered recovered = {0};
 	int r = recover(estate, s->setup->mountpoint, s->setup->debug, &recovered);
 

@@ -2,6 +2,7 @@
 /* supervise.c - see supervise.h. */
 #include "handover.h"
 #include "log.h"
+#include "restart.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,16 +24,7 @@
 #define SEC_NS UINT64_C(1000000000)
 #define TICK_MS 1000
 #define HANG_NS (10 * SEC_NS) /* no worker has done anything: each does once a second */
-/* A data path that dies so soon after it began counts, until one lives longer. */
-#define SHORT_LIFE_NS (SEC_NS / 10) /* was killed: one */
-#define SHORT_CRASH_NS SEC_NS	    /* crashed: */
-#define CRASH_COUNTS 10U
-#define SHORT_LIVES_MOST 100U
-#define SHORT_LIVES_AT_ONCE \
-	30U /* from here on there is a pause before the next, longer each time */
 #define STANDBY_RETRY_NS (5 * SEC_NS)
-#define SAME_SIGNAL_NS SEC_NS /* to both processes within this: one signal */
-#define CHECK_MS 5000	      /* a new program may take so long to say what it is */
 
 struct supervisor {
 	struct handover state; /* what another program in our place has to know */
@@ -42,17 +34,12 @@ struct supervisor {
 	bool farewell;
 	int status; /* with it */
 
-	uint64_t went_ns; /* when the active one was told to serve */
-	unsigned short_lives;
+	struct restart restart;
 	uint64_t beat, beat_ns; /* its last sign of life */
 	uint64_t standby_not_before_ns;
 	bool standby_failed; /* in this episode */
 
-	struct {
-		unsigned times[2]; /* to us, to the data path */
-		unsigned acted;
-		uint64_t last_ns;
-	} signals[NSIG];
+	struct restart_signals signals;
 };
 
 static uint64_t now_ns(void)
@@ -255,26 +242,18 @@ static const char *how(const siginfo_t *info, char *text, size_t size)
 
 /* ---- taking over ---- */
 
-/* Returns whether there is to be another one. */
+/* Returns whether there is to be another one, after a pause if need be. */
 static bool count_life(struct supervisor *s, bool crashed)
 {
-	bool is_short = now_ns() - s->went_ns < (crashed ? SHORT_CRASH_NS : SHORT_LIFE_NS);
+	uint64_t pause_ns;
 
-	if (!is_short)
-		s->short_lives = 0;
-	else
-		s->short_lives += crashed ? CRASH_COUNTS : 1;
-	if (s->short_lives >= SHORT_LIVES_MOST) {
+	if (!restart_again(&s->restart, crashed, now_ns(), &pause_ns)) {
 		log_error("one data path after the other dies as soon as it serves: giving up. The "
 			  "mount ends, and its users get errors");
 		return false;
 	}
-	if (s->short_lives > SHORT_LIVES_AT_ONCE) {
-		const struct timespec pause = {
-			.tv_nsec = (long)(s->short_lives - SHORT_LIVES_AT_ONCE) * 10000000L};
-
-		nanosleep(&pause, NULL);
-	}
+	if (pause_ns)
+		nanosleep(&(struct timespec){.tv_nsec = (long)pause_ns}, NULL);
 	return true;
 }
 
@@ -294,7 +273,8 @@ static void go(struct supervisor *s)
 	s->state.active = s->standby;
 	s->state.active.ready = false;
 	s->standby = (struct child){.pidfd = -1, .link = -1};
-	s->went_ns = s->beat_ns = now_ns();
+	s->beat_ns = now_ns();
+	restart_begin(&s->restart, s->beat_ns);
 	link_say(s->state.active.link, LINK_GO, 0); /* if it is dead we shall see */
 }
 
@@ -457,26 +437,9 @@ static void go_back(struct supervisor *s)
 
 /* ---- signals ---- */
 
-/*
- * Who signals "both fusebands" means it once: of what arrives at the two processes within a
- * second, only what is more than the other one has had counts.
- */
-static bool is_new_signal(struct supervisor *s, int signo, bool at_data_path)
-{
-	uint64_t now = now_ns();
-
-	if (now - s->signals[signo].last_ns > SAME_SIGNAL_NS)
-		memset(&s->signals[signo], 0, sizeof(s->signals[signo]));
-	s->signals[signo].last_ns = now;
-	if (++s->signals[signo].times[at_data_path] <= s->signals[signo].acted)
-		return false;
-	s->signals[signo].acted++;
-	return true;
-}
-
 static void on_signal(struct supervisor *s, int signo, bool at_data_path)
 {
-	if (signo <= 0 || signo >= NSIG || !is_new_signal(s, signo, at_data_path))
+	if (!restart_is_new_signal(&s->signals, signo, at_data_path, now_ns()))
 		return;
 	if (signo == SIGUSR2 && s->state.estate.fuse_fd >= 0)
 		upgrade(s);
@@ -501,7 +464,7 @@ static void on_active_ready(struct supervisor *s)
 	if (s->told_ready)
 		return;
 	s->told_ready = true;
-	s->went_ns = now_ns();
+	restart_begin(&s->restart, s->beat_ns);
 	s->state.setup->ready(s->state.setup->data);
 }
 
@@ -536,6 +499,7 @@ static bool handle_active(struct supervisor *s)
 	}
 	if (r)
 		log_error("what the data path leaves cannot be kept: %s", strerror(-r));
+	link_close_fds(&message); /* of one that brings none */
 	return true;
 }
 
@@ -690,7 +654,8 @@ int supervise_resume(const char *resume, struct supervise_setup *setup, bool *re
 		setup->detach(setup->data);
 	rewrite_pidfile(setup);
 	settle_in_memory();
-	s.went_ns = s.beat_ns = now_ns();
+	s.beat_ns = now_ns();
+	restart_begin(&s.restart, s.beat_ns);
 	loop(&s);
 	return end(&s);
 }

@@ -17,8 +17,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include "plan_rig.h"
-#include "mount.h"
+#include "mount_rig.h"
 
 #include <sched.h>
 #include <sys/mount.h>
@@ -355,47 +354,6 @@ static void looks(const struct mount *mount, const char *wanted)
 }
 
 /* ---- reloads ---- */
-
-static struct plan *next_plan(const struct mount *mount, const char *text)
-{
-	struct asked asked = START;
-	struct plan_running *list;
-	struct plan *plan;
-
-	assert_int_equal(mount_running(mount, &list, &asked.n_running), 0);
-	asked.running = list;
-	plan = planned(asked, text);
-	free(list);
-	return plan;
-}
-
-static void apply(struct mount *mount, const char *text)
-{
-	struct plan *plan = next_plan(mount, text);
-	struct conf_errors errors = {0};
-
-	assert_int_equal(mount_apply(mount, plan, &errors), 0);
-	assert_int_equal(errors.n, 0);
-	plan_free(plan);
-	mount_finish(mount);
-}
-
-static struct mount *start(const char *text)
-{
-	struct mount *mount = mount_new();
-
-	assert_non_null(mount);
-	apply(mount, text);
-	return mount;
-}
-
-static void open_file(struct mount *mount, const char *name)
-{
-	struct file *file = mount_by_name(mount, name);
-
-	assert_non_null(file);
-	atomic_fetch_add(&file->kept->opens, 1);
-}
 
 /* What the workers and the main thread do when an orphan is closed. */
 static void close_orphans(struct mount *mount)
