@@ -364,9 +364,11 @@ static bool drain(struct serve *s)
 	return parked;
 }
 
-/* True: the kernel may still be writing to our memory, or libfuse would unmount what it must not.
+/*
+ * True: the kernel may still be writing to our memory, or libfuse would unmount what it must not.
+ * *ret_unfinished: requests were left.
  */
-static bool stop(struct serve *s)
+static bool stop(struct serve *s, bool *ret_unfinished)
 {
 	bool stuck = false, elsewhere = false;
 	unsigned left = 0;
@@ -379,6 +381,7 @@ static bool stop(struct serve *s)
 		elsewhere = !front_unmount(s->front);
 	if (!stuck)
 		left = crew_destroy(s->crew);
+	*ret_unfinished = stuck || left;
 	if (stuck || left || elsewhere)
 		return true;
 	front_free(s->front);
@@ -452,9 +455,11 @@ static void begin(struct serve *s, struct serve_setup *setup)
 
 static int end(struct serve *s, int status, bool *ret_abrupt)
 {
-	*ret_abrupt = stop(s);
+	bool unfinished;
+
+	*ret_abrupt = stop(s, &unfinished);
 	s->setup->link = s->bequest.link;
-	return status;
+	return unfinished ? EXIT_FAILURE : status;
 }
 
 /* ---- the first one ---- */
