@@ -169,11 +169,12 @@ fails() {
 }
 
 test_both() {
-	local i before=$failed
+	local i all before=$failed
 	for ((i = 0; i < (TIMES + 1) / 2; i++)); do
 		start_loaded
-		# shellcheck disable=SC2046
-		kill -KILL "$FUSEBAND_PID" $(data_path) $(spares)
+		all="$FUSEBAND_PID $(data_path) $(spares)"
+		# shellcheck disable=SC2086 # all of them at the same time: one alone is replaced
+		kill -STOP $all && kill -KILL $all
 		wait "$FUSEBAND_PID" 2>/dev/null
 		wait_for 5 fails || miss "the mount does not end with its processes"
 		wait_for 20 not kill -0 "${LOADS[p]}" 2>/dev/null || miss "a client waits for ever"
