@@ -586,10 +586,10 @@ static int lock_tail(const struct backing *backing, int command)
 int backing_fence(struct backing *backing, bool wait)
 {
 	int command = wait ? F_OFD_SETLKW : F_OFD_SETLK;
-	if (fence_lock(backing, command, backing->readonly ? F_RDLCK : F_WRLCK) == 0 &&
-	    lock_tail(backing, command) == 0) {
-		backing->fenced = true;
-		return 0;
+	if (fence_lock(backing, command, backing->readonly ? F_RDLCK : F_WRLCK) == 0) {
+		backing->fenced = true; /* also without the tail */
+		if (lock_tail(backing, command) == 0)
+			return 0;
 	}
 	switch (errno) {
 	case EACCES:

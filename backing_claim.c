@@ -382,15 +382,16 @@ int backing_claim(const char *path, const struct backing_id *id, bool readonly,
  */
 int backing_claim_adopt(int fd, uint64_t kept, struct backing_claim **ret_claim)
 {
-	CLEANUP(close_fd) int probe = backing_reopen(fd, O_RDONLY);
+	CLEANUP(close_fd) int probe = -1;
 	struct backing_claim *claim;
 	struct backing_id id;
 	struct stat st;
-	if (probe < 0)
-		return probe;
 	int err = fstat(fd, &st) < 0 ? -errno : backing_id_of(&st, &id);
 	if (err)
 		return err;
+	probe = backing_reopen(fd, O_RDONLY);
+	if (probe < 0)
+		return probe;
 	claim = malloc(sizeof(*claim));
 	if (!claim)
 		return -ENOMEM;

@@ -33,6 +33,7 @@ static void *wait_for_fences(void *arg)
 				  file->name, file->path, strerror(-r));
 		worker_file_fenced(job->crew, file);
 	}
+	atomic_fetch_sub(&job->crew->fencers, 1);
 	free(job->files);
 	free(job);
 	return NULL;
@@ -44,6 +45,7 @@ static void start_waiting(struct fence_job *job)
 	pthread_t thread;
 	int r;
 
+	atomic_fetch_add(&job->crew->fencers, 1);
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	r = pthread_create(&thread, &attr, wait_for_fences, job);

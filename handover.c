@@ -9,6 +9,7 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -208,17 +209,19 @@ long handover_version_of(const char *program)
 	ssize_t n = 0;
 	pid_t pid;
 
-	if (pipe2(ends, O_CLOEXEC))
+	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK))
 		return -1;
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
 	if (!posix_spawn(&pid, program, &actions, NULL, argv, environ)) {
-		pfd = (struct pollfd){.fd = ends[0], .events = POLLIN};
-		if (poll(&pfd, 1, CHECK_MS) == 1)
-			n = read(ends[0], text, sizeof(text) - 1);
-		else
+		/* until it has ended: whether it says anything or nothing, and then stays or not */
+		pfd = (struct pollfd){.fd = pidfd_open(pid, 0), .events = POLLIN};
+		if (pfd.fd < 0 || poll(&pfd, 1, CHECK_MS) != 1)
 			kill(pid, SIGKILL);
 		waitpid(pid, &status, 0);
+		n = read(ends[0], text, sizeof(text) - 1);
+		if (pfd.fd >= 0)
+			close(pfd.fd);
 	}
 	posix_spawn_file_actions_destroy(&actions);
 	close(ends[0]);
