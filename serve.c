@@ -249,7 +249,9 @@ static int plan_reload(struct serve *s, struct conf_text *ret_text, struct conf_
 	size_t n_running = 0;
 	int r = mount_running(s->mount, &running, &n_running);
 
-	if (!r)
+	if (r)
+		conf_error_add(errors, NULL, NULL, NULL, NULL, "%s", strerror(-r));
+	else
 		r = serve_read(s->setup->config_path, errors, ret_text, &conf);
 	if (!r)
 		r = plan_make(conf, s->setup->mountpoint, running, n_running, PLAN_RUN,
@@ -466,8 +468,10 @@ static int start_first(struct serve *s, struct plan *plan, struct conf_errors *e
 
 	s->workers_configured = plan->conf->main.workers;
 	s->mount = mount_new();
-	if (!s->mount)
+	if (!s->mount) {
+		conf_error_add(errors, NULL, NULL, NULL, NULL, "out of memory");
 		return -ENOMEM;
+	}
 	s->mount->keep = setup->estate ? setup->estate->keep : NULL;
 	if (mount_apply(s->mount, plan, errors))
 		return -ENOMEM;
