@@ -33,6 +33,7 @@
 
 #define STOP_NS UINT64_C(10000000000) /* how long queued requests may take to finish */
 #define STOP_POLL_MS 5
+#define RETRY_MS 1000 /* without memory to keep what serves */
 #define WORKERS_AUTO_MAX 2L
 
 struct serve {
@@ -181,17 +182,27 @@ static void lose_parent(struct serve *s)
 /* What serves now is what a successor will serve. Workers are parked. */
 static void commit(struct serve *s)
 {
+	bool again = s->bequest.failed;
 	int r;
 
 	if (!s->bequest.estate)
 		return;
 	r = bequeath_accepted(&s->bequest, s->mount, &s->text);
-	if (r)
+	if (r && !again)
 		log_error("cannot be kept (%s): after a crash the configuration before this one "
-			  "would be served",
+			  "would be served, until another attempt goes well",
 			  strerror(-r));
 	if (s->bequest.broken)
 		lose_parent(s);
+}
+
+/* What could not be kept for want of memory. */
+static void commit_again(struct serve *s)
+{
+	if (!s->bequest.failed || !crew_park(s->crew))
+		return;
+	commit(s);
+	crew_resume(s->crew);
 }
 
 /* One that is to be acted on, or 0 when there is none. With a parent that is who says so. */
@@ -292,6 +303,7 @@ static void reload(struct serve *s)
 		log_error("reload refused: the configuration came from a pipe");
 		return;
 	}
+	commit_again(s); /* or the parent may have what this one wants back */
 	r = plan_reload(s, &text, &errors, &notes, &plan);
 	if (!r)
 		r = switch_to(s, plan, &text, &errors);
@@ -428,10 +440,11 @@ static void run(struct serve *s)
 		ssize_t r;
 		int signo;
 
-		wait_for_anything(s, s->crew->event_fd, -1);
+		wait_for_anything(s, s->crew->event_fd, s->bequest.failed ? RETRY_MS : -1);
 		r = read(s->crew->event_fd, &n, sizeof(n));
 		(void)r;
 		collect_garbage(s);
+		commit_again(s);
 		if (atomic_load(&s->crew->unmounted)) {
 			log_info("unmounted");
 			return;
