@@ -103,13 +103,29 @@ static void report_error(const struct io *io)
 		  strerror(-io->error));
 }
 
+/*
+ * A device that was removed, or made smaller, has no room for a write and no such range to punch,
+ * as the kernel has it. For its user that is a disk that fails, not one that is full.
+ */
+static void blame_device(struct io *io)
+{
+	const struct backing *backing = io->file->backing;
+	uint64_t end = backing->start_bytes + io->pos_bytes + io->len_bytes, size;
+
+	if ((io->error == -ENOSPC || io->error == -EINVAL) && backing->id.is_block &&
+	    !backing_object_size(backing, &size) && size < end)
+		io->error = -EIO;
+}
+
 static void answer(struct worker *w, struct io *io)
 {
 	int r;
 
 	worker_touch(w, io->unique);
-	if (io->error)
+	if (io->error) {
+		blame_device(io);
 		report_error(io);
+	}
 	r = request_answer(io);
 	if (r && r != -ENOENT && r != -ENODEV) /* the caller, or all of the mount, is gone */
 		log_error("%s: the kernel refused an answer: %s", io->file->name, strerror(-r));
