@@ -489,7 +489,8 @@ static int start_first(struct serve *s, struct plan *plan, struct conf_errors *e
 	if (mount_apply(s->mount, plan, errors))
 		return -ENOMEM;
 	mount_finish(s->mount);
-	r = front_mount(s->mount, setup->mountpoint, setup->mount_options, setup->debug, &s->front);
+	r = front_mount(s->mount, setup->mountpoint, setup->mount_options, setup->debug,
+			gate_at_first(memory_cap(&plan->conf->main)), &s->front);
 	if (r) {
 		fprintf(stderr, "fuseband: %s: cannot mount%s%s\n", setup->mountpoint,
 			r == -EINVAL ? "" : ": ", r == -EINVAL ? "" : strerror(-r));
