@@ -18,7 +18,15 @@ static int bequeath(struct bequest *b, struct link_message *message)
 		b->broken = true; /* whoever comes after it gets all of the estate */
 		r = 0;
 	}
-	return r ? r : estate_apply(b->estate, message);
+	if (!r)
+		r = estate_apply(b->estate, message);
+	if (r && message->kind == LINK_CLAIM && !b->broken && b->link >= 0) {
+		/* they get other names the next time: not to be kept by the parent for ever */
+		message->kind = LINK_UNCLAIM;
+		message->n_fds = 0;
+		link_send(b->link, message);
+	}
+	return r;
 }
 
 static int compare_claims(const void *a, const void *b)
@@ -161,6 +169,7 @@ int bequeath_accepted(struct bequest *b, const struct mount *mount, const struct
 		r = send_accepted(b, mount, text);
 	if (!r)
 		r = wait_until_settled(b);
+	b->failed = r != 0;
 	return r;
 }
 

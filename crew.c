@@ -25,6 +25,7 @@ int crew_create(struct mount *mount, struct front *front, unsigned n, const int 
 	crew->keep = mount->keep;
 	front->unmounted = &crew->unmounted;
 	crew->memory_bytes = memory_bytes;
+	gate_open(&crew->gate, front->dev);
 	depot_init(&crew->depot, sizeof(struct io), sizeof(struct slice));
 	crew->depot.resident = crew->keep != NULL;
 	waiting_init(&crew->waiting);
@@ -178,6 +179,7 @@ unsigned crew_destroy(struct crew *crew)
 	free(crew->workers);
 	if (crew->event_fd >= 0)
 		close(crew->event_fd);
+	gate_close(&crew->gate);
 	waiting_destroy(&crew->waiting);
 	depot_destroy(&crew->depot);
 	pthread_mutex_destroy(&crew->park_lock);

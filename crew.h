@@ -7,6 +7,7 @@
 #define FUSEBAND_CREW_H
 
 #include "front.h"
+#include "gate.h"
 #include "mount.h"
 #include "pool.h"
 #include "waiting.h"
@@ -23,7 +24,8 @@ struct crew {
 	struct worker *workers;
 	unsigned n_workers;
 	uint64_t memory_bytes; /* cap on held write data. Parked */
-	int event_fd;	       /* readable: unmounted, garbage to collect, or a worker has failed */
+	struct gate gate;
+	int event_fd; /* readable: unmounted, garbage to collect, or a worker has failed */
 	_Atomic bool unmounted;
 	_Atomic bool draining; /* read no more requests */
 	_Atomic bool leaving;

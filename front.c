@@ -6,7 +6,8 @@
  *   FOPEN_DIRECT_IO                 every read and write comes to us as it is
  *   FOPEN_PARALLEL_DIRECT_WRITES    writes of one file do not wait for each other in the kernel
  *   FUSE_CAP_ASYNC_DIO              nor do those of one asynchronous client
- *   max_background                  the kernel's own queue is FIFO over all files: keep it empty
+ *   max_background                  the kernel's own queue is FIFO over all files: keep it empty,
+ *                                   and shorter than our memory is large (gate.h)
  *   timeouts of 0                   sizes, modes and names are what the last reload says
  * Not asked for: write-back cache, locks (local ones work), poll, mmap on direct I/O.
  */
@@ -47,8 +48,6 @@
 #define FUSE_HAS_RESEND (UINT64_C(1) << 39)
 #define FUSE_NOTIFY_RESEND 7
 #endif
-
-#define MAX_BACKGROUND 65535U
 
 /*
  * The kernel cuts what is larger than a request where a page of the caller's memory ends: where
@@ -111,8 +110,8 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 		      (FUSE_CAP_ASYNC_DIO | FUSE_CAP_ASYNC_READ | FUSE_CAP_PARALLEL_DIROPS);
 	if (conn->max_write > (unsigned)REQUEST_PAYLOAD_MAX)
 		conn->max_write = (unsigned)REQUEST_PAYLOAD_MAX;
-	conn->max_background = MAX_BACKGROUND;
-	conn->congestion_threshold = MAX_BACKGROUND;
+	conn->max_background = front->max_background;
+	conn->congestion_threshold = front->max_background;
 	front->max_write = conn->max_write;
 }
 
@@ -443,7 +442,7 @@ static dev_t mounted_dev(const char *mountpoint, dev_t unknown)
 }
 
 int front_mount(struct mount *mount, const char *mountpoint, const char *options, bool debug,
-		struct front **ret_front)
+		unsigned max_background, struct front **ret_front)
 {
 	struct front *front = calloc(1, sizeof(*front));
 	char all[1024];
@@ -454,6 +453,7 @@ int front_mount(struct mount *mount, const char *mountpoint, const char *options
 		return -ENOMEM;
 	front->mount = mount;
 	front->debug = debug;
+	front->max_background = max_background;
 	front->mountpoint = strdup(mountpoint);
 	len = snprintf(all, sizeof(all),
 		       "fsname=fuseband,subtype=fuseband,default_permissions%s%s%s",

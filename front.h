@@ -30,7 +30,8 @@ struct front {
 	_Atomic bool *unmounted; /* set by whoever sees it */
 	char init[FRONT_INIT_MAX];
 	size_t init_bytes;
-	unsigned max_write; /* negotiated */
+	unsigned max_background; /* to negotiate */
+	unsigned max_write;	 /* negotiated */
 };
 
 /* One worker's. */
@@ -42,11 +43,11 @@ struct front_session {
 };
 
 /*
- * Mount and negotiate. options: as after -o, or NULL. Returns 0, or -errno after
- * telling why on stderr (libfuse's own words).
+ * Mount and negotiate. options: as after -o, or NULL; max_background: gate.h. Returns 0, or -errno
+ * after telling why on stderr (libfuse's own words).
  */
 int front_mount(struct mount *mount, const char *mountpoint, const char *options, bool debug,
-		struct front **ret_front);
+		unsigned max_background, struct front **ret_front);
 /*
  * Unmount, lazily if it is in use; the rest of the requests is aborted by the kernel. False, and
  * nothing was done: somebody has taken it away from there, and it lives on for who has files open.

@@ -660,6 +660,7 @@ int plan_make(struct conf *conf, const char *mountpoint, const struct plan_runni
 				.notes = notes,
 				.plan = calloc(1, sizeof(*making.plan))};
 	if (!making.plan) {
+		conf_error_add(errors, NULL, NULL, NULL, NULL, "out of memory");
 		conf_free(conf);
 		return -ENOMEM;
 	}

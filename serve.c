@@ -33,6 +33,7 @@
 
 #define STOP_NS UINT64_C(10000000000) /* how long queued requests may take to finish */
 #define STOP_POLL_MS 5
+#define RETRY_MS 1000 /* without memory to keep what serves */
 #define WORKERS_AUTO_MAX 2L
 
 struct serve {
@@ -181,17 +182,27 @@ static void lose_parent(struct serve *s)
 /* What serves now is what a successor will serve. Workers are parked. */
 static void commit(struct serve *s)
 {
+	bool again = s->bequest.failed;
 	int r;
 
 	if (!s->bequest.estate)
 		return;
 	r = bequeath_accepted(&s->bequest, s->mount, &s->text);
-	if (r)
+	if (r && !again)
 		log_error("cannot be kept (%s): after a crash the configuration before this one "
-			  "would be served",
+			  "would be served, until another attempt goes well",
 			  strerror(-r));
 	if (s->bequest.broken)
 		lose_parent(s);
+}
+
+/* What could not be kept for want of memory. */
+static void commit_again(struct serve *s)
+{
+	if (!s->bequest.failed || !crew_park(s->crew))
+		return;
+	commit(s);
+	crew_resume(s->crew);
 }
 
 /* One that is to be acted on, or 0 when there is none. With a parent that is who says so. */
@@ -249,7 +260,9 @@ static int plan_reload(struct serve *s, struct conf_text *ret_text, struct conf_
 	size_t n_running = 0;
 	int r = mount_running(s->mount, &running, &n_running);
 
-	if (!r)
+	if (r)
+		conf_error_add(errors, NULL, NULL, NULL, NULL, "%s", strerror(-r));
+	else
 		r = serve_read(s->setup->config_path, errors, ret_text, &conf);
 	if (!r)
 		r = plan_make(conf, s->setup->mountpoint, running, n_running, PLAN_RUN,
@@ -290,6 +303,7 @@ static void reload(struct serve *s)
 		log_error("reload refused: the configuration came from a pipe");
 		return;
 	}
+	commit_again(s); /* or the parent may have what this one wants back */
 	r = plan_reload(s, &text, &errors, &notes, &plan);
 	if (!r)
 		r = switch_to(s, plan, &text, &errors);
@@ -429,10 +443,11 @@ static void run(struct serve *s)
 		ssize_t r;
 		int signo;
 
-		wait_for_anything(s, s->crew->event_fd, -1);
+		wait_for_anything(s, s->crew->event_fd, s->bequest.failed ? RETRY_MS : -1);
 		r = read(s->crew->event_fd, &n, sizeof(n));
 		(void)r;
 		collect_garbage(s);
+		commit_again(s);
 		if (atomic_load(&s->crew->unmounted)) {
 			log_info("unmounted");
 			return;
@@ -471,13 +486,16 @@ static int start_first(struct serve *s, struct plan *plan, struct conf_errors *e
 
 	s->workers_configured = plan->conf->main.workers;
 	s->mount = mount_new();
-	if (!s->mount)
+	if (!s->mount) {
+		conf_error_add(errors, NULL, NULL, NULL, NULL, "out of memory");
 		return -ENOMEM;
+	}
 	s->mount->keep = setup->estate ? setup->estate->keep : NULL;
 	if (mount_apply(s->mount, plan, errors))
 		return -ENOMEM;
 	mount_finish(s->mount);
-	r = front_mount(s->mount, setup->mountpoint, setup->mount_options, setup->debug, &s->front);
+	r = front_mount(s->mount, setup->mountpoint, setup->mount_options, setup->debug,
+			gate_at_first(memory_cap(&plan->conf->main)), &s->front);
 	if (r) {
 		fprintf(stderr, "fuseband: %s: cannot mount%s%s\n", setup->mountpoint,
 			r == -EINVAL ? "" : ": ", r == -EINVAL ? "" : strerror(-r));

@@ -148,7 +148,12 @@ static int spawn(struct supervisor *s, bool first, struct child *ret_child)
 	child.link = ends[0];
 	child.pid = fork();
 	if (child.pid == 0) {
+		struct link_message go;
+
 		close(ends[0]);
+		/* nothing to undo, such as a mount, before it is certain that we are watched */
+		if (first && link_receive(ends[1], true, &go))
+			_exit(EXIT_FAILURE);
 		set_oom_score("-900");
 		become_data_path(s, ends[1], first);
 	}
@@ -160,6 +165,8 @@ static int spawn(struct supervisor *s, bool first, struct child *ret_child)
 			r = -errno;
 			kill(child.pid, SIGKILL);
 			waitpid(child.pid, NULL, 0);
+		} else if (first) {
+			link_say(child.link, LINK_GO, 0);
 		}
 	}
 	if (r) {

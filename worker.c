@@ -103,13 +103,29 @@ static void report_error(const struct io *io)
 		  strerror(-io->error));
 }
 
+/*
+ * A device that was removed, or made smaller, has no room for a write and no such range to punch,
+ * as the kernel has it. For its user that is a disk that fails, not one that is full.
+ */
+static void blame_device(struct io *io)
+{
+	const struct backing *backing = io->file->backing;
+	uint64_t end = backing->start_bytes + io->pos_bytes + io->len_bytes, size;
+
+	if ((io->error == -ENOSPC || io->error == -EINVAL) && backing->id.is_block &&
+	    !backing_object_size(backing, &size) && size < end)
+		io->error = -EIO;
+}
+
 static void answer(struct worker *w, struct io *io)
 {
 	int r;
 
 	worker_touch(w, io->unique);
-	if (io->error)
+	if (io->error) {
+		blame_device(io);
 		report_error(io);
+	}
 	r = request_answer(io);
 	if (r && r != -ENOENT && r != -ENODEV) /* the caller, or all of the mount, is gone */
 		log_error("%s: the kernel refused an answer: %s", io->file->name, strerror(-r));
@@ -257,22 +273,32 @@ static void begin(struct worker *w, struct io *io)
 	BUMP(w->begun, 1);
 }
 
-static bool memory_is_full(struct crew *crew)
+static int64_t held_bytes(const struct crew *crew)
 {
 	int64_t held = 0;
-	bool full;
 
 	for (unsigned i = 0; i < crew->n_workers; i++)
 		held += atomic_load_explicit(&crew->workers[i].held_bytes, memory_order_relaxed);
-	full = held > 0 && (uint64_t)held >= crew->memory_bytes;
-	if (full && !atomic_exchange(&crew->memory_told, true))
-		log_warning("queued writes fill the memory set aside for them (%llu MiB): no more "
-			    "requests "
-			    "are read until some are done; `memory` in [fuseband] raises the limit",
-			    (unsigned long long)(crew->memory_bytes >> 20));
-	else if (!full && held < (int64_t)(crew->memory_bytes / 2))
-		atomic_store_explicit(&crew->memory_told, false, memory_order_relaxed);
-	return full;
+	return held;
+}
+
+/* What came and went changes how many more the kernel may let in. */
+static void adjust_gate(struct crew *crew)
+{
+	uint64_t memory = crew->memory_bytes;
+	int64_t held = held_bytes(crew);
+
+	gate_adjust(&crew->gate, memory, held, crew_unanswered(crew));
+	if (gate_is_shut(memory, held)) {
+		if (!atomic_exchange(&crew->memory_told, true))
+			log_warning("queued writes fill the memory set aside for them (%llu MiB): "
+				    "more of them wait until some are done; `memory` in [fuseband] "
+				    "raises the limit",
+				    (unsigned long long)(memory >> 20));
+	} else if (held < (int64_t)(memory / 2) &&
+		   atomic_load_explicit(&crew->memory_told, memory_order_relaxed)) {
+		atomic_store(&crew->memory_told, false);
+	}
 }
 
 /* Room for one more request. */
@@ -342,7 +368,8 @@ static void read_requests(struct worker *w, unsigned completed)
 		return;
 	}
 	lone = lone && !crew_unanswered(crew);
-	if (memory_is_full(crew)) {
+	/* the last resort, as everybody waits then: see gate.h for what comes before it */
+	if (held_bytes(crew) >= (int64_t)crew->memory_bytes) {
 		w->retry = true;
 		return;
 	}
@@ -569,6 +596,7 @@ static void round_of(struct worker *w)
 	idle = w->retry || (!w->more && !ring_has_completions(&w->ring));
 	ring_submit(&w->ring); /* which may wait for a disk, so not as a part of going to sleep */
 	answer_all(w);
+	adjust_gate(w->crew);
 	if (idle)
 		sleep_until_needed(w);
 }

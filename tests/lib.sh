@@ -202,7 +202,7 @@ wait_for() {
 	shift
 	until "$@"; do
 		[ $SECONDS -le $end ] || return 1
-		sleep 0.05
+		sleep 0.02
 	done
 }
 
@@ -218,7 +218,7 @@ wait_pid() { # SECONDS PID
 	local end=$((SECONDS + $1))
 	while [ -d "/proc/$2" ] && ! grep -qs '^State:.Z' "/proc/$2/status"; do
 		[ $SECONDS -le $end ] || return 124
-		sleep 0.05
+		sleep 0.02
 	done
 	wait "$2"
 }
@@ -241,7 +241,7 @@ start_testdisk() {
 			cat "$dir.err" >&2
 			fail "the test disk did not start"
 		fi
-		sleep 0.05
+		sleep 0.02
 	done
 }
 
@@ -351,7 +351,7 @@ start_fuseband() {
 			wait "$FUSEBAND_PID"
 			fail "fuseband ended with status $? before it served"
 		fi
-		sleep 0.05
+		sleep 0.02
 	done
 }
 
