@@ -467,7 +467,7 @@ declare -A LOADS=() # pids, by name
 start_load() {
 	local name=$1
 	shift
-	fio --name="$name" --ioengine=libaio --direct=1 --time_based --runtime=3600 --randrepeat=0 \
+	fio --name="$name" --ioengine=libaio --direct=1 --time_based --runtime=3600 --randrepeat=0 --verify_state_save=0 \
 		--disk_util=0 --group_reporting --output-format=json --output="$WORK/$name.json" "$@" \
 		2>"$WORK/$name.err" &
 	LOADS[$name]=$!

@@ -129,7 +129,10 @@ static int other_program(const char *resume)
 		return 1;
 	message.value = find_difference(&got, getppid());
 	message.fds[0] = copy; /* what it was told, for the tests of what is torn */
-	return link_send(got.active.link, &message) != 0;
+	r = link_send(got.active.link, &message);
+	estate_free(&got.estate);
+	free_received(&got);
+	return r != 0;
 }
 
 /* ---- the tests ---- */
