@@ -99,7 +99,7 @@ static void become_data_path(struct supervisor *s, int link, bool first)
 {
 	struct serve_setup *serve = &s->state.setup->serve;
 	bool abrupt = false;
-	int status;
+	int status, r;
 
 	prctl(PR_SET_NAME, first ? SERVE_NAME : SERVE_NAME_STANDBY);
 	if (s->state.active.pid)
@@ -115,9 +115,13 @@ static void become_data_path(struct supervisor *s, int link, bool first)
 	serve->ready = tell_ready;
 	serve->orphaned = adopt_parent;
 	serve->data = s;
-	status = serve_block_signals(&serve->signal_fd) ? EXIT_FAILURE
-		 : first				? serve_first(serve, &abrupt)
-							: serve_next(serve, &abrupt);
+	r = serve_block_signals(&serve->signal_fd);
+	if (r) {
+		log_error("signalfd: %s", strerror(-r));
+		status = EXIT_FAILURE;
+	} else {
+		status = first ? serve_first(serve, &abrupt) : serve_next(serve, &abrupt);
+	}
 	if (serve->link >= 0)
 		link_say(serve->link, LINK_FAREWELL, status);
 	if (abrupt)

@@ -14,7 +14,7 @@
 # all of them).
 
 . "$(dirname "$0")/../lib.sh"
-HELPERS=${HELPERS:-$TESTS/../build/helpers}
+HELPERS=${HELPERS:-$TESTS/../build/release/helpers}
 FAILING=${FAILING:-$(dirname "$FUSEBAND")/fuseband-failing}
 STEP=${STEP:-1}
 FUSEBAND=$FAILING

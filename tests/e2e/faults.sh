@@ -18,7 +18,7 @@
 # SOAK=1: the hang takes 30 s instead of 2.
 
 . "$(dirname "$0")/../lib.sh"
-HELPERS=${HELPERS:-$TESTS/../build/helpers}
+HELPERS=${HELPERS:-$TESTS/../build/release/helpers}
 need nbdkit nbdfuse mkfs.ext4
 need_root
 ALLOWED_ERRORS='.' # they are the point

@@ -15,7 +15,7 @@
 # SOAK=1: the flood runs to its end, and all of it must be written; else it ends with the daemon.
 
 . "$(dirname "$0")/../lib.sh"
-HELPERS=${HELPERS:-$TESTS/../build/helpers}
+HELPERS=${HELPERS:-$TESTS/../build/release/helpers}
 need_root
 ALLOWED_ERRORS='requests did not finish|failed: Input/output error|errors were not logged'
 MEMORY_MIB=256

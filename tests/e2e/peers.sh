@@ -8,7 +8,7 @@
 # inside of the file, which its own check finds without a fault.
 
 . "$(dirname "$0")/../lib.sh"
-HELPERS=${HELPERS:-$TESTS/../build/helpers}
+HELPERS=${HELPERS:-$TESTS/../build/release/helpers}
 need qemu-io qemu-img
 need_root
 UNIT=$((32 << 10))
