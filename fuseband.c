@@ -257,6 +257,14 @@ static int read_configuration(struct daemon *d)
 	return r ? EXIT_USAGE : 0;
 }
 
+/* Before anybody serves. */
+static int give_up(struct daemon *d, int status)
+{
+	conf_free(d->setup.serve.conf);
+	conf_text_free(&d->setup.serve.text);
+	return status;
+}
+
 /* Everything until the end. Returns the exit status. */
 static int run(struct daemon *d, bool *ret_abrupt)
 {
@@ -273,11 +281,11 @@ static int run(struct daemon *d, bool *ret_abrupt)
 	r = serve_block_signals(&serve->signal_fd);
 	if (r) {
 		fprintf(stderr, "fuseband: signalfd: %s\n", strerror(-r));
-		return EXIT_COULD_NOT_RUN;
+		return give_up(d, EXIT_COULD_NOT_RUN);
 	}
 	r = write_pidfile(d);
 	if (r)
-		return r;
+		return give_up(d, r);
 	supervised = serve->conf->main.supervise;
 	if (supervised && unmounts_itself(&d->options)) {
 		log_warning("with auto_unmount a crash ends the mount");

@@ -132,7 +132,7 @@ starts() {
 
 # In the background, which forks and waits: a word and a status from the process that was started.
 in_background() {
-	local n status seen=
+	local n status pid seen=
 	for ((n = 1; n <= 6; n++)); do
 		countdown set $n
 		"$FAILING" -c "$WORK/fuseband.ini" -p "$WORK/pid" "$MNT" 2>"$WORK/err"
@@ -142,8 +142,9 @@ in_background() {
 		case $status in
 		0)
 			serves "$MNT" || fail "background, call $n, $WHAT: status 0, but it does not serve"
-			kill "$(cat "$WORK/pid")"
-			wait_for 10 not grep -qF " $MNT " /proc/self/mountinfo || fail "it does not stop"
+			pid=$(cat "$WORK/pid")
+			kill "$pid"
+			wait_for 20 not test -d "/proc/$pid" || fail "it does not stop"
 			;;
 		1 | 2) says_why "background, call $n, $WHAT" "$WORK/err" ;;
 		*) fail "background, call $n, $WHAT: status $status" ;;
