@@ -613,8 +613,9 @@ static void round_of(struct worker *w)
 	take_wake_up(w);
 	w->load = 0;
 	read_requests(w);
-	/* a disk that has nothing to do waits for whoever waits for an answer */
-	while (!w->ring.in_flight && w->answers && w->load < START_LOAD && !w->retry) {
+	/* a disk that has nothing to do, with nothing queued, waits for those who wait for answers
+	 */
+	while (!n && !w->ring.in_flight && w->answers && w->load < START_LOAD && !w->retry) {
 		answer_load(w, 1);
 		ring_reap(&w->ring, ops, 1);
 		take_wake_up(w);
