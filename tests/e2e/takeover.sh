@@ -98,7 +98,18 @@ test_hanging_disk() {
 	ctl "hang off"
 	promise "likewise after two kills while it hangs" wait $writer
 	promise "and is there" same C "$(first_byte "$MNT/a")"
-	stop_fuseband
+	ctl "hang on"
+	fill "$MNT/a" D &
+	writer=$!
+	sleep 0.2
+	kill_data_path
+	kill -KILL $(pgrep -P $writer) # now nobody waits for the disk but the fence
+	wait $writer
+	kill -TERM "$FUSEBAND_PID"
+	promise "a stop does not wait for the fence of a disk that hangs" wait_pid 10 "$FUSEBAND_PID"
+	promise "nor is it a crash" not grep -q 'Assert\|giving up' "$WORK/fuseband.log"
+	FUSEBAND_PID=
+	ctl "hang off"
 }
 
 # ---- the parent ----
