@@ -571,13 +571,15 @@ int serve_next(struct serve_setup *setup, bool *ret_abrupt)
 	begin(&s, setup);
 	*ret_abrupt = true; /* what would be freed is another process's, too */
 	r = prepare_next(&s);
-	if (r) {
+	if (r)
 		log_error("a successor cannot be prepared: %s", strerror(-r));
+	else
+		setup->ready(setup->data);
+	if (r || !wait_for_go(&s)) {
+		close(setup->link);
+		setup->link = -1; /* no farewell: it is no end of the mount */
 		return EXIT_FAILURE;
 	}
-	setup->ready(setup->data);
-	if (!wait_for_go(&s))
-		return EXIT_FAILURE;
 	s.mount->standby = false;
 	waiting = fence_take_over(s.crew);
 	crew_resume(s.crew);

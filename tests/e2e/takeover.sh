@@ -112,6 +112,35 @@ test_hanging_disk() {
 	ctl "hang off"
 }
 
+# ---- a disk that is gone ----
+
+reads() { # FILE
+	timeout 10 dd if="$MNT/$1" of=/dev/null bs=4k count=1 iflag=direct status=none
+}
+
+test_gone_disk() {
+	local i
+	start_testdisk -s 4 -t 1000 -b 16M
+	truncate -s 8M "$WORK/p.img"
+	{
+		section gone "path = $DISK"
+		section p.img "path = $WORK/p.img"
+	} | ini "$conf"
+	start_fuseband "$conf"
+	wait_for 10 has_standby 2 || fail "no standby"
+	kill -KILL "$TESTDISK_PID"
+	wait "$TESTDISK_PID" 2>/dev/null
+	for i in 1 2 3; do # by a standby from before, by later ones
+		kill_data_path
+		promise "take-over $i after a disk has gone: other files are served" reads p.img
+		wait_for 10 has_standby 2 || miss "no standby without that disk"
+	done
+	promise "its own file fails" not reads gone
+	kill -TERM "$FUSEBAND_PID"
+	wait_pid 20 "$FUSEBAND_PID" || miss "it does not stop"
+	FUSEBAND_PID=
+}
+
 # ---- the parent ----
 
 parent_is() { # PID: of the pid file, alive and another one than PID
@@ -238,7 +267,7 @@ test_signals() {
 
 # shellcheck disable=SC2034
 ALLOWED_ERRORS='do nothing'
-for part in ${PARTS:-late_write hanging_disk parent both again signals}; do
+for part in ${PARTS:-late_write hanging_disk gone_disk parent both again signals}; do
 	: >"$WORK/fuseband.log"
 	"test_$part"
 done
