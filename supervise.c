@@ -40,6 +40,7 @@ struct supervisor {
 	struct child standby;
 
 	bool told_ready;
+	int stopping; /* SIGTERM or SIGINT: what the data path was told. 0: neither */
 	bool farewell;
 	int status; /* with it */
 
@@ -297,6 +298,8 @@ static void go(struct supervisor *s)
 	s->standby = (struct child){.pidfd = -1, .link = -1};
 	s->went_ns = s->beat_ns = now_ns();
 	link_say(s->state.active.link, LINK_GO, 0); /* if it is dead we shall see */
+	if (s->stopping) /* the one before may have died of it, or before it */
+		link_say(s->state.active.link, LINK_SIGNAL, s->stopping);
 }
 
 static bool handle_active(struct supervisor *s);
@@ -479,6 +482,8 @@ static void on_signal(struct supervisor *s, int signo, bool at_data_path)
 {
 	if (signo <= 0 || signo >= NSIG || !is_new_signal(s, signo, at_data_path))
 		return;
+	if (signo == SIGTERM || signo == SIGINT)
+		s->stopping = signo;
 	if (signo == SIGUSR2 && s->state.estate.fuse_fd >= 0)
 		upgrade(s);
 	else

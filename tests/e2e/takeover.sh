@@ -262,7 +262,10 @@ test_signals() {
 	wait_for 5 more_than 1 reload_lines
 	sleep 0.5
 	promise "one to both acts once" same 2 "$(reload_lines)"
-	stop_fuseband
+	kill -KILL "$(data_path)" && kill -TERM "$FUSEBAND_PID"
+	promise "a stop during a take-over stops" wait_pid 20 "$FUSEBAND_PID"
+	FUSEBAND_PID=
+	check_log
 }
 
 # shellcheck disable=SC2034
