@@ -9,6 +9,7 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -201,11 +202,10 @@ long handover_version_of(const char *program)
 {
 	char *argv[] = {(char *)(uintptr_t)program, "--version", NULL};
 	posix_spawn_file_actions_t actions;
-	struct pollfd pfd;
 	char text[256] = "", *at;
 	int ends[2], status = -1;
 	long version = -1;
-	ssize_t n = 0;
+	size_t n = 0;
 	pid_t pid;
 
 	if (pipe2(ends, O_CLOEXEC))
@@ -213,16 +213,26 @@ long handover_version_of(const char *program)
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
 	if (!posix_spawn(&pid, program, &actions, NULL, argv, environ)) {
-		pfd = (struct pollfd){.fd = ends[0], .events = POLLIN};
-		if (poll(&pfd, 1, CHECK_MS) == 1)
-			n = read(ends[0], text, sizeof(text) - 1);
-		else
+		int pidfd = pidfd_open(pid, 0);
+		struct pollfd pfd = {.fd = pidfd, .events = POLLIN};
+
+		/* what it says fits into the pipe; it has to be over, not only to have spoken */
+		if (pidfd < 0 || poll(&pfd, 1, CHECK_MS) != 1)
 			kill(pid, SIGKILL);
 		waitpid(pid, &status, 0);
+		if (pidfd >= 0)
+			close(pidfd);
 	}
 	posix_spawn_file_actions_destroy(&actions);
-	close(ends[0]);
 	close(ends[1]);
+	if (!status) { /* its children may hold the other end */
+		ssize_t got = fcntl(ends[0], F_SETFL, O_NONBLOCK)
+				      ? -1
+				      : read(ends[0], text, sizeof(text) - 1);
+
+		n = got > 0 ? (size_t)got : 0;
+	}
+	close(ends[0]);
 	at = n > 0 && !status ? strstr(text, "state ") : NULL;
 	if (at)
 		version = strtol(at + strlen("state "), NULL, 10);

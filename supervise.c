@@ -32,7 +32,7 @@
 	30U /* from here on there is a pause before the next, longer each time */
 #define STANDBY_RETRY_NS (5 * SEC_NS)
 #define SAME_SIGNAL_NS SEC_NS /* to both processes within this: one signal */
-#define CHECK_MS 5000	      /* a new program may take so long to say what it is */
+#define NAME_PARENT "fuseband"
 #define NAME_DATA_PATH "fuseband-io"
 
 struct supervisor {
@@ -303,6 +303,7 @@ static void go(struct supervisor *s)
 }
 
 static bool handle_active(struct supervisor *s);
+static void go_back(struct supervisor *s);
 
 /* Rather than by somebody's SIGKILL. */
 static bool died_by_itself(const siginfo_t *info, bool suspected)
@@ -313,10 +314,14 @@ static bool died_by_itself(const siginfo_t *info, bool suspected)
 
 static void on_active_death(struct supervisor *s)
 {
-	siginfo_t info = bury(&s->state.active);
-	bool suspected = atomic_load(&s->state.estate.keep->crashed) != 0;
+	siginfo_t info;
+	bool suspected;
 	char text[80];
 
+	if (s->state.upgrading && !s->state.active.ready)
+		go_back(s); /* it was of the new program. The old one buries it */
+	info = bury(&s->state.active);
+	suspected = atomic_load(&s->state.estate.keep->crashed) != 0;
 	while (handle_active(s)) /* what it had still to say */
 		;
 	child_forget(&s->state.active);
@@ -349,38 +354,45 @@ static void on_active_death(struct supervisor *s)
 		give_up(s, EXIT_FAILURE);
 }
 
-/* Is it stopped, by a debugger or an operator? Then it does nothing, and rightly so. */
-static bool is_stopped(pid_t pid)
+/* As in /proc/PID/stat: R, S, D, T, t, Z; 0: unknown. */
+static char state_of(pid_t pid)
 {
-	char path[64], line[512], *end;
+	char path[64], line[512], state = 0, *end;
 	FILE *file;
-	bool stopped = false;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
 	file = fopen(path, "re");
 	if (file && fgets(line, sizeof(line), file) && (end = strrchr(line, ')')))
-		stopped = end[1] && (end[2] == 'T' || end[2] == 't');
+		state = end[1] ? end[2] : 0;
 	if (file)
 		fclose(file);
-	return stopped;
+	return state;
 }
 
 /* Each worker that watches for requests does a round a second, whatever its disks do. */
 static void look_for_signs_of_life(struct supervisor *s)
 {
 	uint64_t beat = 0, now = now_ns();
+	char state;
 
 	if (!s->state.active.pid || !s->state.active.ready || !s->state.estate.can_resend)
 		return;
 	for (unsigned i = 0; i < KEEP_WORKERS; i++)
 		beat += atomic_load(&s->state.estate.keep->workers[i].beat);
-	if (beat != s->beat || is_stopped(s->state.active.pid)) {
+	if (beat == s->beat && now - s->beat_ns <= HANG_NS)
+		return;
+	state = beat == s->beat ? state_of(s->state.active.pid) : 0;
+	s->beat_ns = now;
+	if (beat != s->beat || state == 'T' || state == 't') {
+		/* it lives, or was stopped by a debugger or an operator and rightly does nothing */
 		s->beat = beat;
-		s->beat_ns = now;
-	} else if (now - s->beat_ns > HANG_NS) {
+	} else if (state == 'Z') {
+		log_error("the data path was killed, but the kernel has not let go of it: it waits "
+			  "for "
+			  "a disk that hangs, and nothing is served until that moves");
+	} else {
 		log_error("the data path has done nothing for %llu s: it is replaced",
 			  (unsigned long long)(HANG_NS / SEC_NS));
-		s->beat_ns = now;
 		pidfd_send_signal(s->state.active.pidfd, SIGKILL, NULL, 0);
 	}
 }
@@ -403,6 +415,9 @@ static void upgrade(struct supervisor *s)
 	long version;
 	int program, old, r;
 
+	if (s->state.upgrading || s->stopping)
+		return; /* it is under way (both processes may have been signalled), or to no
+			   purpose */
 	if (!s->state.estate.can_resend || !s->state.active.ready) {
 		log_error("no upgrade: %s", s->state.active.ready
 						    ? "it needs Linux 6.9 or newer"
@@ -434,11 +449,15 @@ static void upgrade(struct supervisor *s)
 }
 
 /* The new program has a standby: the old data path may go. */
-static void finish_upgrade(struct supervisor *s)
+static void switch_to_upgrade(struct supervisor *s)
 {
 	log_info("the new program is ready");
 	pidfd_send_signal(s->state.active.pidfd, SIGKILL, NULL, 0);
-	on_active_death(s);
+}
+
+/* A data path of the new program serves. Until then there is a way back. */
+static void finish_upgrade(struct supervisor *s)
+{
 	s->state.upgrading = false;
 	s->state.estate.keep->upgrades++;
 	close(s->state.old_program);
@@ -504,6 +523,8 @@ static void on_active_ready(struct supervisor *s)
 {
 	s->state.active.ready = true;
 	s->beat_ns = now_ns();
+	if (s->state.upgrading)
+		finish_upgrade(s);
 	if (s->told_ready)
 		return;
 	s->told_ready = true;
@@ -558,7 +579,7 @@ static void handle_standby(struct supervisor *s)
 	s->standby.ready = true;
 	s->standby_failed = false;
 	if (s->state.upgrading)
-		finish_upgrade(s);
+		switch_to_upgrade(s);
 }
 
 static void on_standby_death(struct supervisor *s)
@@ -685,6 +706,7 @@ int supervise_resume(const char *resume, struct supervise_setup *setup, bool *re
 
 	*ret_abrupt = false;
 	unsetenv(SUPERVISE_RESUME);
+	prctl(PR_SET_NAME, NAME_PARENT); /* it was started as /proc/self/exe, or by a descriptor */
 	if (!r)
 		r = serve_block_signals(&setup->serve.signal_fd);
 	if (r) {
