@@ -419,9 +419,12 @@ static int set_range(struct backing *backing, const struct backing_spec *spec, c
 			 spec->path, backing->block_bytes);
 		return -EINVAL;
 	}
+	bool shrunk = false;
 	if (spec->offset_bytes >= object)
 		bad = "offset";
 	else if (spec->size_bytes > object - spec->offset_bytes)
+		shrunk = true;
+	if (shrunk && !spec->traits)
 		bad = "size";
 	if (bad) {
 		*ret_key = bad;
@@ -431,7 +434,8 @@ static int set_range(struct backing *backing, const struct backing_spec *spec, c
 	}
 	backing->start_bytes = spec->offset_bytes;
 	backing->to_end = spec->size_bytes == 0;
-	backing->size_bytes = backing->to_end ? object - spec->offset_bytes : spec->size_bytes;
+	backing->size_bytes =
+		backing->to_end || shrunk ? object - spec->offset_bytes : spec->size_bytes;
 	if (backing->id.is_block)
 		backing->size_bytes -= backing->size_bytes % backing->block_bytes;
 	return 0;
@@ -519,7 +523,9 @@ int backing_open(const struct backing_spec *spec, char *why, size_t why_size, co
 	err = set_range(backing, spec, why, why_size, &key);
 	if (err)
 		goto fail;
-	if ((backing->start_bytes + backing->size_bytes) % backing->align_bytes != 0) {
+	if ((backing->start_bytes + backing->size_bytes) % backing->align_bytes != 0 ||
+	    (spec->traits &&
+	     (backing->start_bytes + spec->served_bytes) % backing->align_bytes != 0)) {
 		err = backing->fd_buffered =
 			backing_reopen(path_fd, spec->readonly ? O_RDONLY : O_RDWR);
 		if (err < 0) {

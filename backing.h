@@ -94,6 +94,11 @@ struct backing_spec {
 	const struct backing_claim *claim;
 	const struct backing_id *object;     /* with claim */
 	const struct backing_traits *traits; /* with claim: not asked for again */
+	/*
+	 * With traits: the size that was served, whose end may need what the present one does not.
+	 * And a range that reaches beyond the end by now is opened as far as there is something.
+	 */
+	uint64_t served_bytes;
 };
 
 /*
