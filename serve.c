@@ -201,11 +201,14 @@ static int next_signal(struct serve *s)
 	struct link_message message;
 	int r;
 
+	if (s->bequest.signals) { /* commit() came across them: they have been through the parent */
+		int signo = __builtin_ctz(s->bequest.signals);
+
+		s->bequest.signals &= s->bequest.signals - 1;
+		return signo;
+	}
 	while (read(s->setup->signal_fd, &info, sizeof(info)) == sizeof(info)) {
 		if (s->bequest.link < 0)
-			return (int)info.ssi_signo;
-		/* those that commit() came across have been through the parent */
-		if (info.ssi_code == SI_TKILL && info.ssi_pid == (uint32_t)getpid())
 			return (int)info.ssi_signo;
 		r = link_say(s->bequest.link, LINK_SIGNAL, (int)info.ssi_signo);
 		if (r)
@@ -557,8 +560,6 @@ static bool wait_for_go(struct serve *s)
 			return false;
 		if (message.kind == LINK_GO)
 			return true;
-		if (message.kind == LINK_SIGNAL)
-			raise(message.value);
 	}
 }
 

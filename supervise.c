@@ -538,8 +538,10 @@ static bool handle_active(struct supervisor *s)
 	struct link_message message;
 	int r = link_receive(s->state.active.link, false, &message);
 
-	if (r == -EPROTO)
+	if (r == -EPROTO) { /* or one whose descriptors are too many for us */
 		log_error("a malformed message of the data path was dropped");
+		link_say(s->state.active.link, LINK_SETTLED, 0); /* it may wait, with all guests */
+	}
 	if (r)
 		return r == -EPROTO;
 	switch (message.kind) {
