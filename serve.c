@@ -28,12 +28,16 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/sysinfo.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #define STOP_NS UINT64_C(10000000000) /* how long queued requests may take to finish */
 #define STOP_POLL_MS 5
 #define WORKERS_AUTO_MAX 2L
+/* Parents that died so soon after they were started, in a row: as supervise.c counts data paths. */
+#define PARENT_SHORT_LIFE_NS UINT64_C(100000000)
+#define PARENT_SHORT_LIVES_MOST 100U
 
 struct serve {
 	struct serve_setup *setup;
@@ -42,8 +46,18 @@ struct serve {
 	struct front *front;
 	struct crew *crew;
 	unsigned workers_configured;
-	struct bequest bequest; /* estate NULL: nothing outlives us */
+	struct bequest bequest;	  /* estate NULL: nothing outlives us */
+	uint64_t parent_since_ns; /* the one that we started last */
+	unsigned parent_short_lives;
 };
+
+static uint64_t monotonic_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
+}
 
 /* ---- configuration ---- */
 
@@ -164,10 +178,17 @@ int serve_block_signals(int *ret_signal_fd)
 
 static void lose_parent(struct serve *s)
 {
-	int r;
+	uint64_t now_ns = monotonic_ns();
+	int r = -EAGAIN;
 
 	close(s->bequest.link);
-	r = s->setup->orphaned(s->setup->data);
+	while (waitpid(-1, NULL, WNOHANG) > 0) /* it may have been our child */
+		;
+	if (now_ns - s->parent_since_ns > PARENT_SHORT_LIFE_NS)
+		s->parent_short_lives = 0;
+	s->parent_since_ns = now_ns;
+	if (s->parent_short_lives++ < PARENT_SHORT_LIVES_MOST)
+		r = s->setup->orphaned(s->setup->data);
 	s->bequest.link = r < 0 ? -1 : r;
 	s->bequest.broken = false;
 	if (r < 0)
@@ -326,14 +347,6 @@ static void log_open_files(const struct mount *mount)
 			log_warning("%s is still open: its users get errors from now on",
 				    file->name);
 	}
-}
-
-static uint64_t monotonic_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
 }
 
 /*

@@ -189,8 +189,19 @@ test_parent() {
 		sleep 0.3
 	done
 	promise "parent and data path killed in turn: no request fails" stop_loads
+	promise "and leave no zombies" not grep -qs '^State:.Z' $(sed 's|.*|/proc/&/status|' <<<"$(pgrep -P "$(data_path)")")
 	promise "a reload works under a new parent" reload_fuseband
 	stop_adopted
+	: >"$WORK/fuseband.log"
+	LD_PRELOAD=$HELPERS/noresume.so start_fuseband "$conf"
+	active=$(data_path)
+	kill -KILL "$FUSEBAND_PID"
+	promise "where none can be started it says so, and does not try for ever" wait_for 20 \
+		grep -q 'cannot be replaced' "$WORK/fuseband.log"
+	promise "and serves on" dd if="$MNT/p.img" of=/dev/null bs=4k count=1 iflag=direct status=none
+	kill -TERM "$active"
+	wait_for 20 not kill -0 "$active" 2>/dev/null || miss "it does not stop"
+	FUSEBAND_PID=
 }
 
 # It is nobody's child here.
