@@ -31,6 +31,7 @@
 #define SHORT_LIVES_AT_ONCE \
 	30U /* from here on there is a pause before the next, longer each time */
 #define STANDBY_RETRY_NS (5 * SEC_NS)
+#define STANDBY_END_MS 1000   /* from SIGKILL; it takes some milliseconds */
 #define SAME_SIGNAL_NS SEC_NS /* to both processes within this: one signal */
 #define NAME_PARENT "fuseband"
 #define NAME_DATA_PATH "fuseband-io"
@@ -200,10 +201,17 @@ static siginfo_t bury(struct child *child)
 
 static void end_standby(struct supervisor *s)
 {
+	struct pollfd pfd = {.fd = s->standby.pidfd, .events = POLLIN};
+
 	if (!s->standby.pid)
 		return;
 	pidfd_send_signal(s->standby.pidfd, SIGKILL, NULL, 0);
-	bury(&s->standby);
+	if (poll(&pfd, 1, STANDBY_END_MS) == 1)
+		bury(&s->standby);
+	else /* all guests may be waiting for us */
+		log_error("a standby does not end, as a disk that hangs holds it: until it does, "
+			  "files "
+			  "that are no longer served stay claimed");
 	child_forget(&s->standby);
 }
 
