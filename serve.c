@@ -296,6 +296,7 @@ static int switch_to(struct serve *s, const struct plan *plan, struct conf_text 
 		s->crew->memory_bytes = memory_cap(&plan->conf->main);
 		s->text = *text;
 		*text = old;
+		mount_fence(s->mount);
 		commit(s);
 	}
 	crew_resume(s->crew);
@@ -594,7 +595,7 @@ int serve_next(struct serve_setup *setup, bool *ret_abrupt)
 		setup->link = -1; /* no farewell: it is no end of the mount */
 		return EXIT_FAILURE;
 	}
-	s.mount->standby = false;
+	mount_take_over(s.mount);
 	waiting = fence_take_over(s.crew);
 	crew_resume(s.crew);
 	r = front_resend(s.front);
