@@ -5,7 +5,6 @@
 #include "worker.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -155,7 +154,7 @@ static int wait_until_settled(struct bequest *b)
 			b->broken = true;
 			r = 0;
 		} else if (!r && answer.kind == LINK_SIGNAL) {
-			raise(answer.value); /* it is blocked, and read in its turn */
+			b->signals |= UINT32_C(1) << (answer.value & 31);
 		}
 	}
 	return r;

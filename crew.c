@@ -171,7 +171,7 @@ unsigned crew_destroy(struct crew *crew)
 	for (unsigned i = 0; i < crew->n_workers; i++)
 		if (crew->workers[i].started)
 			pthread_join(crew->workers[i].thread, NULL);
-	in_flight = crew_unanswered(crew) + atomic_load(&crew->fencers);
+	in_flight = crew_unanswered(crew) + atomic_load(&crew->fencing);
 	if (in_flight)
 		return in_flight;
 	for (unsigned i = 0; i < crew->n_workers; i++)

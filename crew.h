@@ -31,7 +31,7 @@ struct crew {
 	_Atomic bool leaving;
 	_Atomic bool memory_told; /* in this episode */
 	_Atomic unsigned seekers; /* threads in lseek() */
-	_Atomic unsigned fencers; /* threads that wait for fences (fence.h) */
+	_Atomic unsigned fencing; /* threads that wait for fences (fence.h) */
 
 	pthread_mutex_t park_lock;
 	pthread_cond_t park_changed;
@@ -48,9 +48,9 @@ int crew_create(struct mount *mount, struct front *front, unsigned n, const int 
 /* parked: as after crew_park(). 0 or -errno, logged. */
 int crew_start(struct crew *crew, bool parked);
 /*
- * Stop and join the workers. Returns how many requests are unanswered and how many threads still
- * wait for fences: unless there are none, the kernel may still write to their memory, nothing was
- * freed, and the process should end at once.
+ * Stop and join the workers. Returns how many requests are unanswered and threads wait for fences:
+ * unless there are none, the kernel or they may still write to memory, nothing was freed, and the
+ * process should end at once.
  */
 unsigned crew_destroy(struct crew *crew);
 

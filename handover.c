@@ -202,30 +202,37 @@ long handover_version_of(const char *program)
 {
 	char *argv[] = {(char *)(uintptr_t)program, "--version", NULL};
 	posix_spawn_file_actions_t actions;
-	struct pollfd pfd;
 	char text[256] = "", *at;
 	int ends[2], status = -1;
 	long version = -1;
-	ssize_t n = 0;
+	size_t n = 0;
 	pid_t pid;
 
-	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK))
+	if (pipe2(ends, O_CLOEXEC))
 		return -1;
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
 	if (!posix_spawn(&pid, program, &actions, NULL, argv, environ)) {
-		/* until it has ended: whether it says anything or nothing, and then stays or not */
-		pfd = (struct pollfd){.fd = pidfd_open(pid, 0), .events = POLLIN};
-		if (pfd.fd < 0 || poll(&pfd, 1, CHECK_MS) != 1)
+		int pidfd = pidfd_open(pid, 0);
+		struct pollfd pfd = {.fd = pidfd, .events = POLLIN};
+
+		/* what it says fits into the pipe; it has to be over, not only to have spoken */
+		if (pidfd < 0 || poll(&pfd, 1, CHECK_MS) != 1)
 			kill(pid, SIGKILL);
 		waitpid(pid, &status, 0);
-		n = read(ends[0], text, sizeof(text) - 1);
-		if (pfd.fd >= 0)
-			close(pfd.fd);
+		if (pidfd >= 0)
+			close(pidfd);
 	}
 	posix_spawn_file_actions_destroy(&actions);
-	close(ends[0]);
 	close(ends[1]);
+	if (!status) { /* its children may hold the other end */
+		ssize_t got = fcntl(ends[0], F_SETFL, O_NONBLOCK)
+				      ? -1
+				      : read(ends[0], text, sizeof(text) - 1);
+
+		n = got > 0 ? (size_t)got : 0;
+	}
+	close(ends[0]);
 	at = n > 0 && !status ? strstr(text, "state ") : NULL;
 	if (at)
 		version = strtol(at + strlen("state "), NULL, 10);

@@ -63,28 +63,29 @@ struct kept_worker *keep_worker(struct keep *keep, unsigned index)
 	return &keep->workers[index < KEEP_WORKERS ? index : KEEP_WORKERS - 1];
 }
 
-struct kept_file *keep_file(struct keep *keep, uint64_t id)
+/* The nth place to look at: ids are given in order, so it is nearly always the first. */
+static struct kept_file *place(struct keep *keep, uint64_t id, size_t n)
 {
-	struct kept_file *free_place = NULL;
-	uint32_t distance = 0;
+	return &keep->files[(id + n) % KEEP_FILES];
+}
 
-	/* ids are given in order: nearly always the first place */
-	for (uint32_t i = 0; i < KEEP_FILES && (!free_place || i <= keep->farthest); i++) {
-		struct kept_file *file = &keep->files[(id + i) % KEEP_FILES];
+struct kept_file *keep_file_find(struct keep *keep, uint64_t id)
+{
+	/* all of them: places before its own may have been given up since */
+	for (size_t n = 0; n < KEEP_FILES; n++)
+		if (place(keep, id, n)->id == id)
+			return place(keep, id, n);
+	return NULL;
+}
 
-		if (file->id == id)
-			return file;
-		if (!file->id && !free_place) {
-			free_place = file;
-			distance = i;
+struct kept_file *keep_file_add(struct keep *keep, uint64_t id)
+{
+	for (size_t n = 0; n < KEEP_FILES; n++)
+		if (!place(keep, id, n)->id) {
+			*place(keep, id, n) = (struct kept_file){.id = id};
+			return place(keep, id, n);
 		}
-	}
-	if (!free_place)
-		return NULL;
-	if (keep->farthest < distance)
-		keep->farthest = distance;
-	*free_place = (struct kept_file){.id = id};
-	return free_place;
+	return NULL;
 }
 
 void keep_file_free(struct kept_file *file)

@@ -80,9 +80,12 @@ int keep_create(int *ret_fd, struct keep **ret_keep);
 int keep_open(int fd, struct keep **ret_keep);
 
 struct kept_worker *keep_worker(struct keep *keep, unsigned index);
-/* The place of a file, an empty one if it has none yet; NULL: full. The main thread. */
-struct kept_file *keep_file(struct keep *keep, uint64_t id);
-void keep_file_free(struct kept_file *file);
+/* The place of a file. NULL: it has none. */
+struct kept_file *keep_file_find(struct keep *keep, uint64_t id);
+/* An empty place for a file that has none. NULL: full. The main thread of who serves, and no other.
+ */
+struct kept_file *keep_file_add(struct keep *keep, uint64_t id);
+void keep_file_free(struct kept_file *file); /* likewise */
 
 /* Whether an OPEN or RELEASE that was sent again had been counted by a process that died. */
 bool keep_was_counted(const struct keep *keep, uint64_t unique);

@@ -549,15 +549,44 @@ static void table_add(struct change *c, struct file *file)
 	c->table[slot] = file;
 }
 
-/* id: the one it had in a process that died, or 0. */
+/* id: the one it had in a process that died, or 0. A standby only looks. */
 static void name_file(struct mount *mount, struct file *file, uint64_t id)
 {
-	struct kept_file *place;
+	struct kept_file *place = NULL;
 
 	file->id = id ? id : mount->next_id++;
-	place = mount->keep ? keep_file(mount->keep, file->id) : NULL;
+	if (mount->keep && id)
+		place = keep_file_find(mount->keep, id);
+	if (mount->keep && !place && !mount->standby)
+		place = keep_file_add(mount->keep, file->id);
 	if (place)
 		file->kept = place;
+}
+
+static void find_place(struct mount *mount, struct file *file)
+{
+	struct kept_file *place = file->kept;
+
+	if (place == &file->own || place->id != file->id)
+		place = keep_file_find(mount->keep, file->id);
+	if (!place)
+		place = keep_file_add(mount->keep, file->id);
+	file->kept = place ? place : &file->own;
+}
+
+void mount_take_over(struct mount *mount)
+{
+	mount->standby = false;
+	for (size_t i = 0; i < KEEP_FILES; i++) {
+		struct kept_file *place = &mount->keep->files[i];
+
+		if (place->id && !mount_by_id(mount, place->id))
+			keep_file_free(place);
+	}
+	for (size_t i = 0; i < mount->n_files; i++)
+		find_place(mount, mount->files[i]);
+	for (size_t i = 0; i < mount->n_orphans; i++)
+		find_place(mount, mount->orphans[i]);
 }
 
 static void switch_over(struct change *c)
@@ -716,9 +745,6 @@ void mount_collect(struct mount *mount)
 			continue;
 		}
 		forget_id(mount, file);
-		if (file->kept != &file->own)
-			keep_file_free(file->kept);
-		file->kept = &file->own;
 		file->trash_next = mount->trash;
 		mount->trash = file;
 	}
@@ -733,12 +759,25 @@ static void empty_trash(struct mount *mount)
 
 	for (struct file *file = mount->trash; file; file = next) {
 		next = file->trash_next;
+		/* not before a successor would do without it */
+		if (file->kept != &file->own)
+			keep_file_free(file->kept);
 		file_free(file);
 	}
 	mount->trash = NULL;
 	for (size_t i = 0; i < mount->n_trash_disks; i++)
 		disk_free(mount->trash_disks[i]);
 	mount->n_trash_disks = 0;
+}
+
+void mount_fence(struct mount *mount)
+{
+	for (size_t i = 0; i < mount->n_files; i++) {
+		struct file *file = mount->files[i];
+
+		if (file->unfenced && !backing_fence(file->backing, false))
+			file->unfenced = false;
+	}
 }
 
 void mount_finish(struct mount *mount)

@@ -128,8 +128,18 @@ int mount_apply(struct mount *mount, const struct plan *plan, struct conf_errors
 /* Take out orphans that nobody has open any more. Workers are parked. */
 void mount_collect(struct mount *mount);
 /*
+ * The fences of what is new, so that no write comes before them. Workers are parked. Those that
+ * something in the trash still has are left to mount_finish().
+ */
+void mount_fence(struct mount *mount);
+/*
+ * The process that served before is dead: from here on this one does, and may change the keep (of
+ * which a standby only knows what it was). Workers are parked.
+ */
+void mount_take_over(struct mount *mount);
+/*
  * What may take its time, after mount_apply() or mount_collect() and with the workers working
- * again: close what was taken out, take the fences of what is new.
+ * again: close what was taken out, take the fences that were left.
  */
 void mount_finish(struct mount *mount);
 

@@ -455,6 +455,7 @@ static void open_file(struct making *making, size_t i)
 			spec.claim = draft->object->claim;
 			spec.object = &draft->object->id;
 			spec.traits = &making->running[i].traits;
+			spec.served_bytes = making->running[i].served_bytes;
 		}
 		int err = backing_open(&spec, why, sizeof(why), &key, &planned->backing);
 		if (backing_is_missing(err) && file->optional)

@@ -28,6 +28,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/sysinfo.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -35,6 +36,9 @@
 #define STOP_POLL_MS 5
 #define RETRY_MS 1000 /* without memory to keep what serves */
 #define WORKERS_AUTO_MAX 2L
+/* Parents that died so soon after they were started, in a row: as supervise.c counts data paths. */
+#define PARENT_SHORT_LIFE_NS UINT64_C(100000000)
+#define PARENT_SHORT_LIVES_MOST 100U
 
 struct serve {
 	struct serve_setup *setup;
@@ -43,8 +47,18 @@ struct serve {
 	struct front *front;
 	struct crew *crew;
 	unsigned workers_configured;
-	struct bequest bequest; /* estate NULL: nothing outlives us */
+	struct bequest bequest;	  /* estate NULL: nothing outlives us */
+	uint64_t parent_since_ns; /* the one that we started last */
+	unsigned parent_short_lives;
 };
+
+static uint64_t monotonic_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
+}
 
 /* ---- configuration ---- */
 
@@ -165,10 +179,17 @@ int serve_block_signals(int *ret_signal_fd)
 
 static void lose_parent(struct serve *s)
 {
-	int r;
+	uint64_t now_ns = monotonic_ns();
+	int r = -EAGAIN;
 
 	close(s->bequest.link);
-	r = s->setup->orphaned(s->setup->data);
+	while (waitpid(-1, NULL, WNOHANG) > 0) /* it may have been our child */
+		;
+	if (now_ns - s->parent_since_ns > PARENT_SHORT_LIFE_NS)
+		s->parent_short_lives = 0;
+	s->parent_since_ns = now_ns;
+	if (s->parent_short_lives++ < PARENT_SHORT_LIVES_MOST)
+		r = s->setup->orphaned(s->setup->data);
 	s->bequest.link = r < 0 ? -1 : r;
 	s->bequest.broken = false;
 	if (r < 0)
@@ -212,11 +233,14 @@ static int next_signal(struct serve *s)
 	struct link_message message;
 	int r;
 
+	if (s->bequest.signals) { /* commit() came across them: they have been through the parent */
+		int signo = __builtin_ctz(s->bequest.signals);
+
+		s->bequest.signals &= s->bequest.signals - 1;
+		return signo;
+	}
 	while (read(s->setup->signal_fd, &info, sizeof(info)) == sizeof(info)) {
 		if (s->bequest.link < 0)
-			return (int)info.ssi_signo;
-		/* those that commit() came across have been through the parent */
-		if (info.ssi_code == SI_TKILL && info.ssi_pid == (uint32_t)getpid())
 			return (int)info.ssi_signo;
 		r = link_say(s->bequest.link, LINK_SIGNAL, (int)info.ssi_signo);
 		if (r)
@@ -285,6 +309,7 @@ static int switch_to(struct serve *s, const struct plan *plan, struct conf_text 
 		s->crew->memory_bytes = memory_cap(&plan->conf->main);
 		s->text = *text;
 		*text = old;
+		mount_fence(s->mount);
 		commit(s);
 	}
 	crew_resume(s->crew);
@@ -337,14 +362,6 @@ static void log_open_files(const struct mount *mount)
 			log_warning("%s is still open: its users get errors from now on",
 				    file->name);
 	}
-}
-
-static uint64_t monotonic_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
 }
 
 /*
@@ -580,8 +597,6 @@ static bool wait_for_go(struct serve *s)
 			return false;
 		if (message.kind == LINK_GO)
 			return true;
-		if (message.kind == LINK_SIGNAL)
-			raise(message.value);
 	}
 }
 
@@ -594,15 +609,17 @@ int serve_next(struct serve_setup *setup, bool *ret_abrupt)
 	begin(&s, setup);
 	*ret_abrupt = true; /* what would be freed is another process's, too */
 	r = prepare_next(&s);
-	if (r) {
+	if (r)
 		log_error("a successor cannot be prepared: %s", strerror(-r));
+	else
+		setup->ready(setup->data);
+	if (r || !wait_for_go(&s)) {
+		close(setup->link);
+		setup->link = -1; /* no farewell: it is no end of the mount */
 		return EXIT_FAILURE;
 	}
-	setup->ready(setup->data);
-	if (!wait_for_go(&s))
-		return EXIT_FAILURE;
 	prctl(PR_SET_NAME, SERVE_NAME);
-	s.mount->standby = false;
+	mount_take_over(s.mount);
 	waiting = fence_take_over(s.crew);
 	crew_resume(s.crew);
 	r = front_resend(s.front);

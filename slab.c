@@ -8,7 +8,7 @@
 
 #define PAGE ((size_t)4096)
 #define HUGE_PAGE ((size_t)2 << 20) /* on most machines; elsewhere only an alignment */
-#define LARGE ((size_t)64 << 20) /* 63 pieces of 1 MiB and a page: 1.2 % are lost */
+#define LARGE ((size_t)64 << 20)    /* 63 pieces of 1 MiB and a page: 1.2 % are lost */
 #define PIECES_LEAST 7U /* in a huge page, or it takes a large slab: no more than 1/8 is lost */
 
 #ifndef MADV_DONTNEED_LOCKED /* Linux 5.18 */

@@ -25,12 +25,15 @@
 #define TICK_MS 1000
 #define HANG_NS (10 * SEC_NS) /* no worker has done anything: each does once a second */
 #define STANDBY_RETRY_NS (5 * SEC_NS)
+#define STANDBY_END_MS 1000 /* from SIGKILL; it takes some milliseconds */
+#define NAME_PARENT "fuseband"
 
 struct supervisor {
 	struct handover state; /* what another program in our place has to know */
 	struct child standby;
 
 	bool told_ready;
+	int stopping; /* SIGTERM or SIGINT: what the data path was told. 0: neither */
 	bool farewell;
 	int status; /* with it */
 
@@ -196,10 +199,17 @@ static siginfo_t bury(struct child *child)
 
 static void end_standby(struct supervisor *s)
 {
+	struct pollfd pfd = {.fd = s->standby.pidfd, .events = POLLIN};
+
 	if (!s->standby.pid)
 		return;
 	pidfd_send_signal(s->standby.pidfd, SIGKILL, NULL, 0);
-	bury(&s->standby);
+	if (poll(&pfd, 1, STANDBY_END_MS) == 1)
+		bury(&s->standby);
+	else /* all guests may be waiting for us */
+		log_error("a standby does not end, as a disk that hangs holds it: until it does, "
+			  "files "
+			  "that are no longer served stay claimed");
 	child_forget(&s->standby);
 }
 
@@ -287,9 +297,12 @@ static void go(struct supervisor *s)
 	s->beat_ns = now_ns();
 	restart_begin(&s->restart, s->beat_ns);
 	link_say(s->state.active.link, LINK_GO, 0); /* if it is dead we shall see */
+	if (s->stopping) /* the one before may have died of it, or before it */
+		link_say(s->state.active.link, LINK_SIGNAL, s->stopping);
 }
 
 static bool handle_active(struct supervisor *s);
+static void go_back(struct supervisor *s);
 
 /* Rather than by somebody's SIGKILL. */
 static bool died_by_itself(const siginfo_t *info, bool suspected)
@@ -300,10 +313,14 @@ static bool died_by_itself(const siginfo_t *info, bool suspected)
 
 static void on_active_death(struct supervisor *s)
 {
-	siginfo_t info = bury(&s->state.active);
-	bool suspected = atomic_load(&s->state.estate.keep->crashed) != 0;
+	siginfo_t info;
+	bool suspected;
 	char text[80];
 
+	if (s->state.upgrading && !s->state.active.ready)
+		go_back(s); /* it was of the new program. The old one buries it */
+	info = bury(&s->state.active);
+	suspected = atomic_load(&s->state.estate.keep->crashed) != 0;
 	while (handle_active(s)) /* what it had still to say */
 		;
 	child_forget(&s->state.active);
@@ -336,38 +353,45 @@ static void on_active_death(struct supervisor *s)
 		give_up(s, EXIT_FAILURE);
 }
 
-/* Is it stopped, by a debugger or an operator? Then it does nothing, and rightly so. */
-static bool is_stopped(pid_t pid)
+/* As in /proc/PID/stat: R, S, D, T, t, Z; 0: unknown. */
+static char state_of(pid_t pid)
 {
-	char path[64], line[512], *end;
+	char path[64], line[512], state = 0, *end;
 	FILE *file;
-	bool stopped = false;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
 	file = fopen(path, "re");
 	if (file && fgets(line, sizeof(line), file) && (end = strrchr(line, ')')))
-		stopped = end[1] && (end[2] == 'T' || end[2] == 't');
+		state = end[1] ? end[2] : 0;
 	if (file)
 		fclose(file);
-	return stopped;
+	return state;
 }
 
 /* Each worker that watches for requests does a round a second, whatever its disks do. */
 static void look_for_signs_of_life(struct supervisor *s)
 {
 	uint64_t beat = 0, now = now_ns();
+	char state;
 
 	if (!s->state.active.pid || !s->state.active.ready || !s->state.estate.can_resend)
 		return;
 	for (unsigned i = 0; i < KEEP_WORKERS; i++)
 		beat += atomic_load(&s->state.estate.keep->workers[i].beat);
-	if (beat != s->beat || is_stopped(s->state.active.pid)) {
+	if (beat == s->beat && now - s->beat_ns <= HANG_NS)
+		return;
+	state = beat == s->beat ? state_of(s->state.active.pid) : 0;
+	s->beat_ns = now;
+	if (beat != s->beat || state == 'T' || state == 't') {
+		/* it lives, or was stopped by a debugger or an operator and rightly does nothing */
 		s->beat = beat;
-		s->beat_ns = now;
-	} else if (now - s->beat_ns > HANG_NS) {
+	} else if (state == 'Z') {
+		log_error("the data path was killed, but the kernel has not let go of it: it waits "
+			  "for "
+			  "a disk that hangs, and nothing is served until that moves");
+	} else {
 		log_error("the data path has done nothing for %llu s: it is replaced",
 			  (unsigned long long)(HANG_NS / SEC_NS));
-		s->beat_ns = now;
 		pidfd_send_signal(s->state.active.pidfd, SIGKILL, NULL, 0);
 	}
 }
@@ -390,6 +414,9 @@ static void upgrade(struct supervisor *s)
 	long version;
 	int program, old, r;
 
+	if (s->state.upgrading || s->stopping)
+		return; /* it is under way (both processes may have been signalled), or to no
+			   purpose */
 	if (!s->state.estate.can_resend || !s->state.active.ready) {
 		log_error("no upgrade: %s", s->state.active.ready
 						    ? "it needs Linux 6.9 or newer"
@@ -421,11 +448,15 @@ static void upgrade(struct supervisor *s)
 }
 
 /* The new program has a standby: the old data path may go. */
-static void finish_upgrade(struct supervisor *s)
+static void switch_to_upgrade(struct supervisor *s)
 {
 	log_info("the new program is ready");
 	pidfd_send_signal(s->state.active.pidfd, SIGKILL, NULL, 0);
-	on_active_death(s);
+}
+
+/* A data path of the new program serves. Until then there is a way back. */
+static void finish_upgrade(struct supervisor *s)
+{
 	s->state.upgrading = false;
 	s->state.estate.keep->upgrades++;
 	close(s->state.old_program);
@@ -452,6 +483,8 @@ static void on_signal(struct supervisor *s, int signo, bool at_data_path)
 {
 	if (!restart_is_new_signal(&s->signals, signo, at_data_path, now_ns()))
 		return;
+	if (signo == SIGTERM || signo == SIGINT)
+		s->stopping = signo;
 	if (signo == SIGUSR2 && s->state.estate.fuse_fd >= 0)
 		upgrade(s);
 	else
@@ -472,6 +505,8 @@ static void on_active_ready(struct supervisor *s)
 {
 	s->state.active.ready = true;
 	s->beat_ns = now_ns();
+	if (s->state.upgrading)
+		finish_upgrade(s);
 	if (s->told_ready)
 		return;
 	s->told_ready = true;
@@ -485,8 +520,10 @@ static bool handle_active(struct supervisor *s)
 	struct link_message message;
 	int r = link_receive(s->state.active.link, false, &message);
 
-	if (r == -EPROTO)
+	if (r == -EPROTO) { /* or one whose descriptors are too many for us */
 		log_error("a malformed message of the data path was dropped");
+		link_say(s->state.active.link, LINK_SETTLED, 0); /* it may wait, with all guests */
+	}
 	if (r)
 		return r == -EPROTO;
 	switch (message.kind) {
@@ -527,7 +564,7 @@ static void handle_standby(struct supervisor *s)
 	s->standby.ready = true;
 	s->standby_failed = false;
 	if (s->state.upgrading)
-		finish_upgrade(s);
+		switch_to_upgrade(s);
 }
 
 static void on_standby_death(struct supervisor *s)
@@ -654,6 +691,7 @@ int supervise_resume(const char *resume, struct supervise_setup *setup, bool *re
 
 	*ret_abrupt = false;
 	unsetenv(SUPERVISE_RESUME);
+	prctl(PR_SET_NAME, NAME_PARENT); /* it was started as /proc/self/exe, or by a descriptor */
 	if (!r)
 		r = serve_block_signals(&setup->serve.signal_fd);
 	if (r) {

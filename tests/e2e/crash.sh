@@ -174,7 +174,41 @@ test_accepted() {
 	ALLOWED_ERRORS='reload refused|nonsense|ioband|fuseband.ini' stop_fuseband
 }
 
-for part in ${PARTS:-fast slow shares accepted}; do
+# ---- images that others made shorter or longer meanwhile ----
+
+one_stands_by() {
+	[ -n "$(spares)" ]
+}
+
+writes() { # DESCRIPTOR BYTES
+	dd if=/dev/zero bs="$2" count=1 status=none >&"$1"
+}
+
+test_sizes() {
+	truncate -s 8M "$WORK/short.img"
+	truncate -s 10000 "$WORK/odd.img"
+	{
+		section short.img "path = $WORK/short.img" "size = 8M"
+		section odd.img "path = $WORK/odd.img"
+	} | ini "$conf"
+	start_fuseband "$conf"
+	exec 5<>"$MNT/short.img"
+	truncate -s 4M "$WORK/short.img"
+	truncate -s 12288 "$WORK/odd.img"
+	for i in 1 2; do
+		wait_for 10 one_stands_by
+		kill_data_path
+		promise "an image that became shorter serves what there is" writes 5 4096
+		exec 6<>"$MNT/odd.img"
+		promise "the odd end of one that became longer is written to" writes 6 10000
+		exec 6>&-
+	done
+	dd if="$MNT/short.img" of=/dev/null bs=4k skip=1500 count=1 status=none 2>/dev/null && miss "nothing was read"
+	exec 5>&-
+	ALLOWED_ERRORS='has shrunk|Input/output error' stop_fuseband
+}
+
+for part in ${PARTS:-fast slow shares accepted sizes}; do
 	: >"$WORK/fuseband.log"
 	"test_$part"
 done

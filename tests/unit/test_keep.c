@@ -31,6 +31,14 @@ static int teardown(void **state)
 	return 0;
 }
 
+/* The place of a file, a new one if it has none yet. */
+static struct kept_file *keep_file(struct keep *all, uint64_t id)
+{
+	struct kept_file *file = keep_file_find(all, id);
+
+	return file ? file : keep_file_add(all, id);
+}
+
 /* ---- the memory ---- */
 
 static void test_create(void **state)

@@ -24,6 +24,14 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
+/* The place of a file, a new one if it has none yet. */
+static struct kept_file *keep_file(struct keep *keep, uint64_t id)
+{
+	struct kept_file *file = keep_file_find(keep, id);
+
+	return file ? file : keep_file_add(keep, id);
+}
+
 /* ---- what the schedulers were told ---- */
 
 #define NODES 256
