@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * front.c - see front.h. The namespace: one directory, one regular file for each section.
+ * front.c - see front.h. The namespace: one directory, one regular file for each section, and
+ * the directory of status_files.h.
  *
  * The kernel decides above us whether weights can work at all. What is asked of it, and why:
  *   FOPEN_DIRECT_IO                 every read and write comes to us as it is
@@ -85,9 +86,13 @@ static void fill_attr(const struct mount *mount, fuse_ino_t ino, const struct fi
 		.st_ctim = mount->since,
 		.st_blksize = 4096,
 	};
+	if (status_files_own(ino)) {
+		status_files_attr(mount, ino, ret_stat);
+		return;
+	}
 	if (!file) {
 		ret_stat->st_mode = S_IFDIR | 0755;
-		ret_stat->st_nlink = 2;
+		ret_stat->st_nlink = 3;
 		return;
 	}
 	ret_stat->st_mode = S_IFREG | file->mode;
@@ -122,12 +127,12 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	const struct file *file = parent == MOUNT_ROOT_ID ? mount_by_name(mount, name) : NULL;
 	struct fuse_entry_param entry = {0};
 
-	if (!file) {
+	entry.ino = file ? file->id : status_files_find(parent, name);
+	if (!entry.ino) {
 		fuse_reply_err(req, ENOENT);
 		return;
 	}
-	entry.ino = file->id;
-	fill_attr(mount, file->id, file, &entry.attr);
+	fill_attr(mount, entry.ino, file, &entry.attr);
 	fuse_reply_entry(req, &entry);
 }
 
@@ -137,7 +142,7 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	struct stat attr;
 
 	(void)fi;
-	if (!file && ino != MOUNT_ROOT_ID) {
+	if (!file && ino != MOUNT_ROOT_ID && !status_files_own(ino)) {
 		fuse_reply_err(req, ESTALE);
 		return;
 	}
@@ -157,7 +162,7 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *want, int wh
 
 	(void)fi;
 	if (!file) {
-		fuse_reply_err(req, ino == MOUNT_ROOT_ID ? EPERM : ESTALE);
+		fuse_reply_err(req, ino < MOUNT_FIRST_ID ? EPERM : ESTALE);
 		return;
 	}
 	if ((which & FUSE_SET_ATTR_SIZE) && (uint64_t)want->st_size != file->size_bytes) {
@@ -187,6 +192,10 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		.open_flags = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES | FOPEN_NOFLUSH,
 	};
 
+	if (status_files_own(ino)) {
+		status_files_open(front_of(req)->status, req, current->unique, ino, fi->flags);
+		return;
+	}
 	if (!file || file->removed) { /* by a reload since the lookup: the kernel looks again */
 		fuse_reply_err(req, ESTALE);
 		return;
@@ -213,13 +222,27 @@ static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	struct front *front = front_of(req);
 	struct file *file = file_of(req, ino);
 
-	(void)fi;
+	if (status_files_own(ino)) {
+		status_files_release(front->status, req, fi->fh);
+		return;
+	}
 	if (file && !was_counted(front)) {
 		note_counted();
 		if (atomic_fetch_sub(&file->kept->opens, 1) == 1 && file->removed)
 			atomic_store(&front->mount->garbage, true);
 	}
 	fuse_reply_err(req, 0);
+}
+
+/* Those of data files do not come this way (request.h). */
+static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+		    struct fuse_file_info *fi)
+{
+	if (status_files_own(ino))
+		status_files_read(front_of(req)->status, req, current->unique, ino, size, offset,
+				  fi->fh);
+	else
+		fuse_reply_err(req, EISDIR);
 }
 
 /* Offsets are node ids, which stay valid whatever a reload adds or removes. */
@@ -231,16 +254,23 @@ static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset
 	size_t used = 0;
 
 	(void)fi;
+	if (ino == STATUS_FILES_DIR_ID && list) {
+		fuse_reply_buf(req, list, status_files_list(req, offset, list, size));
+		free(list);
+		return;
+	}
 	if (ino != MOUNT_ROOT_ID || !list) {
 		free(list);
 		fuse_reply_err(req, list ? ENOTDIR : ENOMEM);
 		return;
 	}
-	for (uint64_t id = (uint64_t)offset + 1; id <= 2; id++) {
-		struct stat attr = {.st_ino = MOUNT_ROOT_ID, .st_mode = S_IFDIR};
+	for (uint64_t id = (uint64_t)offset + 1; id <= 3; id++) {
+		static const char *const names[] = {".", "..", STATUS_FILES_DIR};
+		struct stat attr = {.st_ino = id == 3 ? STATUS_FILES_DIR_ID : MOUNT_ROOT_ID,
+				    .st_mode = S_IFDIR};
 
-		used += fuse_add_direntry(req, list + used, size - used, id == 1 ? "." : "..",
-					  &attr, (off_t)id);
+		used += fuse_add_direntry(req, list + used, size - used, names[id - 1], &attr,
+					  (off_t)id);
 	}
 	for (size_t i = 0; i < mount->n_files; i++) {
 		const struct file *file = mount->files[i];
@@ -350,6 +380,7 @@ static const struct fuse_lowlevel_ops operations = {
 	.setattr = op_setattr,
 	.open = op_open,
 	.release = op_release,
+	.read = op_read,
 	.readdir = op_readdir,
 	.statfs = op_statfs,
 	.ioctl = op_ioctl,

@@ -41,6 +41,7 @@
 enum { WATCH_FUSE, WATCH_WAKE };
 
 static _Thread_local struct worker *myself;
+static _Thread_local uint64_t touched; /* by who is no worker */
 
 static uint64_t clock_ns(void)
 {
@@ -264,12 +265,13 @@ static bool memory_is_full(struct crew *crew)
 	for (unsigned i = 0; i < crew->n_workers; i++)
 		held += atomic_load_explicit(&crew->workers[i].held_bytes, memory_order_relaxed);
 	full = held > 0 && (uint64_t)held >= crew->memory_bytes;
-	if (full && !atomic_exchange(&crew->memory_told, true))
+	if (full && !atomic_exchange(&crew->memory_told, true)) {
+		atomic_fetch_add(&mount_kept(crew->mount)->memory_missed, 1);
 		log_warning("queued writes fill the memory set aside for them (%llu MiB): no more "
 			    "requests "
 			    "are read until some are done; `memory` in [fuseband] raises the limit",
 			    (unsigned long long)(crew->memory_bytes >> 20));
-	else if (!full && held < (int64_t)(crew->memory_bytes / 2))
+	} else if (!full && held < (int64_t)(crew->memory_bytes / 2))
 		atomic_store_explicit(&crew->memory_told, false, memory_order_relaxed);
 	return full;
 }
@@ -637,7 +639,13 @@ void worker_file_fenced(struct crew *crew, struct file *file)
 
 uint64_t worker_touched(void)
 {
-	return myself ? atomic_load_explicit(&myself->mark->touched, memory_order_relaxed) : 0;
+	return myself ? atomic_load_explicit(&myself->mark->touched, memory_order_relaxed)
+		      : touched;
+}
+
+void worker_touch_elsewhere(uint64_t unique)
+{
+	touched = unique;
 }
 
 int worker_init(struct worker *w, struct crew *crew, unsigned index, int clone)
