@@ -95,14 +95,30 @@ static size_t utf8_bytes(const unsigned char *s)
 	return 0;
 }
 
+/* Of those that stand for themselves in any format. */
+static size_t plain_bytes(const unsigned char *s)
+{
+	size_t n = 0;
+
+	while (s[n] >= 0x20 && s[n] < 0x7f && s[n] != '"' && s[n] != '\\')
+		n++;
+	return n;
+}
+
 /* In quotes; escape puts in what must not stand there as it is, and says so. */
 static void quoted(struct text *text, const char *string,
 		   bool (*escape)(struct text *text, unsigned char c))
 {
 	add_bytes(text, "\"", 1);
 	for (const unsigned char *s = (const unsigned char *)string; *s;) {
-		size_t n = utf8_bytes(s);
+		size_t n = plain_bytes(s);
 
+		if (n) {
+			add_bytes(text, (const char *)s, n);
+			s += n;
+			continue;
+		}
+		n = utf8_bytes(s);
 		if (!n)
 			text_add(text, "\xef\xbf\xbd"); /* U+FFFD */
 		else if (n > 1 || !escape(text, *s))
