@@ -67,6 +67,7 @@ struct conf_main {
 	uint64_t memory_bytes; /* cap on queued write data; 0 = auto */
 	enum conf_level log_level;
 	bool supervise;
+	gid_t gid; /* may read the status files */
 };
 
 /* [device:NAME] */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * front.c - see front.h. The namespace: one directory, one regular file for each section.
+ * front.c - see front.h. The namespace: one directory, one regular file for each section, and
+ * the directory of status_files.h.
  *
  * The kernel decides above us whether weights can work at all. What is asked of it, and why:
  *   FOPEN_DIRECT_IO                 every read and write comes to us as it is
@@ -84,9 +85,13 @@ static void fill_attr(const struct mount *mount, fuse_ino_t ino, const struct fi
 		.st_ctim = mount->since,
 		.st_blksize = 4096,
 	};
+	if (status_files_own(ino)) {
+		status_files_attr(mount, ino, ret_stat);
+		return;
+	}
 	if (!file) {
 		ret_stat->st_mode = S_IFDIR | 0755;
-		ret_stat->st_nlink = 2;
+		ret_stat->st_nlink = 3;
 		return;
 	}
 	ret_stat->st_mode = S_IFREG | file->mode;
@@ -121,12 +126,12 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	const struct file *file = parent == MOUNT_ROOT_ID ? mount_by_name(mount, name) : NULL;
 	struct fuse_entry_param entry = {0};
 
-	if (!file) {
+	entry.ino = file ? file->id : status_files_find(parent, name);
+	if (!entry.ino) {
 		fuse_reply_err(req, ENOENT);
 		return;
 	}
-	entry.ino = file->id;
-	fill_attr(mount, file->id, file, &entry.attr);
+	fill_attr(mount, entry.ino, file, &entry.attr);
 	fuse_reply_entry(req, &entry);
 }
 
@@ -136,7 +141,7 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	struct stat attr;
 
 	(void)fi;
-	if (!file && ino != MOUNT_ROOT_ID) {
+	if (!file && ino != MOUNT_ROOT_ID && !status_files_own(ino)) {
 		fuse_reply_err(req, ESTALE);
 		return;
 	}
@@ -156,7 +161,7 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *want, int wh
 
 	(void)fi;
 	if (!file) {
-		fuse_reply_err(req, ino == MOUNT_ROOT_ID ? EPERM : ESTALE);
+		fuse_reply_err(req, ino < MOUNT_FIRST_ID ? EPERM : ESTALE);
 		return;
 	}
 	if ((which & FUSE_SET_ATTR_SIZE) && (uint64_t)want->st_size != file->size_bytes) {
@@ -186,6 +191,10 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		.open_flags = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES | FOPEN_NOFLUSH,
 	};
 
+	if (status_files_own(ino)) {
+		status_files_open(front_of(req)->status, req, current->unique, ino, fi->flags);
+		return;
+	}
 	if (!file || file->removed) { /* by a reload since the lookup: the kernel looks again */
 		fuse_reply_err(req, ESTALE);
 		return;
@@ -222,7 +231,10 @@ static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	struct front *front = front_of(req);
 	struct file *file = file_of(req, ino);
 
-	(void)fi;
+	if (status_files_own(ino)) {
+		status_files_release(front->status, req, fi->fh);
+		return;
+	}
 	if (file && !was_counted(front)) {
 		note_counted();
 		if (close_once(file) && file->removed)
@@ -251,6 +263,17 @@ static void list(fuse_req_t req, struct listing *to, const char *name, uint64_t 
 		to->used += need;
 }
 
+/* Those of data files do not come this way (request.h). */
+static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+		    struct fuse_file_info *fi)
+{
+	if (status_files_own(ino))
+		status_files_read(front_of(req)->status, req, current->unique, ino, size, offset,
+				  fi->fh);
+	else
+		fuse_reply_err(req, EISDIR);
+}
+
 /* Offsets are node ids, which stay valid whatever a reload adds or removes. */
 static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 		       struct fuse_file_info *fi)
@@ -260,7 +283,7 @@ static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset
 	struct listing to = {.size = size < REQUEST_PAYLOAD_MAX ? size : REQUEST_PAYLOAD_MAX};
 
 	(void)fi;
-	if (ino != MOUNT_ROOT_ID) {
+	if (ino != MOUNT_ROOT_ID && ino != STATUS_FILES_DIR_ID) {
 		fuse_reply_err(req, ENOTDIR);
 		return;
 	}
@@ -269,10 +292,17 @@ static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset
 		fuse_reply_err(req, ENOMEM);
 		return;
 	}
+	if (ino == STATUS_FILES_DIR_ID) {
+		fuse_reply_buf(req, to.data, status_files_list(req, offset, to.data, to.size));
+		free(to.data);
+		return;
+	}
 	if (after < 1)
 		list(req, &to, ".", MOUNT_ROOT_ID, S_IFDIR, 1);
 	if (after < 2)
 		list(req, &to, "..", MOUNT_ROOT_ID, S_IFDIR, 2);
+	if (after < 3)
+		list(req, &to, STATUS_FILES_DIR, STATUS_FILES_DIR_ID, S_IFDIR, 3);
 	for (size_t i = 0; i < mount->n_files; i++)
 		if (mount->files[i]->id > after)
 			list(req, &to, mount->files[i]->name, mount->files[i]->id, S_IFREG,
@@ -372,6 +402,7 @@ static const struct fuse_lowlevel_ops operations = {
 	.setattr = op_setattr,
 	.open = op_open,
 	.release = op_release,
+	.read = op_read,
 	.readdir = op_readdir,
 	.statfs = op_statfs,
 	.ioctl = op_ioctl,

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include "mount.h"
+#include "status_files.h"
 
 #define FRONT_INIT_MAX 8192U /* the kernel refuses to read INIT into less */
 
@@ -26,6 +27,7 @@ struct front {
 	bool can_resend; /* the kernel knows FUSE_NOTIFY_RESEND (Linux 6.9) */
 	dev_t dev;	 /* of our file system, 0 = not known */
 	struct mount *mount;
+	struct status_files *status; /* set before there are requests; NULL: none */
 	bool debug;
 	_Atomic bool *unmounted; /* set by whoever sees it */
 	char init[FRONT_INIT_MAX];

@@ -93,6 +93,37 @@ void keep_file_free(struct kept_file *file)
 	*file = (struct kept_file){0};
 }
 
+/* FNV-1a: of some hundred names, two that are the same are out of the question. */
+uint64_t keep_disk_id(const char *name)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+	for (; *name; name++)
+		hash = (hash ^ (unsigned char)*name) * UINT64_C(0x100000001b3);
+	return hash ? hash : 1U;
+}
+
+struct kept_disk *keep_disk(struct keep *keep, const char *name)
+{
+	uint64_t id = keep_disk_id(name);
+	struct kept_disk *free_place = NULL;
+
+	for (size_t i = 0; i < KEEP_DISKS; i++) {
+		if (keep->disks[i].id == id)
+			return &keep->disks[i];
+		if (!keep->disks[i].id && !free_place)
+			free_place = &keep->disks[i];
+	}
+	if (free_place)
+		*free_place = (struct kept_disk){.id = id};
+	return free_place;
+}
+
+void keep_disk_free(struct kept_disk *disk)
+{
+	*disk = (struct kept_disk){0};
+}
+
 bool keep_was_counted(const struct keep *keep, uint64_t unique)
 {
 	if (!(unique & KEEP_RESENT))

@@ -139,6 +139,7 @@ static struct disk *disk_new(const struct plan_disk *planned)
 	if (!disk)
 		return NULL;
 	pthread_mutex_init(&disk->lock, NULL);
+	disk->counters = &disk->own;
 	atomic_init(&disk->wake_ns, FBS_NEVER);
 	disk->fbs = fbs_create(&params);
 	if (!disk->fbs) {
@@ -170,6 +171,7 @@ static struct file *file_new(const struct plan_file *planned, struct disk *disk)
 	return file;
 }
 
+static void collect(struct mount *mount);
 static void empty_trash(struct mount *mount);
 
 struct mount *mount_new(void)
@@ -179,6 +181,7 @@ struct mount *mount_new(void)
 	if (!mount)
 		return NULL;
 	mount->next_id = MOUNT_FIRST_ID;
+	pthread_mutex_init(&mount->reading, NULL);
 	clock_gettime(CLOCK_REALTIME, &mount->since);
 	return mount;
 }
@@ -205,7 +208,13 @@ void mount_free(struct mount *mount)
 	free(mount->groups);
 	free(mount->trash_disks);
 	free(mount->disks);
+	pthread_mutex_destroy(&mount->reading);
 	free(mount);
+}
+
+struct kept_mount *mount_kept(struct mount *mount)
+{
+	return mount->keep ? &mount->keep->mount : &mount->own;
 }
 
 int mount_running(const struct mount *mount, struct plan_running **ret_list, size_t *ret_n)
@@ -473,6 +482,21 @@ static void undo(struct change *c)
 	free(c->all_disks);
 }
 
+/* Where its counters are, should this process die. A name goes to the one that has it first. */
+static void keep_counters(const struct mount *mount, struct disk *disk)
+{
+	if (disk->kept)
+		disk->kept->id = keep_disk_id(disk->name);
+	if (disk->kept || !mount->keep)
+		return;
+	for (size_t i = 0; i < mount->n_disks; i++)
+		if (mount->disks[i]->kept && !strcmp(mount->disks[i]->name, disk->name))
+			return;
+	disk->kept = keep_disk(mount->keep, disk->name);
+	if (disk->kept)
+		disk->counters = &disk->kept->counters;
+}
+
 static void settle_disk(struct change *c, size_t index)
 {
 	const struct plan_disk *planned = &c->plan->disks[index];
@@ -485,8 +509,10 @@ static void settle_disk(struct change *c, size_t index)
 	disk->name = change->name;
 	disk->leaves = change->leaves;
 	disk->n_leaves = planned->n_leaves;
+	disk->params = params;
 	change->name = NULL;
 	change->leaves = NULL;
+	keep_counters(c->mount, disk);
 	pthread_mutex_lock(&disk->lock);
 	fbs_configure(disk->fbs, &params);
 	pthread_mutex_unlock(&disk->lock);
@@ -505,6 +531,8 @@ static void settle_size(struct file *file, uint64_t now_bytes)
 			  (unsigned long long)now_bytes);
 	else
 		file->size_bytes = now_bytes;
+	if (now_bytes >= file->size_bytes)
+		file->cut_short = false;
 }
 
 static void settle_file(struct change *c, size_t index)
@@ -635,6 +663,7 @@ static void switch_over(struct change *c)
 	for (size_t i = 0; i < n_orphans; i++)
 		table_add(c, c->orphans[i]);
 	mount->table = c->table;
+	mount->status_gid = plan->conf->main.gid;
 	mount->generation++;
 }
 
@@ -643,6 +672,7 @@ int mount_apply(struct mount *mount, const struct plan *plan, struct conf_errors
 	struct change c = {.mount = mount, .plan = plan};
 	int r = -ENOMEM;
 
+	pthread_mutex_lock(&mount->reading);
 	c.disks = calloc(plan->n_disks + 1, sizeof(*c.disks));
 	c.files = calloc(plan->n_files + 1, sizeof(*c.files));
 	c.devices = calloc(plan->n_files + 1, sizeof(*c.devices));
@@ -665,8 +695,9 @@ int mount_apply(struct mount *mount, const struct plan *plan, struct conf_errors
 			settle_file(&c, i);
 		switch_over(&c);
 		if (!mount->standby)
-			mount_collect(mount);
+			collect(mount);
 	}
+	pthread_mutex_unlock(&mount->reading);
 	for (size_t i = 0; c.disks && i < plan->n_disks; i++) {
 		free(c.disks[i].name);
 		free(c.disks[i].leaves);
@@ -713,6 +744,15 @@ static void mark_used_disks(struct mount *mount)
 			mount->orphans[i]->disk->marked = true;
 }
 
+static struct disk *forget_counters(struct disk *gone)
+{
+	if (gone->kept)
+		keep_disk_free(gone->kept);
+	gone->kept = NULL;
+	gone->counters = &gone->own;
+	return gone;
+}
+
 /* Disks that serve nothing any more. Without memory for the list they wait for the next time. */
 static void collect_disks(struct mount *mount)
 {
@@ -728,11 +768,11 @@ static void collect_disks(struct mount *mount)
 		if (mount->disks[i]->marked)
 			mount->disks[kept++] = mount->disks[i];
 		else
-			list[mount->n_trash_disks++] = mount->disks[i];
+			list[mount->n_trash_disks++] = forget_counters(mount->disks[i]);
 	mount->n_disks = kept;
 }
 
-void mount_collect(struct mount *mount)
+static void collect(struct mount *mount)
 {
 	size_t kept = 0;
 
@@ -750,6 +790,13 @@ void mount_collect(struct mount *mount)
 	}
 	mount->n_orphans = kept;
 	collect_disks(mount);
+}
+
+void mount_collect(struct mount *mount)
+{
+	pthread_mutex_lock(&mount->reading);
+	collect(mount);
+	pthread_mutex_unlock(&mount->reading);
 }
 
 /* The files first: their leaves are in the disks' trees. */

@@ -288,6 +288,8 @@ enum request_fate request_decode(const struct mount *mount, char *header, size_t
 	io->fd = fd;
 	io->unique = in->unique;
 	io->pid = in->pid;
+	if (in->nodeid < MOUNT_FIRST_ID) /* not libfuse's, which would say once for all: ENOSYS */
+		return in->opcode == FUSE_READ ? REQUEST_OTHER : fail(io, -EINVAL);
 	io->file = mount_by_id(mount, in->nodeid);
 	if (!io->file)
 		return fail(io, -ESTALE);

@@ -15,7 +15,7 @@
 #include "log.h"
 #include "plan.h"
 #include "recover.h"
-#include "status.h"
+#include "watch.h"
 #include "worker.h"
 
 #include <errno.h>
@@ -46,6 +46,8 @@ struct serve {
 	struct mount *mount;
 	struct front *front;
 	struct crew *crew;
+	struct status_files *status;
+	struct watch watch;
 	unsigned workers_configured;
 	struct bequest bequest;	  /* estate NULL: nothing outlives us */
 	uint64_t parent_since_ns; /* the one that we started last */
@@ -317,6 +319,17 @@ static int switch_to(struct serve *s, const struct plan *plan, struct conf_text 
 	return r;
 }
 
+/* The first of what was wrong; NULL: nothing. For the status. */
+static void note_outcome(struct mount *mount, const char *error)
+{
+	struct kept_mount *kept = mount_kept(mount);
+
+	pthread_mutex_lock(&mount->reading);
+	snprintf(kept->last_error, sizeof(kept->last_error), "%s", error ? error : "");
+	kept->reloads += !error;
+	pthread_mutex_unlock(&mount->reading);
+}
+
 static void reload(struct serve *s)
 {
 	struct conf_errors errors = {0}, notes = {0};
@@ -326,6 +339,7 @@ static void reload(struct serve *s)
 
 	if (!s->setup->config_path) {
 		log_error("reload refused: the configuration came from a pipe");
+		note_outcome(s->mount, "the configuration came from a pipe");
 		return;
 	}
 	commit_again(s); /* or the parent may have what this one wants back */
@@ -336,7 +350,10 @@ static void reload(struct serve *s)
 	log_notes(&notes);
 	if (r) {
 		log_error("reload refused: the running configuration stays as it is");
+		note_outcome(s->mount, errors.n ? errors.list[0].text : strerror(-r));
 	} else {
+		note_outcome(s->mount, NULL);
+		watch_note_lone_weights(s->mount);
 		set_log_level(s, &plan->conf->main);
 		if (plan->conf->main.workers != s->workers_configured)
 			log_warning("a changed number of workers takes effect at the next start");
@@ -410,11 +427,13 @@ static bool stop(struct serve *s, bool *ret_unfinished)
 	}
 	if (s->front)
 		elsewhere = !front_unmount(s->front);
+	status_files_stop(s->status);
 	if (!stuck)
 		left = crew_destroy(s->crew);
 	*ret_unfinished = stuck || left;
 	if (stuck || left || elsewhere)
 		return true;
+	status_files_free(s->status);
 	front_free(s->front);
 	mount_free(s->mount);
 	if (s->text.sources)
@@ -424,6 +443,40 @@ static bool stop(struct serve *s, bool *ret_unfinished)
 
 /* ---- run ---- */
 
+/* What does not change any more. */
+static struct snapshot_about about(const struct serve *s)
+{
+	return (struct snapshot_about){.config = s->setup->config_path,
+				       .workers = s->crew->n_workers};
+}
+
+/* The files of .fuseband, from the first request on; a mount without them is one, too. */
+static void start_status(struct serve *s)
+{
+	const struct snapshot_about told = about(s);
+	int r = status_files_start(s->mount, &told, &s->status);
+
+	if (r)
+		log_error("the status files cannot be served: %s", strerror(-r));
+	s->front->status = s->status;
+}
+
+static void log_one(const char *line)
+{
+	log_info("%s", line);
+}
+
+static void log_status(struct serve *s)
+{
+	const struct snapshot_about told = about(s);
+	struct status *status;
+
+	if (snapshot_take(s->mount, &told, &status))
+		return;
+	status_lines(status, log_one);
+	status_free(status);
+}
+
 /* True: stop now. */
 static bool on_signal(struct serve *s, int signo)
 {
@@ -432,7 +485,7 @@ static bool on_signal(struct serve *s, int signo)
 		reload(s);
 		return false;
 	case SIGUSR1:
-		status_log(s->mount);
+		log_status(s);
 		return false;
 	case SIGUSR2:
 		log_warning("upgrade in place needs `supervise = yes` and Linux 6.9 or newer");
@@ -460,7 +513,13 @@ static void run(struct serve *s)
 		ssize_t r;
 		int signo;
 
-		wait_for_anything(s, s->crew->event_fd, s->bequest.failed ? RETRY_MS : -1);
+		int timeout_ms;
+
+		watch_look(&s->watch, s->mount, monotonic_ns());
+		timeout_ms = watch_timeout_ms(&s->watch, monotonic_ns());
+		if (s->bequest.failed && (timeout_ms < 0 || timeout_ms > RETRY_MS))
+			timeout_ms = RETRY_MS;
+		wait_for_anything(s, s->crew->event_fd, timeout_ms);
 		r = read(s->crew->event_fd, &n, sizeof(n));
 		(void)r;
 		collect_garbage(s);
@@ -529,6 +588,7 @@ static int start_first(struct serve *s, struct plan *plan, struct conf_errors *e
 		r = bequeath_mount(&s->bequest, s->front, s->crew);
 	if (!r) {
 		commit(s);
+		start_status(s);
 		r = crew_start(s->crew, false);
 	}
 	if (r)
@@ -555,6 +615,8 @@ int serve_first(struct serve_setup *setup, bool *ret_abrupt)
 		status = 0;
 	for (size_t i = 0; i < errors.n; i++)
 		fprintf(stderr, "fuseband: %s\n", errors.list[i].text);
+	if (!status)
+		watch_host("", !geteuid(), &notes);
 	log_notes(&notes);
 	plan_free(plan);
 	conf_errors_free(&errors);
@@ -562,6 +624,7 @@ int serve_first(struct serve_setup *setup, bool *ret_abrupt)
 	if (!status) {
 		setup->ready(setup->data);
 		log_info("serving %zu files at %s", s.mount->n_files, setup->mountpoint);
+		watch_note_lone_weights(s.mount);
 		run(&s);
 	}
 	return end(&s, status, ret_abrupt);
@@ -620,6 +683,7 @@ int serve_next(struct serve_setup *setup, bool *ret_abrupt)
 	}
 	prctl(PR_SET_NAME, SERVE_NAME);
 	mount_take_over(s.mount);
+	start_status(&s);
 	waiting = fence_take_over(s.crew);
 	crew_resume(s.crew);
 	r = front_resend(s.front);

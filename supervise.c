@@ -586,6 +586,7 @@ static void on_standby_death(struct supervisor *s)
 
 static void loop(struct supervisor *s)
 {
+	s->state.estate.keep->parent = (uint32_t)getpid();
 	while (!(s->farewell && !s->state.active.pid)) {
 		struct pollfd fds[] = {
 			{.fd = s->state.setup->serve.signal_fd, .events = POLLIN},

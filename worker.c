@@ -54,6 +54,7 @@
 enum { WATCH_FUSE, WATCH_WAKE };
 
 static _Thread_local struct worker *myself;
+static _Thread_local uint64_t touched; /* by who is no worker */
 
 static uint64_t clock_ns(void)
 {
@@ -311,11 +312,13 @@ static void adjust_gate(struct crew *crew)
 
 	gate_adjust(&crew->gate, memory, held, crew_unanswered(crew));
 	if (gate_is_shut(memory, held)) {
-		if (!atomic_exchange(&crew->memory_told, true))
+		if (!atomic_exchange(&crew->memory_told, true)) {
+			atomic_fetch_add(&mount_kept(crew->mount)->memory_missed, 1);
 			log_warning("queued writes fill the memory set aside for them (%llu MiB): "
 				    "more of them wait until some are done; `memory` in [fuseband] "
 				    "raises the limit",
 				    (unsigned long long)(memory >> 20));
+		}
 	} else if (held < (int64_t)(memory / 2) &&
 		   atomic_load_explicit(&crew->memory_told, memory_order_relaxed)) {
 		atomic_store(&crew->memory_told, false);
@@ -710,7 +713,13 @@ void worker_file_fenced(struct crew *crew, struct file *file)
 
 uint64_t worker_touched(void)
 {
-	return myself ? atomic_load_explicit(&myself->mark->touched, memory_order_relaxed) : 0;
+	return myself ? atomic_load_explicit(&myself->mark->touched, memory_order_relaxed)
+		      : touched;
+}
+
+void worker_touch_elsewhere(uint64_t unique)
+{
+	touched = unique;
 }
 
 int worker_init(struct worker *w, struct crew *crew, unsigned index, int clone)

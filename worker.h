@@ -122,7 +122,9 @@ static inline void worker_touch(struct worker *worker, uint64_t unique)
 {
 	atomic_store_explicit(&worker->mark->touched, unique, memory_order_relaxed);
 }
-/* Of the calling thread, for a signal handler; 0: nothing, or not a worker. */
+/* The same for a thread that is no worker. */
+void worker_touch_elsewhere(uint64_t unique);
+/* Of the calling thread, for a signal handler; 0: nothing. */
 uint64_t worker_touched(void);
 
 #endif
