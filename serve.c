@@ -430,7 +430,7 @@ static bool stop(struct serve *s, bool *ret_unfinished)
 	status_files_stop(s->status);
 	if (!stuck)
 		left = crew_destroy(s->crew);
-	*ret_unfinished = stuck || left;
+	*ret_unfinished = stuck || (left && crew_unanswered(s->crew)); /* or fences are awaited */
 	if (stuck || left || elsewhere)
 		return true;
 	status_files_free(s->status);
