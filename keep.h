@@ -25,7 +25,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Another layout is another version: a program that finds one does not touch it. */
+/*
+ * Another layout, here or of what handover.c and accepted.c write, is another version: a program
+ * that finds one does not touch it.
+ */
 #define KEEP_MAGIC UINT64_C(0x4b444e4142455346) /* "FSEBANDK" */
 #define KEEP_VERSION 1U
 
@@ -81,7 +84,8 @@ int keep_open(int fd, struct keep **ret_keep);
 struct kept_worker *keep_worker(struct keep *keep, unsigned index);
 /* The place of a file. NULL: it has none. */
 struct kept_file *keep_file_find(struct keep *keep, uint64_t id);
-/* An empty place for a file that has none. NULL: full. The main thread of who serves, and no other. */
+/* An empty place for a file that has none. NULL: full. The main thread of who serves, and no other.
+ */
 struct kept_file *keep_file_add(struct keep *keep, uint64_t id);
 void keep_file_free(struct kept_file *file); /* likewise */
 

@@ -339,8 +339,7 @@ static void on_active_death(struct supervisor *s)
 		if (info.si_code != CLD_EXITED)
 			fprintf(stderr, "fuseband: the data path %s while it started\n",
 				how(&info, text, sizeof(text)));
-		s->farewell = true;
-		s->status = info.si_code == CLD_EXITED ? info.si_status : EXIT_FAILURE;
+		give_up(s, info.si_code == CLD_EXITED ? info.si_status : EXIT_FAILURE);
 		return;
 	}
 	if (!s->state.estate.can_resend) {
@@ -730,5 +729,7 @@ int supervise_resume(const char *resume, struct supervise_setup *setup, bool *re
 	settle_in_memory();
 	s.went_ns = s.beat_ns = now_ns();
 	loop(&s);
+	free((void *)(uintptr_t)setup->serve.config); /* not of main()'s arguments here */
+	free((void *)(uintptr_t)setup->serve.mount_options);
 	return end(&s);
 }
