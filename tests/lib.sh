@@ -358,7 +358,7 @@ start_fuseband() {
 # Data paths of this test's daemon, the one that serves first: the standby is younger.
 data_paths() {
 	local pid
-	for pid in $(pgrep -x fuseband-io); do
+	for pid in $(ps -C fuseband-io -o pid= --sort=start_time); do # not by pid: they wrap
 		! grep -qzxF "TEST_WORK=$WORK" "/proc/$pid/environ" 2>/dev/null || echo "$pid"
 	done
 }
