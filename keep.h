@@ -26,7 +26,10 @@
 #include <stdint.h>
 #include "histogram.h"
 
-/* Another layout is another version: a program that finds one does not touch it. */
+/*
+ * Another layout, here or of what handover.c and accepted.c write, is another version: a program
+ * that finds one does not touch it.
+ */
 #define KEEP_MAGIC UINT64_C(0x4b444e4142455346) /* "FSEBANDK" */
 #define KEEP_VERSION 2U
 

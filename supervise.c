@@ -330,8 +330,7 @@ static void on_active_death(struct supervisor *s)
 		if (info.si_code != CLD_EXITED)
 			fprintf(stderr, "fuseband: the data path %s while it started\n",
 				how(&info, text, sizeof(text)));
-		s->farewell = true;
-		s->status = info.si_code == CLD_EXITED ? info.si_status : EXIT_FAILURE;
+		give_up(s, info.si_code == CLD_EXITED ? info.si_status : EXIT_FAILURE);
 		return;
 	}
 	if (!s->state.estate.can_resend) {
