@@ -543,7 +543,7 @@ int front_resend(const struct front *front)
 }
 
 /* As libfuse does it for a mount that it made. */
-static void unmount_path(const char *mountpoint)
+void front_unmount_path(const char *mountpoint)
 {
 	char *argv[] = {"fusermount3", "-u", "-q", "-z", "--", (char *)(uintptr_t)mountpoint, NULL};
 	pid_t pid;
@@ -564,7 +564,7 @@ bool front_unmount(struct front *front)
 	if (front->session)
 		fuse_session_unmount(front->session);
 	else if (!dead)
-		unmount_path(front->mountpoint);
+		front_unmount_path(front->mountpoint);
 	return true;
 }
 

@@ -55,6 +55,8 @@ int front_mount(struct mount *mount, const char *mountpoint, const char *options
  * nothing was done: somebody has taken it away from there, and it lives on for who has files open.
  */
 bool front_unmount(struct front *front);
+/* Lazily, whatever is mounted there; for who has no front any more. */
+void front_unmount_path(const char *mountpoint);
 void front_free(struct front *front); /* NULL is fine */
 
 /*

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* supervise.c - see supervise.h. */
+#include "front.h"
 #include "handover.h"
 #include "log.h"
 #include "restart.h"
@@ -8,11 +9,9 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -237,16 +236,7 @@ static void give_up(struct supervisor *s, int status)
 	if (s->state.estate.fuse_fd < 0)
 		return;
 	/* who has files open gets errors from now on */
-	if (umount2(s->state.setup->serve.mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) &&
-	    errno == EPERM) {
-		char *argv[] = {"fusermount3", "-u", "-q",
-				"-z",	       "--", s->state.setup->serve.mountpoint,
-				NULL};
-		pid_t pid;
-
-		if (!posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ))
-			waitpid(pid, NULL, 0);
-	}
+	front_unmount_path(s->state.setup->serve.mountpoint);
 }
 
 static const char *how(const siginfo_t *info, char *text, size_t size)
