@@ -177,8 +177,8 @@ int backing_claim(const char *path, const struct backing_id *id, bool readonly,
 		  struct backing_claim **ret_claim);
 /*
  * The claim behind fd, which becomes the claim's, as another process of ours took it. Whether it is
- * one for writing is seen from its locks; of an object that cannot be asked any more, as its disk is
- * gone, it is. 0; -EINVAL: no file or block device; -ENOMEM; and fd is still the caller's.
+ * one for writing is seen from its locks; of an object that cannot be asked any more, as its disk
+ * is gone, it is. 0; -EINVAL: no file or block device; -ENOMEM; and fd is still the caller's.
  */
 int backing_claim_adopt(int fd, uint64_t kept, struct backing_claim **ret_claim);
 struct backing_claim *backing_claim_ref(struct backing_claim *claim);
