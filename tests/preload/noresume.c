@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * noresume - fuseband that can be started, but not as another one's parent: as after an upgrade of a
- * library that it needs.
+ * noresume - fuseband that can be started, but not as another one's parent: as after an upgrade of
+ * a library that it needs.
  *
  * For LD_PRELOAD.
  */
