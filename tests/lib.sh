@@ -397,10 +397,12 @@ kill_data_path() {
 	wait_for 20 more_than "$before" took_over || fail "nobody took over"
 }
 
-# What both of them need, in KiB.
+# What both of them need, in KiB. What they share (keep.h) is the parent's, who has all of it locked.
 rss_kib() {
-	cat "/proc/$FUSEBAND_PID/status" "/proc/$(data_path)/status" |
-		awk '$1 == "VmRSS:" { sum += $2 } END { print sum }'
+	{
+		awk '$1 == "VmRSS:" { print $2 }' "/proc/$FUSEBAND_PID/status"
+		awk '$1 == "RssAnon:" || $1 == "RssFile:" { print $2 }' "/proc/$(data_path)/status"
+	} | awk '{ sum += $1 } END { print sum }'
 }
 
 descriptors() {
