@@ -397,6 +397,21 @@ kill_data_path() {
 	wait_for 20 more_than "$before" took_over || fail "nobody took over"
 }
 
+parent_is() { # PID: of the pid file, alive and another one than PID
+	local now
+	now=$(cat "$WORK/pid" 2>/dev/null)
+	[ -n "$now" ] && [ "$now" != "$1" ] && kill -0 "$now" 2>/dev/null
+}
+
+# kill_parent [SECONDS]: and wait until another one has its place. Sets FUSEBAND_PID.
+kill_parent() {
+	local old=$FUSEBAND_PID
+	kill -KILL "$old"
+	wait "$old" 2>/dev/null
+	wait_for "${1:-10}" parent_is "$old" || fail "nobody took the parent's place"
+	FUSEBAND_PID=$(cat "$WORK/pid")
+}
+
 # What both of them need, in KiB. What they share (keep.h) is the parent's, who has all of it locked.
 rss_kib() {
 	{

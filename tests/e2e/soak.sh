@@ -54,12 +54,6 @@ load() { # NAME FILE ARGS...
 		--verify_backlog=64 --verify_fatal=1 "$@"
 }
 
-is_parent() { # OLD
-	local now
-	now=$(cat "$WORK/pid" 2>/dev/null)
-	[ -n "$now" ] && [ "$now" != "$1" ] && kill -0 "$now" 2>/dev/null
-}
-
 # A reader of the bad disk's files, which may get errors but must always get an answer.
 poke() {
 	local i
@@ -69,20 +63,14 @@ poke() {
 }
 
 event() {
-	local old before
+	local before
 	case $(random 12) in
 	0|1|2|3) kill_data_path ;;
 	4|5|6)
 		config
 		reload_fuseband || miss "a reload was refused: $(grep -B 3 'reload refused' "$WORK/fuseband.log" | tail -n 4)"
 		;;
-	7)
-		old=$FUSEBAND_PID
-		kill -KILL "$old"
-		wait "$old" 2>/dev/null
-		wait_for 20 is_parent "$old" || fail "nobody took the parent's place"
-		FUSEBAND_PID=$(cat "$WORK/pid")
-		;;
+	7) kill_parent 20 ;;
 	8)
 		before=$(took_over)
 		sleep 0.5

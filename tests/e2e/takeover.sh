@@ -143,12 +143,6 @@ test_gone_disk() {
 
 # ---- the parent ----
 
-parent_is() { # PID: of the pid file, alive and another one than PID
-	local now
-	now=$(cat "$WORK/pid" 2>/dev/null)
-	[ -n "$now" ] && [ "$now" != "$1" ] && kill -0 "$now" 2>/dev/null
-}
-
 has_standby() {
 	[ "$(spares | wc -l)" -gt 0 ]
 }
@@ -160,14 +154,6 @@ start_loaded() {
 	start_load p --filename="$MNT/p.img" --bs=4k --iodepth=16 --rw=randrw --size=32M \
 		--verify=crc32c --verify_backlog=128 --verify_fatal=1
 	wait_for 10 has_standby || fail "no standby"
-}
-
-kill_parent() {
-	local old=$FUSEBAND_PID
-	kill -KILL "$old"
-	wait "$old" 2>/dev/null
-	wait_for 10 parent_is "$old" || fail "nobody took the parent's place"
-	FUSEBAND_PID=$(cat "$WORK/pid")
 }
 
 test_parent() {
