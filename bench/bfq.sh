@@ -101,7 +101,7 @@ bfq_counts() {
 			} END { printf "%d ", n }' "$bfq_group/$side/io.stat"
 		else
 			awk -v disk="$bfq_number" '$1 == disk && ($2 == "Read" || $2 == "Write") { n += $3 }
-				END { printf "%d ", n }' "$bfq_group/$side/blkio.throttle.io_serviced"
+				END { printf "%d ", n }' "$bfq_group/$side/blkio.bfq.io_serviced"
 		fi
 	done
 	echo
