@@ -51,7 +51,7 @@ int front_mount(struct mount *mount, const char *mountpoint, const char *options
  * Unmount, lazily if it is in use; the rest of the requests is aborted by the kernel. False, and
  * nothing was done: somebody has taken it away from there, and it lives on for who has files open.
  */
-bool front_unmount(struct front *front);
+bool front_unmount(struct front *front, int undertaker); /* undertaker.h */
 void front_free(struct front *front); /* NULL is fine */
 
 /*

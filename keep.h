@@ -27,7 +27,7 @@
 
 /* Another layout is another version: a program that finds one does not touch it. */
 #define KEEP_MAGIC UINT64_C(0x4b444e4142455346) /* "FSEBANDK" */
-#define KEEP_VERSION 1U
+#define KEEP_VERSION 2U
 
 #define KEEP_WORKERS 64U  /* more share the last place */
 #define KEEP_FILES 32768U /* more start from nothing after a crash */

@@ -14,8 +14,10 @@
 #include "front.h"
 #include "log.h"
 #include "plan.h"
+#include "privilege.h"
 #include "recover.h"
 #include "status.h"
+#include "undertaker.h"
 #include "worker.h"
 
 #include <errno.h>
@@ -376,7 +378,7 @@ static bool stop(struct serve *s)
 		log_open_files(s->mount);
 	}
 	if (s->front)
-		elsewhere = !front_unmount(s->front);
+		elsewhere = !front_unmount(s->front, s->setup->undertaker);
 	if (!stuck)
 		left = crew_destroy(s->crew);
 	if (stuck || left || elsewhere)
@@ -478,6 +480,7 @@ static int start_first(struct serve *s, struct plan *plan, struct conf_errors *e
 			r == -EINVAL ? "" : ": ", r == -EINVAL ? "" : strerror(-r));
 		return r;
 	}
+	undertaker_watch(setup->undertaker, s->front->dev);
 	r = crew_create(s->mount, s->front, worker_count(&plan->conf->main), NULL,
 			memory_cap(&plan->conf->main), &s->crew);
 	if (!r && s->bequest.estate && !s->front->can_resend) {
@@ -520,6 +523,7 @@ int serve_first(struct serve_setup *setup, bool *ret_abrupt)
 	conf_errors_free(&errors);
 	conf_errors_free(&notes);
 	if (!status) {
+		privilege_drop(PRIVILEGE_DATA_PATH);
 		setup->ready(setup->data);
 		log_info("serving %zu files at %s", s.mount->n_files, setup->mountpoint);
 		run(&s);
@@ -575,6 +579,7 @@ int serve_next(struct serve_setup *setup, bool *ret_abrupt)
 		log_error("a successor cannot be prepared: %s", strerror(-r));
 		return EXIT_FAILURE;
 	}
+	privilege_drop(PRIVILEGE_DATA_PATH);
 	setup->ready(setup->data);
 	if (!wait_for_go(&s))
 		return EXIT_FAILURE;

@@ -2,16 +2,16 @@
 /* supervise.c - see supervise.h. */
 #include "handover.h"
 #include "log.h"
+#include "privilege.h"
+#include "undertaker.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -34,6 +34,9 @@
 #define SAME_SIGNAL_NS SEC_NS /* to both processes within this: one signal */
 #define CHECK_MS 5000	      /* a new program may take so long to say what it is */
 #define NAME_DATA_PATH "fuseband-io"
+/* When memory runs out: never; after everybody else. */
+#define OOM_LAST "-1000"
+#define OOM_LATE "-900"
 
 struct supervisor {
 	struct handover state; /* what another program in our place has to know */
@@ -75,11 +78,24 @@ static void child_forget(struct child *child)
 	*child = (struct child){.pidfd = -1, .link = -1};
 }
 
+static void set_oom_score(const char *score)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd < 0)
+		return;
+	n = write(fd, score, strlen(score));
+	(void)n; /* only root may lower it */
+	close(fd);
+}
+
 /* In the data path: it serves, or could. */
 static void tell_ready(void *data)
 {
 	struct supervisor *s = data;
 
+	set_oom_score(OOM_LATE);
 	link_say(s->state.setup->serve.link, LINK_READY, 0);
 	if (!s->state.setup->foreground)
 		s->state.setup->detach(s->state.setup->data);
@@ -140,18 +156,6 @@ static void become_data_path(struct supervisor *s, int link, bool first)
 }
 
 /* How readily the kernel takes a process when memory runs out: -1000 never .. 1000 first. */
-static void set_oom_score(const char *score)
-{
-	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-	ssize_t n;
-
-	if (fd < 0)
-		return;
-	n = write(fd, score, strlen(score));
-	(void)n; /* only root may lower it */
-	close(fd);
-}
-
 static int spawn(struct supervisor *s, bool first, struct child *ret_child)
 {
 	struct child child = {.pidfd = -1, .ours = true};
@@ -163,7 +167,7 @@ static int spawn(struct supervisor *s, bool first, struct child *ret_child)
 	child.pid = fork();
 	if (child.pid == 0) {
 		close(ends[0]);
-		set_oom_score("-900");
+		set_oom_score(OOM_LAST); /* which a parent that it starts may have, too */
 		become_data_path(s, ends[1], first);
 	}
 	r = child.pid < 0 ? -errno : 0;
@@ -225,21 +229,17 @@ static void start_standby(struct supervisor *s)
 
 static void give_up(struct supervisor *s, int status)
 {
+	int r;
+
 	s->farewell = true;
 	s->status = status;
 	if (s->state.estate.fuse_fd < 0)
 		return;
 	/* who has files open gets errors from now on */
-	if (umount2(s->state.setup->serve.mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) &&
-	    errno == EPERM) {
-		char *argv[] = {"fusermount3", "-u", "-q",
-				"-z",	       "--", s->state.setup->serve.mountpoint,
-				NULL};
-		pid_t pid;
-
-		if (!posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ))
-			waitpid(pid, NULL, 0);
-	}
+	r = undertaker_unmount(s->state.setup->serve.undertaker);
+	if (r)
+		log_error("%s cannot be unmounted: %s", s->state.setup->serve.mountpoint,
+			  strerror(-r));
 }
 
 static const char *how(const siginfo_t *info, char *text, size_t size)
@@ -503,6 +503,7 @@ static void on_active_ready(struct supervisor *s)
 		return;
 	s->told_ready = true;
 	s->went_ns = now_ns();
+	privilege_drop(PRIVILEGE_PARENT);
 	s->state.setup->ready(s->state.setup->data);
 }
 
@@ -612,7 +613,7 @@ static void settle_in_memory(void)
 {
 	if (!geteuid())
 		mlockall(MCL_CURRENT | MCL_FUTURE);
-	set_oom_score("-1000");
+	set_oom_score(OOM_LAST);
 }
 
 static char *own_program(void)
@@ -690,7 +691,9 @@ int supervise_resume(const char *resume, struct supervise_setup *setup, bool *re
 	if (!setup->foreground)
 		setup->detach(setup->data);
 	rewrite_pidfile(setup);
+	privilege_hide(setup->serve.debug);
 	settle_in_memory();
+	privilege_drop(PRIVILEGE_PARENT);
 	s.went_ns = s.beat_ns = now_ns();
 	loop(&s);
 	return end(&s);

@@ -14,6 +14,7 @@
  * there is one, it does not sleep.
  */
 #include "log.h"
+#include "privilege.h"
 #include "visit.h"
 
 #include <assert.h>
@@ -597,6 +598,7 @@ static int make_ring(struct worker *w)
 				  : "");
 	} else {
 		w->ring_made = true;
+		privilege_drop(PRIVILEGE_WORKER);
 		ring_watch(&w->ring, WATCH_WAKE, w->wake_fd);
 	}
 	pthread_mutex_lock(&w->crew->park_lock);
