@@ -17,6 +17,10 @@
  * call is a log line or a failed reload. Whoever breaks in gets nothing from that difference.
  *
  * io_uring's operations are not system calls: rings are restricted to those in use (ring.c).
+ *
+ * What it costs cannot be measured. CPU time of the data path per 4 KiB read at depth 32, us, means
+ * of 5 or 6 rounds in turn on a busy machine with Linux 6.18, single rounds 8.9 to 11.0: neither
+ * 9.59; both 9.72; only the rings' 9.51; only the filter 9.64.
  */
 #ifndef FUSEBAND_FILTER_H
 #define FUSEBAND_FILTER_H
