@@ -6,6 +6,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* Some of it are structures as they are: a program that has other ones is to notice. */
+#define SHAPE                                                                         \
+	((uint64_t)sizeof(struct conf_file) << 32 | sizeof(struct backing_id) << 16 | \
+	 sizeof(struct backing_traits))
+
 static void put_file(struct pack *out, const struct file *file)
 {
 	struct conf_file section = {
@@ -44,6 +49,7 @@ static void put_file(struct pack *out, const struct file *file)
 
 static void put_all(struct pack *out, const struct mount *mount, const struct conf_text *text)
 {
+	pack_u64(out, SHAPE);
 	pack_u64(out, mount->generation);
 	pack_u64(out, mount->next_id);
 	pack_raw(out, &mount->since, sizeof(mount->since));
@@ -89,6 +95,7 @@ static void get_file(struct unpack *in, struct accepted_file *file)
 
 static void get_all(struct unpack *in, struct accepted *accepted)
 {
+	in->broken = unpack_u64(in) != SHAPE || in->broken;
 	accepted->generation = unpack_u64(in);
 	accepted->next_id = unpack_u64(in);
 	unpack_raw(in, &accepted->since, sizeof(accepted->since));

@@ -18,11 +18,11 @@
 struct accepted_file {
 	uint64_t id, size_bytes;
 	char *name;
-	bool present;		  /* it has a backing, which is: */
+	bool present; /* it has a backing, which is: */
 	struct backing_id object;
 	struct backing_traits traits;
-	uint64_t claim;		  /* at the parent (backing.h); 0: none */
-	bool removed;		  /* then section and device tell what it was */
+	uint64_t claim; /* at the parent (backing.h); 0: none */
+	bool removed;	/* then section and device tell what it was */
 	struct conf_file section;
 	char *path, *device; /* device may be NULL */
 };

@@ -172,6 +172,20 @@ int backing_reopen(int path_fd, int flags)
 	return fd < 0 ? -errno : fd;
 }
 
+#ifndef BLKGETDISKSEQ /* Linux 5.15 */
+#define BLKGETDISKSEQ _IOR(0x12, 128, uint64_t)
+#endif
+
+/*
+ * A block device is opened by its number, whatever it is opened through, and the number of one that
+ * was unplugged is given to the next.
+ */
+static bool is_same_disk(int fd, int other)
+{
+	uint64_t a, b;
+	return ioctl(fd, BLKGETDISKSEQ, &a) < 0 || ioctl(other, BLKGETDISKSEQ, &b) < 0 || a == b;
+}
+
 /* Limits live in the queue of the whole disk. */
 static uint64_t queue_u64(dev_t dev, const char *name, uint64_t fallback)
 {
@@ -421,7 +435,7 @@ static int set_range(struct backing *backing, const struct backing_spec *spec, c
 	}
 	if (spec->offset_bytes >= object)
 		bad = "offset";
-	else if (spec->size_bytes > object - spec->offset_bytes)
+	else if (spec->size_bytes > object - spec->offset_bytes && !spec->object)
 		bad = "size";
 	if (bad) {
 		*ret_key = bad;
@@ -516,10 +530,17 @@ int backing_open(const struct backing_spec *spec, char *why, size_t why_size, co
 		      : open_image(backing, path_fd, like, spec->buffered, why, why_size);
 	if (err)
 		goto fail;
+	if (backing->id.is_block && spec->claim && !is_same_disk(spec->claim->fd, backing->fd)) {
+		snprintf(why, why_size, "is gone, and another disk has its number");
+		err = -ENODEV;
+		goto fail;
+	}
 	err = set_range(backing, spec, why, why_size, &key);
 	if (err)
 		goto fail;
-	if ((backing->start_bytes + backing->size_bytes) % backing->align_bytes != 0) {
+	if ((backing->start_bytes + backing->size_bytes) % backing->align_bytes != 0 ||
+	    (spec->traits &&
+	     (backing->start_bytes + spec->served_bytes) % backing->align_bytes != 0)) {
 		err = backing->fd_buffered =
 			backing_reopen(path_fd, spec->readonly ? O_RDONLY : O_RDWR);
 		if (err < 0) {
@@ -586,10 +607,10 @@ static int lock_tail(const struct backing *backing, int command)
 int backing_fence(struct backing *backing, bool wait)
 {
 	int command = wait ? F_OFD_SETLKW : F_OFD_SETLK;
-	if (fence_lock(backing, command, backing->readonly ? F_RDLCK : F_WRLCK) == 0 &&
-	    lock_tail(backing, command) == 0) {
-		backing->fenced = true;
-		return 0;
+	if (fence_lock(backing, command, backing->readonly ? F_RDLCK : F_WRLCK) == 0) {
+		backing->fenced = true; /* also without the tail */
+		if (lock_tail(backing, command) == 0)
+			return 0;
 	}
 	switch (errno) {
 	case EACCES:

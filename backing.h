@@ -89,11 +89,17 @@ struct backing_spec {
 	const struct backing *like;
 	/*
 	 * A claim that this process was handed, or NULL: if it is of the object wanted, that is
-	 * opened through it, wherever path leads by now.
+	 * opened through it, wherever path leads by now, also if it has shrunk below the range's
+	 * end.
 	 */
 	const struct backing_claim *claim;
 	const struct backing_id *object;     /* with claim */
 	const struct backing_traits *traits; /* with claim: not asked for again */
+	/*
+	 * With traits: the size that was served, whose end may need what the present one does not.
+	 * And a range that reaches beyond the end by now is opened as far as there is something.
+	 */
+	uint64_t served_bytes;
 };
 
 /*
@@ -172,8 +178,8 @@ int backing_claim(const char *path, const struct backing_id *id, bool readonly,
 		  struct backing_claim **ret_claim);
 /*
  * The claim behind fd, which becomes the claim's, as another process of ours took it. Whether it is
- * one for writing is seen from its locks. 0; -EINVAL: no file or block device; or -errno, and fd is
- * still the caller's.
+ * one for writing is seen from its locks; of an object that cannot be asked any more, as its disk
+ * is gone, it is. 0; -EINVAL: no file or block device; -ENOMEM; and fd is still the caller's.
  */
 int backing_claim_adopt(int fd, uint64_t kept, struct backing_claim **ret_claim);
 struct backing_claim *backing_claim_ref(struct backing_claim *claim);

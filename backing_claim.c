@@ -382,24 +382,29 @@ int backing_claim(const char *path, const struct backing_id *id, bool readonly,
  */
 int backing_claim_adopt(int fd, uint64_t kept, struct backing_claim **ret_claim)
 {
-	CLEANUP(close_fd) int probe = backing_reopen(fd, O_RDONLY);
+	CLEANUP(close_fd) int probe = -1;
 	struct backing_claim *claim;
-	struct backing_id id;
+	struct backing_id id = {0};
 	struct stat st;
-	if (probe < 0)
-		return probe;
-	int err = fstat(fd, &st) < 0 ? -errno : backing_id_of(&st, &id);
-	if (err)
-		return err;
+	/* of what has died since: the identity of nothing, so that its files miss it, and only they
+	 */
+	if (fstat(fd, &st) < 0) {
+		if (errno == EBADF)
+			return -EBADF;
+	} else if (backing_id_of(&st, &id) < 0) {
+		return -EINVAL;
+	}
+	if (id.dev || id.ino) /* a FIFO would wait, but was refused above */
+		probe = backing_reopen(fd, O_RDONLY);
 	claim = malloc(sizeof(*claim));
 	if (!claim)
 		return -ENOMEM;
-	*claim = (struct backing_claim){.refs = 1,
-					.id = id,
-					.fd = fd,
-					.readonly =
-						!byte_is_locked(probe, QEMU_PERM_BASE + PERM_WRITE),
-					.kept = kept};
+	*claim = (struct backing_claim){
+		.refs = 1,
+		.id = id,
+		.fd = fd,
+		.readonly = probe >= 0 && !byte_is_locked(probe, QEMU_PERM_BASE + PERM_WRITE),
+		.kept = kept};
 	*ret_claim = claim;
 	return 0;
 }

@@ -5,7 +5,6 @@
 #include "worker.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -18,7 +17,15 @@ static int bequeath(struct bequest *b, struct link_message *message)
 		b->broken = true; /* whoever comes after it gets all of the estate */
 		r = 0;
 	}
-	return r ? r : estate_apply(b->estate, message);
+	if (!r)
+		r = estate_apply(b->estate, message);
+	if (r && message->kind == LINK_CLAIM && !b->broken && b->link >= 0) {
+		/* they get other names the next time: not to be kept by the parent for ever */
+		message->kind = LINK_UNCLAIM;
+		message->n_fds = 0;
+		link_send(b->link, message);
+	}
+	return r;
 }
 
 static int compare_claims(const void *a, const void *b)
@@ -48,6 +55,16 @@ static int flush_message(struct bequest *b, struct link_message *message)
 	return message->n_ids ? bequeath(b, message) : 0;
 }
 
+/* What has a name, but was not sent: it gets another one the next time. */
+static void forget_names(const struct estate *estate, struct backing_claim *const *claims, size_t n)
+{
+	uint64_t last = estate->n_claims ? estate->claims[estate->n_claims - 1].id : 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (claims[i]->kept > last)
+			claims[i]->kept = 0;
+}
+
 static int send_new_claims(struct bequest *b, struct backing_claim *const *claims, size_t n)
 {
 	struct link_message message = {.kind = LINK_CLAIM};
@@ -58,7 +75,11 @@ static int send_new_claims(struct bequest *b, struct backing_claim *const *claim
 			claims[i]->kept = b->estate->next_claim++;
 			r = add_to(b, &message, claims[i]->kept, claims[i]->fd);
 		}
-	return r ? r : flush_message(b, &message);
+	if (!r)
+		r = flush_message(b, &message);
+	if (r)
+		forget_names(b->estate, claims, n);
+	return r;
 }
 
 /* claims: sorted by name, those of this moment. */
@@ -133,7 +154,7 @@ static int wait_until_settled(struct bequest *b)
 			b->broken = true;
 			r = 0;
 		} else if (!r && answer.kind == LINK_SIGNAL) {
-			raise(answer.value); /* it is blocked, and read in its turn */
+			b->signals |= UINT32_C(1) << (answer.value & 31);
 		}
 	}
 	return r;
@@ -147,6 +168,7 @@ int bequeath_accepted(struct bequest *b, const struct mount *mount, const struct
 		r = send_accepted(b, mount, text);
 	if (!r)
 		r = wait_until_settled(b);
+	b->failed = r != 0;
 	return r;
 }
 

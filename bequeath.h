@@ -16,6 +16,8 @@ struct bequest {
 	struct estate *estate; /* our own */
 	int link;	       /* to the parent; -1: there is none */
 	bool broken;	       /* it is dead */
+	bool failed;	       /* the last bequeath_accepted(): to be tried again */
+	uint32_t signals;      /* bit N: the parent sent signal N while it was waited for */
 };
 
 /* The mount itself, once. 0 or -errno. */
@@ -23,7 +25,8 @@ int bequeath_mount(struct bequest *bequest, const struct front *front, const str
 /*
  * What serves now is what a successor will serve: claims, text, node ids. Workers are parked.
  * Returns once the parent has let go of what is no longer claimed; signals that it sends meanwhile
- * are raised again. 0 or -errno: a successor would serve what was before.
+ * are noted. 0 or -errno: a successor would serve what was before, and the parent may hold
+ * claims of what is gone, until it is tried again with success.
  */
 int bequeath_accepted(struct bequest *bequest, const struct mount *mount,
 		      const struct conf_text *text);

@@ -67,6 +67,7 @@ struct conf_main {
 	uint64_t memory_bytes; /* cap on queued write data; 0 = auto */
 	enum conf_level log_level;
 	bool supervise;
+	gid_t gid; /* may read the status files */
 };
 
 /* [device:NAME] */
@@ -176,8 +177,8 @@ void conf_print_device(const struct conf_device *device, FILE *out);
 /*
  * Add "file:line: [section] key: "value" reason" to the list. where, section, key and value
  * may be NULL and are then left out; section, key and value are cut after 80 bytes, and
- * control characters and invalid UTF-8 in them are shown as \xNN. For checks that need the
- * system and are made elsewhere, in the same form.
+ * control characters and invalid UTF-8 in any of it, the reason too, are shown as \xNN. For checks
+ * that need the system and are made elsewhere, in the same form.
  */
 void conf_error_add(struct conf_errors *errors, const struct conf_where *where, const char *section,
 		    const char *key, const char *value, const char *fmt, ...)

@@ -89,7 +89,7 @@ static void show(FILE *out, const char *text, size_t max)
 char *conf_error_text(const struct conf_where *where, const char *section, const char *key,
 		      const char *value, const char *fmt, va_list args)
 {
-	char *text = NULL;
+	char *text = NULL, *reason = NULL;
 	size_t len;
 	FILE *out = open_memstream(&text, &len);
 
@@ -115,7 +115,13 @@ char *conf_error_text(const struct conf_where *where, const char *section, const
 		show(out, value, SHOWN_BYTES);
 		fputs("\" ", out);
 	}
-	vfprintf(out, fmt, args);
+	if (vasprintf(&reason, fmt, args) < 0) {
+		fclose(out);
+		free(text);
+		return NULL;
+	}
+	show(out, reason, SIZE_MAX / 2); /* names of files and paths in it are foreign, too */
+	free(reason);
 	if (fclose(out) != 0) {
 		free(text);
 		return NULL;

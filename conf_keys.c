@@ -104,7 +104,8 @@ static const struct conf_key table[] = {
 	    "The least important messages to log."),
 	KEY(MAIN, "supervise", "yes", YESNO, AT(main.supervise), RESTART,
 	    "Survive a crash of the data path (needs Linux 6.9)."),
-	LATER(MAIN, "gid", "0", GROUP_ID, NOWHERE, LIVE, "Group that may read the status files."),
+	KEY(MAIN, "gid", "0", GROUP_ID, AT(main.gid), LIVE,
+	    "Group that may read the status files."),
 
 	KEY(DEVICE, "path", "", PATH_OR("the disk below its files"),
 	    AT2(device.path, device.path_where), CLOSED,

@@ -25,6 +25,7 @@ int crew_create(struct mount *mount, struct front *front, unsigned n, const int 
 	crew->keep = mount->keep;
 	front->unmounted = &crew->unmounted;
 	crew->memory_bytes = memory_bytes;
+	gate_init(&crew->gate, front->steward);
 	depot_init(&crew->depot, sizeof(struct io), sizeof(struct slice));
 	crew->depot.resident = crew->keep != NULL;
 	waiting_init(&crew->waiting);
@@ -170,7 +171,7 @@ unsigned crew_destroy(struct crew *crew)
 	for (unsigned i = 0; i < crew->n_workers; i++)
 		if (crew->workers[i].started)
 			pthread_join(crew->workers[i].thread, NULL);
-	in_flight = crew_unanswered(crew);
+	in_flight = crew_unanswered(crew) + atomic_load(&crew->fencing);
 	if (in_flight)
 		return in_flight;
 	for (unsigned i = 0; i < crew->n_workers; i++)

@@ -7,6 +7,7 @@
 #define FUSEBAND_CREW_H
 
 #include "front.h"
+#include "gate.h"
 #include "mount.h"
 #include "pool.h"
 #include "waiting.h"
@@ -23,12 +24,14 @@ struct crew {
 	struct worker *workers;
 	unsigned n_workers;
 	uint64_t memory_bytes; /* cap on held write data. Parked */
-	int event_fd;	       /* readable: unmounted, garbage to collect, or a worker has failed */
+	struct gate gate;
+	int event_fd; /* readable: unmounted, garbage to collect, or a worker has failed */
 	_Atomic bool unmounted;
 	_Atomic bool draining; /* read no more requests */
 	_Atomic bool leaving;
 	_Atomic bool memory_told; /* in this episode */
 	_Atomic unsigned seekers; /* threads in lseek() */
+	_Atomic unsigned fencing; /* threads that wait for fences (fence.h) */
 
 	pthread_mutex_t park_lock;
 	pthread_cond_t park_changed;
@@ -45,8 +48,9 @@ int crew_create(struct mount *mount, struct front *front, unsigned n, const int 
 /* parked: as after crew_park(). 0 or -errno, logged. */
 int crew_start(struct crew *crew, bool parked);
 /*
- * Stop and join the workers. Returns how many requests are unanswered: unless there are none, the
- * kernel may still write to their memory, nothing was freed, and the process should end at once.
+ * Stop and join the workers. Returns how many requests are unanswered and threads wait for fences:
+ * unless there are none, the kernel or they may still write to memory, nothing was freed, and the
+ * process should end at once.
  */
 unsigned crew_destroy(struct crew *crew);
 

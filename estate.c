@@ -14,6 +14,12 @@ static void drop(const struct estate *estate, int fd)
 		close(fd);
 }
 
+static void drop_claim(const struct estate *estate, const struct estate_claim *claim)
+{
+	if (estate->owner || claim->unused)
+		close(claim->fd);
+}
+
 int estate_create(struct estate *estate)
 {
 	*estate = (struct estate){
@@ -30,7 +36,7 @@ void estate_free(struct estate *estate)
 	for (unsigned i = 0; i < estate->n_clones; i++)
 		drop(estate, estate->clones[i]);
 	for (size_t i = 0; i < estate->n_claims; i++)
-		drop(estate, estate->claims[i].fd);
+		drop_claim(estate, &estate->claims[i]);
 	free(estate->claims);
 	if (estate->keep)
 		munmap(estate->keep, sizeof(*estate->keep));
@@ -43,7 +49,7 @@ static int add_claims(struct estate *estate, const struct link_message *message)
 
 	if (message->n_ids != message->n_fds)
 		return -EPROTO;
-	grown = reallocarray(estate->claims, estate->n_claims + message->n_fds, sizeof(*grown));
+	grown = reallocarray(estate->claims, estate->n_claims + message->n_fds + 1, sizeof(*grown));
 	if (!grown)
 		return -ENOMEM;
 	estate->claims = grown;
@@ -65,8 +71,10 @@ static int compare_claims(const void *id, const void *claim)
 }
 
 /* Ids are given in order, so that claims are sorted by them. */
-static void mark_stale(struct estate *estate, const struct link_message *message)
+static int mark_stale(struct estate *estate, const struct link_message *message)
 {
+	if (message->n_fds)
+		return -EPROTO;
 	for (unsigned i = 0; estate->n_claims && i < message->n_ids; i++) {
 		struct estate_claim *claim =
 			bsearch(&message->ids[i], estate->claims, estate->n_claims,
@@ -75,6 +83,7 @@ static void mark_stale(struct estate *estate, const struct link_message *message
 		if (claim)
 			claim->stale = true;
 	}
+	return 0;
 }
 
 /* Those that accept() says so of are closed, the others kept as they are. */
@@ -86,7 +95,7 @@ static void sweep(struct estate *estate, bool accept)
 		struct estate_claim *claim = &estate->claims[i];
 
 		if (accept ? claim->stale : claim->fresh) {
-			drop(estate, claim->fd);
+			drop_claim(estate, claim);
 			continue;
 		}
 		claim->fresh = claim->stale = false;
@@ -136,7 +145,7 @@ int estate_apply(struct estate *estate, struct link_message *message)
 		r = add_claims(estate, message);
 		break;
 	case LINK_UNCLAIM:
-		mark_stale(estate, message);
+		r = mark_stale(estate, message);
 		break;
 	case LINK_ACCEPTED:
 		r = replace(estate, &estate->accepted_fd, message);

@@ -23,6 +23,7 @@ struct estate_claim {
 	uint64_t id;
 	int fd;
 	bool fresh, stale; /* until the next ACCEPTED: new, to go */
+	bool unused;	   /* not the owner's, and of no file: closed with it all the same */
 };
 
 struct estate {

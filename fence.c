@@ -19,6 +19,7 @@ struct fence_job {
 static void *wait_for_fences(void *arg)
 {
 	struct fence_job *job = arg;
+	struct crew *crew = job->crew;
 
 	for (size_t i = 0; i < job->n; i++) {
 		struct file *file = job->files[i];
@@ -31,10 +32,11 @@ static void *wait_for_fences(void *arg)
 			log_error("%s: %s cannot be locked (%s): writes of the process that died "
 				  "may still come",
 				  file->name, file->path, strerror(-r));
-		worker_file_fenced(job->crew, file);
+		worker_file_fenced(crew, file);
 	}
 	free(job->files);
 	free(job);
+	atomic_fetch_sub(&crew->fencing, 1); /* from here on it may be gone */
 	return NULL;
 }
 
@@ -44,6 +46,7 @@ static void start_waiting(struct fence_job *job)
 	pthread_t thread;
 	int r;
 
+	atomic_fetch_add(&job->crew->fencing, 1);
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	r = pthread_create(&thread, &attr, wait_for_fences, job);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * front.c - see front.h. The namespace: one directory, one regular file for each section.
+ * front.c - see front.h. The namespace: one directory, one regular file for each section, and
+ * the directory of status_files.h.
  *
  * The kernel decides above us whether weights can work at all. What is asked of it, and why:
  *   FOPEN_DIRECT_IO                 every read and write comes to us as it is
  *   FOPEN_PARALLEL_DIRECT_WRITES    writes of one file do not wait for each other in the kernel
  *   FUSE_CAP_ASYNC_DIO              nor do those of one asynchronous client
- *   max_background                  the kernel's own queue is FIFO over all files: keep it empty
+ *   max_background                  the kernel's own queue is FIFO over all files: keep it empty,
+ *                                   and shorter than our memory is large (gate.h)
  *   timeouts of 0                   sizes, modes and names are what the last reload says
  * Not asked for: write-back cache, locks (local ones work), poll, mmap on direct I/O.
  */
@@ -15,7 +17,7 @@
 #include "log.h"
 #include "mountinfo.h"
 #include "request.h"
-#include "undertaker.h"
+#include "steward.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -46,8 +48,6 @@
 #define FUSE_HAS_RESEND (UINT64_C(1) << 39)
 #define FUSE_NOTIFY_RESEND 7
 #endif
-
-#define MAX_BACKGROUND 65535U
 
 /*
  * The kernel cuts what is larger than a request where a page of the caller's memory ends: where
@@ -84,9 +84,13 @@ static void fill_attr(const struct mount *mount, fuse_ino_t ino, const struct fi
 		.st_ctim = mount->since,
 		.st_blksize = 4096,
 	};
+	if (status_files_own(ino)) {
+		status_files_attr(mount, ino, ret_stat);
+		return;
+	}
 	if (!file) {
 		ret_stat->st_mode = S_IFDIR | 0755;
-		ret_stat->st_nlink = 2;
+		ret_stat->st_nlink = 3;
 		return;
 	}
 	ret_stat->st_mode = S_IFREG | file->mode;
@@ -110,8 +114,8 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 		      (FUSE_CAP_ASYNC_DIO | FUSE_CAP_ASYNC_READ | FUSE_CAP_PARALLEL_DIROPS);
 	if (conn->max_write > (unsigned)REQUEST_PAYLOAD_MAX)
 		conn->max_write = (unsigned)REQUEST_PAYLOAD_MAX;
-	conn->max_background = MAX_BACKGROUND;
-	conn->congestion_threshold = MAX_BACKGROUND;
+	conn->max_background = front->max_background;
+	conn->congestion_threshold = front->max_background;
 	front->max_write = conn->max_write;
 }
 
@@ -121,12 +125,12 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	const struct file *file = parent == MOUNT_ROOT_ID ? mount_by_name(mount, name) : NULL;
 	struct fuse_entry_param entry = {0};
 
-	if (!file) {
+	entry.ino = file ? file->id : status_files_find(parent, name);
+	if (!entry.ino) {
 		fuse_reply_err(req, ENOENT);
 		return;
 	}
-	entry.ino = file->id;
-	fill_attr(mount, file->id, file, &entry.attr);
+	fill_attr(mount, entry.ino, file, &entry.attr);
 	fuse_reply_entry(req, &entry);
 }
 
@@ -136,7 +140,7 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	struct stat attr;
 
 	(void)fi;
-	if (!file && ino != MOUNT_ROOT_ID) {
+	if (!file && ino != MOUNT_ROOT_ID && !status_files_own(ino)) {
 		fuse_reply_err(req, ESTALE);
 		return;
 	}
@@ -156,7 +160,7 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *want, int wh
 
 	(void)fi;
 	if (!file) {
-		fuse_reply_err(req, ino == MOUNT_ROOT_ID ? EPERM : ESTALE);
+		fuse_reply_err(req, ino < MOUNT_FIRST_ID ? EPERM : ESTALE);
 		return;
 	}
 	if ((which & FUSE_SET_ATTR_SIZE) && (uint64_t)want->st_size != file->size_bytes) {
@@ -186,6 +190,10 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		.open_flags = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES | FOPEN_NOFLUSH,
 	};
 
+	if (status_files_own(ino)) {
+		status_files_open(front_of(req)->status, req, current->unique, ino, fi->flags);
+		return;
+	}
 	if (!file || file->removed) { /* by a reload since the lookup: the kernel looks again */
 		fuse_reply_err(req, ESTALE);
 		return;
@@ -207,18 +215,62 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		atomic_fetch_sub(&file->kept->opens, 1);
 }
 
+/* True: nobody has it open any more. One release too many must not make it open for good. */
+static bool close_once(struct file *file)
+{
+	unsigned opens = atomic_load(&file->kept->opens);
+
+	while (opens && !atomic_compare_exchange_weak(&file->kept->opens, &opens, opens - 1))
+		;
+	return opens == 1;
+}
+
 static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct front *front = front_of(req);
 	struct file *file = file_of(req, ino);
 
-	(void)fi;
+	if (status_files_own(ino)) {
+		status_files_release(front->status, req, fi->fh);
+		return;
+	}
 	if (file && !was_counted(front)) {
 		note_counted();
-		if (atomic_fetch_sub(&file->kept->opens, 1) == 1 && file->removed)
+		if (close_once(file) && file->removed)
 			atomic_store(&front->mount->garbage, true);
 	}
 	fuse_reply_err(req, 0);
+}
+
+struct listing {
+	char *data;
+	size_t size, used;
+	bool full; /* what comes later must not go in before what did not fit */
+};
+
+static void list(fuse_req_t req, struct listing *to, const char *name, uint64_t id, mode_t mode,
+		 uint64_t offset)
+{
+	struct stat attr = {.st_ino = id, .st_mode = mode};
+	size_t left = to->size - to->used, need;
+
+	if (to->full)
+		return;
+	need = fuse_add_direntry(req, to->data + to->used, left, name, &attr, (off_t)offset);
+	to->full = need > left;
+	if (!to->full)
+		to->used += need;
+}
+
+/* Those of data files do not come this way (request.h). */
+static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+		    struct fuse_file_info *fi)
+{
+	if (status_files_own(ino))
+		status_files_read(front_of(req)->status, req, current->unique, ino, size, offset,
+				  fi->fh);
+	else
+		fuse_reply_err(req, EISDIR);
 }
 
 /* Offsets are node ids, which stay valid whatever a reload adds or removes. */
@@ -226,36 +278,36 @@ static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset
 		       struct fuse_file_info *fi)
 {
 	const struct mount *mount = front_of(req)->mount;
-	char *list = malloc(size);
-	size_t used = 0;
+	uint64_t after = (uint64_t)offset;
+	struct listing to = {.size = size < REQUEST_PAYLOAD_MAX ? size : REQUEST_PAYLOAD_MAX};
 
 	(void)fi;
-	if (ino != MOUNT_ROOT_ID || !list) {
-		free(list);
-		fuse_reply_err(req, list ? ENOTDIR : ENOMEM);
+	if (ino != MOUNT_ROOT_ID && ino != STATUS_FILES_DIR_ID) {
+		fuse_reply_err(req, ENOTDIR);
 		return;
 	}
-	for (uint64_t id = (uint64_t)offset + 1; id <= 2; id++) {
-		struct stat attr = {.st_ino = MOUNT_ROOT_ID, .st_mode = S_IFDIR};
-
-		used += fuse_add_direntry(req, list + used, size - used, id == 1 ? "." : "..",
-					  &attr, (off_t)id);
+	to.data = malloc(to.size + 1);
+	if (!to.data) {
+		fuse_reply_err(req, ENOMEM);
+		return;
 	}
-	for (size_t i = 0; i < mount->n_files; i++) {
-		const struct file *file = mount->files[i];
-		struct stat attr = {.st_ino = file->id, .st_mode = S_IFREG};
-		size_t need;
-
-		if (file->id <= (uint64_t)offset)
-			continue;
-		need = fuse_add_direntry(req, list + used, size - used, file->name, &attr,
-					 (off_t)file->id);
-		if (need > size - used)
-			break;
-		used += need;
+	if (ino == STATUS_FILES_DIR_ID) {
+		fuse_reply_buf(req, to.data, status_files_list(req, offset, to.data, to.size));
+		free(to.data);
+		return;
 	}
-	fuse_reply_buf(req, list, used);
-	free(list);
+	if (after < 1)
+		list(req, &to, ".", MOUNT_ROOT_ID, S_IFDIR, 1);
+	if (after < 2)
+		list(req, &to, "..", MOUNT_ROOT_ID, S_IFDIR, 2);
+	if (after < 3)
+		list(req, &to, STATUS_FILES_DIR, STATUS_FILES_DIR_ID, S_IFDIR, 3);
+	for (size_t i = 0; i < mount->n_files; i++)
+		if (mount->files[i]->id > after)
+			list(req, &to, mount->files[i]->name, mount->files[i]->id, S_IFREG,
+			     mount->files[i]->id);
+	fuse_reply_buf(req, to.data, to.used);
+	free(to.data);
 }
 
 static void op_statfs(fuse_req_t req, fuse_ino_t ino)
@@ -349,6 +401,7 @@ static const struct fuse_lowlevel_ops operations = {
 	.setattr = op_setattr,
 	.open = op_open,
 	.release = op_release,
+	.read = op_read,
 	.readdir = op_readdir,
 	.statfs = op_statfs,
 	.ioctl = op_ioctl,
@@ -419,7 +472,7 @@ static dev_t mounted_dev(const char *mountpoint, dev_t unknown)
 }
 
 int front_mount(struct mount *mount, const char *mountpoint, const char *options, bool debug,
-		struct front **ret_front)
+		unsigned max_background, struct front **ret_front)
 {
 	struct front *front = calloc(1, sizeof(*front));
 	char all[1024];
@@ -430,6 +483,8 @@ int front_mount(struct mount *mount, const char *mountpoint, const char *options
 		return -ENOMEM;
 	front->mount = mount;
 	front->debug = debug;
+	front->steward = -1;
+	front->max_background = max_background;
 	front->mountpoint = strdup(mountpoint);
 	len = snprintf(all, sizeof(all),
 		       "fsname=fuseband,subtype=fuseband,default_permissions%s%s%s",
@@ -472,6 +527,7 @@ int front_adopt(struct mount *mount, const char *mountpoint, int fd, const char 
 	}
 	front->mount = mount;
 	front->debug = debug;
+	front->steward = -1;
 	front->fd = fd;
 	front->dev = mounted_dev(mountpoint, 0);
 	memcpy(front->init, init, init_bytes);
@@ -488,7 +544,7 @@ int front_resend(const struct front *front)
 	return write(front->fd, &notice, sizeof(notice)) < 0 ? -errno : 0;
 }
 
-bool front_unmount(struct front *front, int undertaker)
+bool front_unmount(struct front *front)
 {
 	struct pollfd pfd = {.fd = front->fd, .events = POLLOUT};
 	bool dead = poll(&pfd, 1, 0) == 1 && (pfd.revents & POLLERR);
@@ -496,7 +552,7 @@ bool front_unmount(struct front *front, int undertaker)
 
 	if (!dead && front->dev && mounted_dev(front->mountpoint, front->dev) != front->dev)
 		return false;
-	r = dead ? 0 : undertaker_unmount(undertaker);
+	r = dead ? 0 : steward_unmount(front->steward);
 	if (r == -EPIPE && !umount2(front->mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW))
 		r = 0;
 	if (r)

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include "mount.h"
+#include "status_files.h"
 
 #define FRONT_INIT_MAX 8192U /* the kernel refuses to read INIT into less */
 
@@ -25,12 +26,15 @@ struct front {
 	char *mountpoint;
 	bool can_resend; /* the kernel knows FUSE_NOTIFY_RESEND (Linux 6.9) */
 	dev_t dev;	 /* of our file system, 0 = not known */
+	int steward;	 /* steward.h; -1 until whoever made us says: nobody */
 	struct mount *mount;
+	struct status_files *status; /* set before there are requests; NULL: none */
 	bool debug;
 	_Atomic bool *unmounted; /* set by whoever sees it */
 	char init[FRONT_INIT_MAX];
 	size_t init_bytes;
-	unsigned max_write; /* negotiated */
+	unsigned max_background; /* to negotiate */
+	unsigned max_write;	 /* negotiated */
 };
 
 /* One worker's. */
@@ -42,16 +46,16 @@ struct front_session {
 };
 
 /*
- * Mount and negotiate. options: as after -o, or NULL. Returns 0, or -errno after
- * telling why on stderr (libfuse's own words).
+ * Mount and negotiate. options: as after -o, or NULL; max_background: gate.h. Returns 0, or -errno
+ * after telling why on stderr (libfuse's own words).
  */
 int front_mount(struct mount *mount, const char *mountpoint, const char *options, bool debug,
-		struct front **ret_front);
+		unsigned max_background, struct front **ret_front);
 /*
  * Unmount, lazily if it is in use; the rest of the requests is aborted by the kernel. False, and
  * nothing was done: somebody has taken it away from there, and it lives on for who has files open.
  */
-bool front_unmount(struct front *front, int undertaker); /* undertaker.h */
+bool front_unmount(struct front *front);
 void front_free(struct front *front); /* NULL is fine */
 
 /*
@@ -68,7 +72,7 @@ int front_session_open(struct front *front, int clone, struct kept_worker *mark,
 		       struct front_session *ret_session);
 void front_session_close(struct front_session *session);
 
-/* A request that is not request.h's. header: as read from session->fd. */
+/* What is REQUEST_OTHER to request_decode(). header: as read from session->fd. */
 void front_process(struct front_session *session, char *header, size_t n);
 
 #endif

@@ -16,7 +16,7 @@
 #include "plan.h"
 #include "privilege.h"
 #include "supervise.h"
-#include "undertaker.h"
+#include "steward.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -256,11 +256,19 @@ static int read_configuration(struct daemon *d)
 
 	print_errors(&errors);
 	conf_errors_free(&errors);
-	serve->config = d->options.config;
+	serve->config = strdup(d->options.config);
 	serve->config_path = path_for_reloads(d->options.config);
-	serve->mount_options = d->options.mount_options;
+	serve->mount_options = d->options.mount_options ? strdup(d->options.mount_options) : NULL;
 	serve->debug = d->options.debug;
 	return r ? EXIT_USAGE : 0;
+}
+
+/* Before anybody serves. */
+static int give_up(struct daemon *d, int status)
+{
+	conf_free(d->setup.serve.conf);
+	conf_text_free(&d->setup.serve.text);
+	return status;
 }
 
 /* Everything until the end. Returns the exit status. */
@@ -279,16 +287,16 @@ static int run(struct daemon *d, bool *ret_abrupt)
 	r = serve_block_signals(&serve->signal_fd);
 	if (r) {
 		fprintf(stderr, "fuseband: signalfd: %s\n", strerror(-r));
-		return EXIT_COULD_NOT_RUN;
+		return give_up(d, EXIT_COULD_NOT_RUN);
 	}
 	r = write_pidfile(d);
 	if (r)
-		return r;
+		return give_up(d, r);
 	privilege_hide(d->options.debug);
-	r = undertaker_start(serve->mountpoint, &serve->undertaker);
+	r = steward_start(serve->mountpoint, &serve->steward);
 	if (r) {
 		fprintf(stderr, "fuseband: cannot start: %s\n", strerror(-r));
-		return EXIT_COULD_NOT_RUN;
+		return give_up(d, EXIT_COULD_NOT_RUN);
 	}
 	supervised = serve->conf->main.supervise;
 	if (supervised && unmounts_itself(&d->options)) {
@@ -312,7 +320,9 @@ static int finish(struct daemon *d, int status, bool abrupt)
 		close(setup->serve.signal_fd);
 	free(setup->pidfile_path);
 	free(setup->serve.mountpoint);
+	free(setup->serve.config);
 	free(setup->serve.config_path);
+	free(setup->serve.mount_options);
 	options_free(&d->options);
 	return status;
 }
@@ -336,7 +346,7 @@ int main(int argc, char **argv)
 	bool abrupt = false;
 	int status;
 
-	d.setup = (struct supervise_setup){.serve = {.signal_fd = -1, .link = -1, .undertaker = -1},
+	d.setup = (struct supervise_setup){.serve = {.signal_fd = -1, .link = -1, .steward = -1},
 					   .argv = argv,
 					   .pidfile_fd = -1,
 					   .ready = ready,

@@ -9,6 +9,7 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -42,7 +43,7 @@ static int write_down(const struct handover *state, int *ret_fd)
 	pack_string(&pack, serve->mount_options);
 	pack_u64(&pack, serve->debug);
 	pack_u64(&pack, setup->foreground);
-	pack_number(&pack, serve->undertaker);
+	pack_number(&pack, serve->steward);
 	pack_number(&pack, setup->pidfile_fd);
 	pack_string(&pack, setup->pidfile_path);
 	estate_pack(&state->estate, &pack);
@@ -73,7 +74,7 @@ static int read_back(int fd, struct handover *state)
 		serve->mount_options = unpack_string(&in);
 		serve->debug = unpack_u64(&in);
 		setup->foreground = unpack_u64(&in);
-		serve->undertaker = (int)unpack_u64(&in);
+		serve->steward = (int)unpack_u64(&in);
 		setup->pidfile_fd = (int)unpack_u64(&in);
 		setup->pidfile_path = unpack_string(&in);
 		r = estate_unpack(&in, &state->estate);
@@ -88,7 +89,7 @@ static int each_descriptor(const struct handover *state, int state_fd,
 			   int (*each)(int fd, void *data), void *data)
 {
 	const int fds[] = {state->active.pidfd,	     state->active.link,
-			   state->setup->pidfile_fd, state->setup->serve.undertaker,
+			   state->setup->pidfile_fd, state->setup->serve.steward,
 			   state->old_program,	     state_fd};
 	int r = estate_each(&state->estate, each, data);
 
@@ -204,11 +205,10 @@ long handover_version_of(const char *program)
 {
 	char *argv[] = {(char *)(uintptr_t)program, "--version", NULL};
 	posix_spawn_file_actions_t actions;
-	struct pollfd pfd;
 	char text[256] = "", *at;
 	int ends[2], status = -1;
 	long version = -1;
-	ssize_t n = 0;
+	size_t n = 0;
 	pid_t pid;
 
 	if (pipe2(ends, O_CLOEXEC))
@@ -216,16 +216,26 @@ long handover_version_of(const char *program)
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
 	if (!posix_spawn(&pid, program, &actions, NULL, argv, environ)) {
-		pfd = (struct pollfd){.fd = ends[0], .events = POLLIN};
-		if (poll(&pfd, 1, CHECK_MS) == 1)
-			n = read(ends[0], text, sizeof(text) - 1);
-		else
+		int pidfd = pidfd_open(pid, 0);
+		struct pollfd pfd = {.fd = pidfd, .events = POLLIN};
+
+		/* what it says fits into the pipe; it has to be over, not only to have spoken */
+		if (pidfd < 0 || poll(&pfd, 1, CHECK_MS) != 1)
 			kill(pid, SIGKILL);
 		waitpid(pid, &status, 0);
+		if (pidfd >= 0)
+			close(pidfd);
 	}
 	posix_spawn_file_actions_destroy(&actions);
-	close(ends[0]);
 	close(ends[1]);
+	if (!status) { /* its children may hold the other end */
+		ssize_t got = fcntl(ends[0], F_SETFL, O_NONBLOCK)
+				      ? -1
+				      : read(ends[0], text, sizeof(text) - 1);
+
+		n = got > 0 ? (size_t)got : 0;
+	}
+	close(ends[0]);
 	at = n > 0 && !status ? strstr(text, "state ") : NULL;
 	if (at)
 		version = strtol(at + strlen("state "), NULL, 10);

@@ -63,29 +63,65 @@ struct kept_worker *keep_worker(struct keep *keep, unsigned index)
 	return &keep->workers[index < KEEP_WORKERS ? index : KEEP_WORKERS - 1];
 }
 
-struct kept_file *keep_file(struct keep *keep, uint64_t id)
+/* The nth place to look at: ids are given in order, so it is nearly always the first. */
+static struct kept_file *place(struct keep *keep, uint64_t id, size_t n)
 {
-	struct kept_file *free_place = NULL;
+	return &keep->files[(id + n) % KEEP_FILES];
+}
 
-	/* ids are given in order: nearly always the first place */
-	for (size_t i = 0; i < KEEP_FILES; i++) {
-		struct kept_file *file = &keep->files[(id + i) % KEEP_FILES];
+struct kept_file *keep_file_find(struct keep *keep, uint64_t id)
+{
+	/* all of them: places before its own may have been given up since */
+	for (size_t n = 0; n < KEEP_FILES; n++)
+		if (place(keep, id, n)->id == id)
+			return place(keep, id, n);
+	return NULL;
+}
 
-		if (file->id == id)
-			return file;
-		if (!file->id && !free_place)
-			free_place = file;
-		if (!file->id && i >= 64) /* places are given up, so that runs have gaps */
-			break;
-	}
-	if (free_place)
-		*free_place = (struct kept_file){.id = id};
-	return free_place;
+struct kept_file *keep_file_add(struct keep *keep, uint64_t id)
+{
+	for (size_t n = 0; n < KEEP_FILES; n++)
+		if (!place(keep, id, n)->id) {
+			*place(keep, id, n) = (struct kept_file){.id = id};
+			return place(keep, id, n);
+		}
+	return NULL;
 }
 
 void keep_file_free(struct kept_file *file)
 {
 	*file = (struct kept_file){0};
+}
+
+/* FNV-1a: of some hundred names, two that are the same are out of the question. */
+uint64_t keep_disk_id(const char *name)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+	for (; *name; name++)
+		hash = (hash ^ (unsigned char)*name) * UINT64_C(0x100000001b3);
+	return hash ? hash : 1U;
+}
+
+struct kept_disk *keep_disk(struct keep *keep, const char *name)
+{
+	uint64_t id = keep_disk_id(name);
+	struct kept_disk *free_place = NULL;
+
+	for (size_t i = 0; i < KEEP_DISKS; i++) {
+		if (keep->disks[i].id == id)
+			return &keep->disks[i];
+		if (!keep->disks[i].id && !free_place)
+			free_place = &keep->disks[i];
+	}
+	if (free_place)
+		*free_place = (struct kept_disk){.id = id};
+	return free_place;
+}
+
+void keep_disk_free(struct kept_disk *disk)
+{
+	*disk = (struct kept_disk){0};
 }
 
 bool keep_was_counted(const struct keep *keep, uint64_t unique)

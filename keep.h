@@ -24,13 +24,19 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "histogram.h"
 
-/* Another layout is another version: a program that finds one does not touch it. */
+/*
+ * Another layout, here or of what handover.c and accepted.c write, is another version: a program
+ * that finds one does not touch it.
+ */
 #define KEEP_MAGIC UINT64_C(0x4b444e4142455346) /* "FSEBANDK" */
-#define KEEP_VERSION 2U
+#define KEEP_VERSION 3U
 
 #define KEEP_WORKERS 64U  /* more share the last place */
-#define KEEP_FILES 32768U /* more start from nothing after a crash */
+#define KEEP_FILES 16384U /* more start from nothing after a crash; so many are 15 MiB */
+#define KEEP_DISKS 256U	  /* likewise; 1 MiB */
+#define KEEP_ERROR_BYTES 256U
 #define KEEP_COUNTED 256U /* OPEN and RELEASE of dead processes */
 #define KEEP_SUSPECTS 16U
 #define KEEP_RESENT (UINT64_C(1) << 63) /* in a unique number: sent again */
@@ -40,12 +46,37 @@ struct file_counters {
 	uint64_t read_ios, write_ios, read_bytes, write_bytes;
 	uint64_t flushes, discards, errors;
 	uint64_t wait_ns, service_ns; /* sums over reads and writes */
+	struct recent recent;	      /* of those, likewise */
+	/* episodes (alarm.h); mount->reading */
+	uint32_t share_missed, reservation_missed, size_missed;
 };
+_Static_assert(sizeof(struct file_counters) < 1024, "there is one for each of KEEP_FILES");
 
 struct kept_file {
 	uint64_t id; /* node id; 0: free. The main thread's */
 	_Atomic unsigned opens;
 	struct file_counters counters;
+};
+
+enum { KEEP_READ, KEEP_WRITE, KEEP_OPS };
+
+/* Since the disk appeared. Its lock. */
+struct disk_counters {
+	struct histogram wait[KEEP_OPS], service[KEEP_OPS]; /* of requests */
+	struct histogram latency;			    /* of slices, at the disk */
+	uint32_t latency_missed;			    /* episodes; mount->reading */
+};
+
+struct kept_disk {
+	uint64_t id; /* keep_disk_id() of its name; 0: free. The main thread's */
+	struct disk_counters counters;
+};
+
+/* Of all of the mount. */
+struct kept_mount {
+	uint32_t reloads;		   /* accepted ones. The main thread's */
+	_Atomic uint32_t memory_missed;	   /* episodes */
+	char last_error[KEEP_ERROR_BYTES]; /* of the last reload, "": none. mount->reading */
 };
 
 struct kept_worker {			     /* the worker's; the parent only reads */
@@ -63,13 +94,16 @@ struct keep {
 	uint64_t magic;
 	uint32_t version;
 	uint32_t restarts;	  /* the parent's: data paths that died */
-	uint32_t upgrades;	  /* the parent's */
+	uint32_t upgrades;	  /* the parent's: so many of them on purpose */
+	uint32_t parent;	  /* the parent's: its process id */
 	_Atomic uint64_t crashed; /* the crashing thread's: what it touched, or 0 */
 	/* the parent's, while no data path lives */
 	struct keep_suspect suspects[KEEP_SUSPECTS];
 	uint32_t next_suspect, next_counted;
 	uint64_t counted[KEEP_COUNTED];
 	struct kept_worker workers[KEEP_WORKERS];
+	struct kept_mount mount;
+	struct kept_disk disks[KEEP_DISKS];
 	struct kept_file files[KEEP_FILES];
 };
 
@@ -79,9 +113,18 @@ int keep_create(int *ret_fd, struct keep **ret_keep);
 int keep_open(int fd, struct keep **ret_keep);
 
 struct kept_worker *keep_worker(struct keep *keep, unsigned index);
-/* The place of a file, an empty one if it has none yet; NULL: full. The main thread. */
-struct kept_file *keep_file(struct keep *keep, uint64_t id);
-void keep_file_free(struct kept_file *file);
+/* The place of a file. NULL: it has none. */
+struct kept_file *keep_file_find(struct keep *keep, uint64_t id);
+/* An empty place for a file that has none. NULL: full. The main thread of who serves, and no other.
+ */
+struct kept_file *keep_file_add(struct keep *keep, uint64_t id);
+void keep_file_free(struct kept_file *file); /* likewise */
+/*
+ * The place of a disk of that name, an empty one if it has none yet; NULL: full. The main thread.
+ * Who is called otherwise from now on changes `id` itself. */
+struct kept_disk *keep_disk(struct keep *keep, const char *name);
+void keep_disk_free(struct kept_disk *disk);
+uint64_t keep_disk_id(const char *name); /* never 0 */
 
 /* Whether an OPEN or RELEASE that was sent again had been counted by a process that died. */
 bool keep_was_counted(const struct keep *keep, uint64_t unique);

@@ -76,9 +76,10 @@ int link_receive(int fd, bool wait, struct link_message *ret_message)
 			n_fds = (unsigned)((cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int));
 			memcpy(ret_message->fds, CMSG_DATA(cmsg), n_fds * sizeof(int));
 		}
-	if (n == 0)
+	if (n == 0 && !n_fds)
 		return -EPIPE;
-	if ((size_t)n < HEAD_BYTES || ret_message->n_ids > LINK_FDS ||
+	if ((header.msg_flags & MSG_CTRUNC) || (size_t)n < HEAD_BYTES ||
+	    ret_message->n_ids > LINK_FDS ||
 	    (size_t)n != HEAD_BYTES + ret_message->n_ids * sizeof(ret_message->ids[0]) ||
 	    ret_message->n_fds != n_fds) {
 		ret_message->n_fds = n_fds;

@@ -17,7 +17,7 @@
  *     FAREWELL   value: exit status; it ends because it should
  *   parent -> data path
  *     SETTLED
- *     GO         to a standby: the other one is dead, serve
+ *     GO         to a standby: the other one is dead, serve; to the first one: begin
  *     SIGNAL     value: act on it
  */
 #ifndef FUSEBAND_LINK_H

@@ -139,6 +139,7 @@ static struct disk *disk_new(const struct plan_disk *planned)
 	if (!disk)
 		return NULL;
 	pthread_mutex_init(&disk->lock, NULL);
+	disk->counters = &disk->own;
 	atomic_init(&disk->wake_ns, FBS_NEVER);
 	disk->fbs = fbs_create(&params);
 	if (!disk->fbs) {
@@ -170,6 +171,7 @@ static struct file *file_new(const struct plan_file *planned, struct disk *disk)
 	return file;
 }
 
+static void collect(struct mount *mount);
 static void empty_trash(struct mount *mount);
 
 struct mount *mount_new(void)
@@ -179,6 +181,7 @@ struct mount *mount_new(void)
 	if (!mount)
 		return NULL;
 	mount->next_id = MOUNT_FIRST_ID;
+	pthread_mutex_init(&mount->reading, NULL);
 	clock_gettime(CLOCK_REALTIME, &mount->since);
 	return mount;
 }
@@ -205,7 +208,13 @@ void mount_free(struct mount *mount)
 	free(mount->groups);
 	free(mount->trash_disks);
 	free(mount->disks);
+	pthread_mutex_destroy(&mount->reading);
 	free(mount);
+}
+
+struct kept_mount *mount_kept(struct mount *mount)
+{
+	return mount->keep ? &mount->keep->mount : &mount->own;
 }
 
 int mount_running(const struct mount *mount, struct plan_running **ret_list, size_t *ret_n)
@@ -473,6 +482,21 @@ static void undo(struct change *c)
 	free(c->all_disks);
 }
 
+/* Where its counters are, should this process die. A name goes to the one that has it first. */
+static void keep_counters(const struct mount *mount, struct disk *disk)
+{
+	if (disk->kept)
+		disk->kept->id = keep_disk_id(disk->name);
+	if (disk->kept || !mount->keep)
+		return;
+	for (size_t i = 0; i < mount->n_disks; i++)
+		if (mount->disks[i]->kept && !strcmp(mount->disks[i]->name, disk->name))
+			return;
+	disk->kept = keep_disk(mount->keep, disk->name);
+	if (disk->kept)
+		disk->counters = &disk->kept->counters;
+}
+
 static void settle_disk(struct change *c, size_t index)
 {
 	const struct plan_disk *planned = &c->plan->disks[index];
@@ -485,8 +509,10 @@ static void settle_disk(struct change *c, size_t index)
 	disk->name = change->name;
 	disk->leaves = change->leaves;
 	disk->n_leaves = planned->n_leaves;
+	disk->params = params;
 	change->name = NULL;
 	change->leaves = NULL;
+	keep_counters(c->mount, disk);
 	pthread_mutex_lock(&disk->lock);
 	fbs_configure(disk->fbs, &params);
 	pthread_mutex_unlock(&disk->lock);
@@ -505,6 +531,8 @@ static void settle_size(struct file *file, uint64_t now_bytes)
 			  (unsigned long long)now_bytes);
 	else
 		file->size_bytes = now_bytes;
+	if (now_bytes >= file->size_bytes)
+		file->cut_short = false;
 }
 
 static void settle_file(struct change *c, size_t index)
@@ -549,15 +577,44 @@ static void table_add(struct change *c, struct file *file)
 	c->table[slot] = file;
 }
 
-/* id: the one it had in a process that died, or 0. */
+/* id: the one it had in a process that died, or 0. A standby only looks. */
 static void name_file(struct mount *mount, struct file *file, uint64_t id)
 {
-	struct kept_file *place;
+	struct kept_file *place = NULL;
 
 	file->id = id ? id : mount->next_id++;
-	place = mount->keep ? keep_file(mount->keep, file->id) : NULL;
+	if (mount->keep && id)
+		place = keep_file_find(mount->keep, id);
+	if (mount->keep && !place && !mount->standby)
+		place = keep_file_add(mount->keep, file->id);
 	if (place)
 		file->kept = place;
+}
+
+static void find_place(struct mount *mount, struct file *file)
+{
+	struct kept_file *place = file->kept;
+
+	if (place == &file->own || place->id != file->id)
+		place = keep_file_find(mount->keep, file->id);
+	if (!place)
+		place = keep_file_add(mount->keep, file->id);
+	file->kept = place ? place : &file->own;
+}
+
+void mount_take_over(struct mount *mount)
+{
+	mount->standby = false;
+	for (size_t i = 0; i < KEEP_FILES; i++) {
+		struct kept_file *place = &mount->keep->files[i];
+
+		if (place->id && !mount_by_id(mount, place->id))
+			keep_file_free(place);
+	}
+	for (size_t i = 0; i < mount->n_files; i++)
+		find_place(mount, mount->files[i]);
+	for (size_t i = 0; i < mount->n_orphans; i++)
+		find_place(mount, mount->orphans[i]);
 }
 
 static void switch_over(struct change *c)
@@ -606,6 +663,7 @@ static void switch_over(struct change *c)
 	for (size_t i = 0; i < n_orphans; i++)
 		table_add(c, c->orphans[i]);
 	mount->table = c->table;
+	mount->status_gid = plan->conf->main.gid;
 	mount->generation++;
 }
 
@@ -614,6 +672,7 @@ int mount_apply(struct mount *mount, const struct plan *plan, struct conf_errors
 	struct change c = {.mount = mount, .plan = plan};
 	int r = -ENOMEM;
 
+	pthread_mutex_lock(&mount->reading);
 	c.disks = calloc(plan->n_disks + 1, sizeof(*c.disks));
 	c.files = calloc(plan->n_files + 1, sizeof(*c.files));
 	c.devices = calloc(plan->n_files + 1, sizeof(*c.devices));
@@ -636,8 +695,9 @@ int mount_apply(struct mount *mount, const struct plan *plan, struct conf_errors
 			settle_file(&c, i);
 		switch_over(&c);
 		if (!mount->standby)
-			mount_collect(mount);
+			collect(mount);
 	}
+	pthread_mutex_unlock(&mount->reading);
 	for (size_t i = 0; c.disks && i < plan->n_disks; i++) {
 		free(c.disks[i].name);
 		free(c.disks[i].leaves);
@@ -684,6 +744,15 @@ static void mark_used_disks(struct mount *mount)
 			mount->orphans[i]->disk->marked = true;
 }
 
+static struct disk *forget_counters(struct disk *gone)
+{
+	if (gone->kept)
+		keep_disk_free(gone->kept);
+	gone->kept = NULL;
+	gone->counters = &gone->own;
+	return gone;
+}
+
 /* Disks that serve nothing any more. Without memory for the list they wait for the next time. */
 static void collect_disks(struct mount *mount)
 {
@@ -699,11 +768,11 @@ static void collect_disks(struct mount *mount)
 		if (mount->disks[i]->marked)
 			mount->disks[kept++] = mount->disks[i];
 		else
-			list[mount->n_trash_disks++] = mount->disks[i];
+			list[mount->n_trash_disks++] = forget_counters(mount->disks[i]);
 	mount->n_disks = kept;
 }
 
-void mount_collect(struct mount *mount)
+static void collect(struct mount *mount)
 {
 	size_t kept = 0;
 
@@ -716,14 +785,18 @@ void mount_collect(struct mount *mount)
 			continue;
 		}
 		forget_id(mount, file);
-		if (file->kept != &file->own)
-			keep_file_free(file->kept);
-		file->kept = &file->own;
 		file->trash_next = mount->trash;
 		mount->trash = file;
 	}
 	mount->n_orphans = kept;
 	collect_disks(mount);
+}
+
+void mount_collect(struct mount *mount)
+{
+	pthread_mutex_lock(&mount->reading);
+	collect(mount);
+	pthread_mutex_unlock(&mount->reading);
 }
 
 /* The files first: their leaves are in the disks' trees. */
@@ -733,12 +806,25 @@ static void empty_trash(struct mount *mount)
 
 	for (struct file *file = mount->trash; file; file = next) {
 		next = file->trash_next;
+		/* not before a successor would do without it */
+		if (file->kept != &file->own)
+			keep_file_free(file->kept);
 		file_free(file);
 	}
 	mount->trash = NULL;
 	for (size_t i = 0; i < mount->n_trash_disks; i++)
 		disk_free(mount->trash_disks[i]);
 	mount->n_trash_disks = 0;
+}
+
+void mount_fence(struct mount *mount)
+{
+	for (size_t i = 0; i < mount->n_files; i++) {
+		struct file *file = mount->files[i];
+
+		if (file->unfenced && !backing_fence(file->backing, false))
+			file->unfenced = false;
+	}
 }
 
 void mount_finish(struct mount *mount)

@@ -9,6 +9,9 @@
  * Node ids are given once and never again, so that a removed file keeps serving whoever has
  * it open while another one of that name may already exist. No lookup counts, no handles: a
  * file is found by node id alone.
+ *
+ * Whoever reads the mount and is no worker (snapshot.h) holds `reading`; a change waits for that.
+ * It comes before the lock of a disk.
  */
 #ifndef FUSEBAND_MOUNT_H
 #define FUSEBAND_MOUNT_H
@@ -16,6 +19,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
+#include "alarm.h"
 #include "backing.h"
 #include "keep.h"
 #include "plan.h"
@@ -27,10 +31,31 @@ struct io;
 #define MOUNT_ROOT_ID UINT64_C(1)
 #define MOUNT_FIRST_ID UINT64_C(16) /* of files; those below are ours */
 
+/* What was when a window of alarm.h began: differences to now are what happened in it. */
+struct file_before {
+	uint64_t waited_ns[FBS_WAITS];
+	uint64_t ios, bytes;
+};
+
+/* The main thread's, with mount->reading: the beginnings of this window and of the one before. */
+struct file_watch {
+	bool begun;
+	struct file_before before[2];
+	struct alarm share, reservation, size;
+	bool told_alone;
+};
+
+struct disk_watch {
+	uint64_t before[2][HISTOGRAM_BUCKETS]; /* of the latency */
+	uint64_t window_ios;		       /* slices of the window that is over */
+	struct alarm latency;
+};
+
 /* A scheduler and all that its one lock covers. */
 struct disk {
 	char *name;
-	dev_t *leaves; /* physical disks */
+	struct fbs_params params; /* parked: as configured */
+	dev_t *leaves;		  /* physical disks */
 	size_t n_leaves;
 	bool marked; /* parked: of whoever goes over all disks; means nothing in between */
 	struct fbs_node **groups; /* parked: of mount->groups, NULL where one has no node */
@@ -44,6 +69,10 @@ struct disk {
 	uint64_t progress_ns; /* lock: when something last came back, or it was idle */
 	struct io *ios;	      /* lock: all requests not answered yet */
 	struct file *held; /* lock: files whose flush waits because they owe too much (held_next) */
+	struct disk_counters *counters; /* lock; where a successor finds them, */
+	struct kept_disk *kept;		/* or NULL: in */
+	struct disk_counters own;
+	struct disk_watch watch;
 };
 
 /* A group of the configuration. Parked. */
@@ -51,6 +80,11 @@ struct group {
 	char *name;
 	int parent;	     /* index into mount->groups, -1: directly below the disks */
 	struct fbs_cap *cap; /* over all disks; NULL: none */
+	unsigned weight;
+	uint64_t min_iops, min_bps, iops_size_bytes;
+	/* mount->reading */
+	struct alarm reservation;
+	uint64_t reservation_missed; /* episodes */
 };
 
 struct file {
@@ -78,6 +112,7 @@ struct file {
 	struct conf_limits limits; /* without where they stand */
 	struct kept_file *kept; /* how often it is open, counters; where a successor finds them */
 	struct kept_file own;	/* or only we: there is none, or no place */
+	struct file_watch watch;
 
 	/* lock of the disk */
 	unsigned active; /* requests not answered yet */
@@ -87,12 +122,15 @@ struct file {
 	struct io *flush_running;		       /* by the one on its way */
 	bool flushing;
 	bool flush_held;
+	bool cut_short; /* a read ended where the file does not: the backing has shrunk */
 	struct file *held_next;
 	struct file *trash_next;
 };
 
 struct mount {
-	struct keep *keep;     /* NULL: nothing is to outlive this process */
+	struct keep *keep;     /* NULL: nothing is to outlive this process, then */
+	struct kept_mount own; /* is where that is */
+	pthread_mutex_t reading;
 	bool standby;	       /* another process serves, and says what is closed */
 	struct file **files;   /* in the directory, by id */
 	struct file **by_name; /* the same, by name */
@@ -110,6 +148,7 @@ struct mount {
 	size_t n_trash_disks;
 	uint64_t next_id;
 	uint64_t generation; /* of the configuration, from 1 */
+	gid_t status_gid;    /* who may read the status. Parked */
 	struct timespec since;
 	_Atomic bool garbage; /* an orphan was closed: the main thread should collect it */
 };
@@ -128,13 +167,26 @@ int mount_apply(struct mount *mount, const struct plan *plan, struct conf_errors
 /* Take out orphans that nobody has open any more. Workers are parked. */
 void mount_collect(struct mount *mount);
 /*
+ * The fences of what is new, so that no write comes before them. Workers are parked. Those that
+ * something in the trash still has are left to mount_finish().
+ */
+void mount_fence(struct mount *mount);
+/*
+ * The process that served before is dead: from here on this one does, and may change the keep (of
+ * which a standby only knows what it was). Workers are parked.
+ */
+void mount_take_over(struct mount *mount);
+/*
  * What may take its time, after mount_apply() or mount_collect() and with the workers working
- * again: close what was taken out, take the fences of what is new.
+ * again: close what was taken out, take the fences that were left.
  */
 void mount_finish(struct mount *mount);
 
 /* What plan_make() needs to know: *ret_list of *ret_n entries that point into mount; free() it. */
 int mount_running(const struct mount *mount, struct plan_running **ret_list, size_t *ret_n);
+
+/* What counts for all of it. */
+struct kept_mount *mount_kept(struct mount *mount);
 
 /* NULL: there is none. Any worker. */
 struct file *mount_by_id(const struct mount *mount, uint64_t id);

@@ -112,6 +112,10 @@ static int make_groups(struct shares *s)
 
 		s->was[i] = was;
 		group->parent = section->parent;
+		group->weight = section->weight;
+		group->min_iops = section->limits.min_iops;
+		group->min_bps = section->limits.min_bps;
+		group->iops_size_bytes = section->limits.iops_size_bytes;
 		group->name = strdup(section->name);
 		if (!group->name)
 			return -ENOMEM;
@@ -119,6 +123,8 @@ static int make_groups(struct shares *s)
 			hint = was + 1;
 			s->stays[was] = true;
 			group->cap = s->mount->groups[was].cap;
+			group->reservation = s->mount->groups[was].reservation;
+			group->reservation_missed = s->mount->groups[was].reservation_missed;
 		}
 		if (!make_cap(&section->limits, group->cap, &group->cap))
 			return -ENOMEM;

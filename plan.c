@@ -410,6 +410,16 @@ static int current_size(const struct backing *backing, uint64_t *ret_size)
 	return size > 0 ? 0 : -ESTALE;
 }
 
+/* What an object that was served has left of its range. */
+static uint64_t present_size(const struct backing *backing)
+{
+	uint64_t object = 0;
+	if (backing_object_size(backing, &object) || object <= backing->start_bytes)
+		return 0;
+	object -= backing->start_bytes;
+	return object < backing->size_bytes ? object : backing->size_bytes;
+}
+
 static void open_file(struct making *making, size_t i)
 {
 	const struct conf_file *file = &making->conf->files[i];
@@ -445,6 +455,7 @@ static void open_file(struct making *making, size_t i)
 			spec.claim = draft->object->claim;
 			spec.object = &draft->object->id;
 			spec.traits = &making->running[i].traits;
+			spec.served_bytes = making->running[i].served_bytes;
 		}
 		int err = backing_open(&spec, why, sizeof(why), &key, &planned->backing);
 		if (backing_is_missing(err) && file->optional)
@@ -453,7 +464,9 @@ static void open_file(struct making *making, size_t i)
 			complain(making, file, key, "%s", why);
 			return;
 		}
-		planned->size_bytes = planned->backing->size_bytes;
+		planned->size_bytes = making->purpose == PLAN_RECOVER
+					      ? present_size(planned->backing)
+					      : planned->backing->size_bytes;
 		if (backing_id_compare(&planned->backing->id, &draft->object->id) != 0) {
 			complain(making, file, "path", "was replaced while it was being opened");
 			backing_unref(planned->backing);
@@ -580,17 +593,18 @@ static void finish_making(struct making *making)
 static int prepare(struct making *making, const char *mountpoint)
 {
 	struct plan *plan = making->plan;
-	plan->n_files = plan->conf->n_files;
-	plan->files = array(plan->n_files, sizeof(*plan->files));
-	making->drafts = array(plan->n_files, sizeof(*making->drafts));
-	making->places = array(plan->n_files, sizeof(*making->places));
+	size_t n_files = plan->conf->n_files;
+	plan->files = array(n_files, sizeof(*plan->files));
+	making->drafts = array(n_files, sizeof(*making->drafts));
+	making->places = array(n_files, sizeof(*making->places));
 	making->goes_on = array(making->n_running, sizeof(*making->goes_on));
 	if (!plan->files || !making->drafts || !making->places || !making->goes_on)
 		return -ENOMEM;
-	for (size_t i = 0; i < plan->n_files; i++) {
+	for (size_t i = 0; i < n_files; i++) {
 		plan->files[i].conf = &plan->conf->files[i];
 		plan->files[i].disk = PLAN_NO_DISK;
 	}
+	plan->n_files = n_files;
 	int err = mountinfo_read(&making->mounts);
 	making->view.mounts = &making->mounts;
 	if (!err)
@@ -647,6 +661,7 @@ int plan_make(struct conf *conf, const char *mountpoint, const struct plan_runni
 				.notes = notes,
 				.plan = calloc(1, sizeof(*making.plan))};
 	if (!making.plan) {
+		conf_error_add(errors, NULL, NULL, NULL, NULL, "out of memory");
 		conf_free(conf);
 		return -ENOMEM;
 	}

@@ -37,30 +37,31 @@ static size_t item_bytes(const struct depot *depot, unsigned class)
 					   : depot->object_bytes[class - POOL_IO];
 }
 
-static void *item_new(const struct depot *depot, unsigned class)
+static void *item_new(struct depot *depot, unsigned class)
 {
 	size_t bytes = item_bytes(depot, class);
 	void *item;
 
 	if (class >= POOL_BUFFER_CLASSES)
 		return malloc(bytes);
-	item = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (item == MAP_FAILED)
-		return NULL;
-	if (depot->resident) {
-		madvise(item, bytes, MADV_DONTDUMP);
-		if (madvise(item, bytes, MADV_POPULATE_WRITE)) /* older than Linux 5.14 */
-			memset(item, 0, bytes);
-	}
+	pthread_mutex_lock(&depot->slab_lock);
+	item = slab_take(&depot->slabs[class]);
+	pthread_mutex_unlock(&depot->slab_lock);
+	/* a piece that was given back is not there any more */
+	if (item && depot->resident && madvise(item, bytes, MADV_POPULATE_WRITE))
+		memset(item, 0, bytes); /* older than Linux 5.14 */
 	return item;
 }
 
-static void item_delete(const struct depot *depot, unsigned class, void *item)
+static void item_delete(struct depot *depot, unsigned class, void *item)
 {
-	if (class >= POOL_BUFFER_CLASSES)
+	if (class >= POOL_BUFFER_CLASSES) {
 		free(item);
-	else
-		munmap(item, item_bytes(depot, class));
+		return;
+	}
+	pthread_mutex_lock(&depot->slab_lock);
+	slab_give(&depot->slabs[class], item);
+	pthread_mutex_unlock(&depot->slab_lock);
 }
 
 /* Large buffers are dear: a magazine holds few of them. */
@@ -112,7 +113,10 @@ static void give(struct pool *pool, unsigned class, void *item)
 void depot_init(struct depot *depot, size_t io_bytes, size_t slice_bytes)
 {
 	*depot = (struct depot){.object_bytes = {io_bytes, slice_bytes}};
+	for (unsigned class = 0; class < POOL_BUFFER_CLASSES; class ++)
+		slab_set_init(&depot->slabs[class], item_bytes(depot, class));
 	pthread_mutex_init(&depot->lock, NULL);
+	pthread_mutex_init(&depot->slab_lock, NULL);
 }
 
 void depot_destroy(struct depot *depot)
@@ -123,6 +127,7 @@ void depot_destroy(struct depot *depot)
 		while ((item = stack_pop(&depot->classes[class])))
 			item_delete(depot, class, item);
 	pthread_mutex_destroy(&depot->lock);
+	pthread_mutex_destroy(&depot->slab_lock);
 }
 
 void pool_init(struct pool *pool, struct depot *depot)

@@ -24,6 +24,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "slab.h"
+
 #define POOL_PAGE ((size_t)4096)
 /* payloads of 4 KiB << 0 .. 4 KiB << 9 = 2 MiB, then the two kinds of objects */
 #define POOL_BUFFER_CLASSES 10
@@ -50,7 +52,10 @@ struct depot {
 	pthread_mutex_t lock;
 	struct pool_stack classes[POOL_CLASSES];
 	size_t object_bytes[2]; /* of POOL_IO and POOL_SLICE */
-	bool resident;		/* buffers are in memory from the start, and in no core dump */
+	bool resident;		/* buffers are in memory from the start */
+	/* what is more than that, from and to the system; never with the other lock */
+	pthread_mutex_t slab_lock;
+	struct slab_set slabs[POOL_BUFFER_CLASSES];
 };
 
 /* One per thread. */

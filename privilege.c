@@ -29,6 +29,18 @@ void privilege_hide(bool debug)
 		log_warning("PR_SET_DUMPABLE: %s", strerror(errno));
 }
 
+void privilege_oom_score(const char *score)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd < 0)
+		return;
+	n = write(fd, score, strlen(score));
+	(void)n; /* only root may lower it */
+	close(fd);
+}
+
 static bool may_lock_memory(void)
 {
 	struct rlimit limit;
@@ -63,7 +75,7 @@ static uint64_t kept_by(enum privilege_role role)
 		return CAP(DAC_OVERRIDE) | memory;
 	case PRIVILEGE_WORKER:
 		return memory;
-	case PRIVILEGE_UNDERTAKER:
+	case PRIVILEGE_STEWARD:
 		return CAP(SYS_ADMIN) | CAP(DAC_READ_SEARCH);
 	}
 	return 0;
@@ -94,7 +106,7 @@ static int keep_only(uint64_t wanted)
 void privilege_drop(enum privilege_role role)
 {
 	/* an ordinary user's unmounting is done by a setuid program */
-	bool executes_setuid = role == PRIVILEGE_UNDERTAKER && geteuid();
+	bool executes_setuid = role == PRIVILEGE_STEWARD && geteuid();
 	int r = keep_only(kept_by(role));
 
 	if (r)

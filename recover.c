@@ -112,6 +112,7 @@ static int recall_all(const struct conf *conf, const struct accepted *accepted,
 	return 0;
 }
 
+/* *ret_claims: of estate->claims; NULL where it was not adopted, or without memory. */
 static int adopt_claims(const struct estate *estate, struct backing_claim ***ret_claims)
 {
 	struct backing_claim **claims =
@@ -120,11 +121,22 @@ static int adopt_claims(const struct estate *estate, struct backing_claim ***ret
 
 	for (size_t i = 0; !r && i < estate->n_claims; i++)
 		r = backing_claim_adopt(estate->claims[i].fd, estate->claims[i].id, &claims[i]);
-	if (r)
-		free(claims);
-	else
-		*ret_claims = claims;
+	*ret_claims = claims;
 	return r;
+}
+
+/* What is not the mount's by now is the estate's, as before. */
+static void give_back_claims(struct estate *estate, struct backing_claim **claims)
+{
+	for (size_t i = 0; i < estate->n_claims; i++) {
+		struct backing_claim *claim = claims ? claims[i] : NULL;
+
+		if (claim && claim->refs == 1)
+			claim->fd = -1;
+		estate->claims[i].unused = !claim || claim->refs == 1;
+		backing_claim_unref(claim);
+	}
+	free(claims);
 }
 
 /* What was accepted, as conf, with the removed files; and what each of its files was. */
@@ -165,8 +177,8 @@ static int make_mount(const struct estate *estate, const struct accepted *accept
 }
 
 /* From what was accepted to a plan of it, and to a mount that is the same as before. */
-static int recover_mount(const struct estate *estate, const char *mountpoint,
-			 struct accepted *accepted, struct recovered *ret)
+static int recover_mount(struct estate *estate, const char *mountpoint, struct accepted *accepted,
+			 struct recovered *ret)
 {
 	struct conf_errors errors = {0}, notes = {0};
 	struct plan_running *running = NULL;
@@ -188,11 +200,9 @@ static int recover_mount(const struct estate *estate, const char *mountpoint,
 		log_error("%s", errors.list[i].text);
 	for (size_t i = 0; i < notes.n; i++)
 		log_warning("%s", notes.list[i].text);
-	for (size_t i = 0; claims && i < estate->n_claims; i++)
-		backing_claim_unref(claims[i]);
-	free(claims);
 	free(running);
 	plan_free(plan);
+	give_back_claims(estate, claims);
 	conf_errors_free(&errors);
 	conf_errors_free(&notes);
 	return r;
@@ -217,7 +227,7 @@ static int recover_front(const struct estate *estate, const char *mountpoint, bo
 	return r;
 }
 
-int recover(const struct estate *estate, const char *mountpoint, bool debug, struct recovered *ret)
+int recover(struct estate *estate, const char *mountpoint, bool debug, struct recovered *ret)
 {
 	struct accepted accepted;
 	int r = accepted_load(estate->accepted_fd, &accepted);

@@ -8,6 +8,9 @@
  * are open come back without being in the directory. A file that cannot be had fails its own
  * requests, no others.
  *
+ * Claims that files have are the mount's from now on. The others stay the estate's, which may have
+ * to be given to a new parent, and are marked `unused`.
+ *
  * Nothing here changes what another process serves meanwhile.
  */
 #ifndef FUSEBAND_RECOVER_H
@@ -25,7 +28,7 @@ struct recovered {
 };
 
 /* 0, or -errno after logging why; there is nothing to be done then but to end. */
-int recover(const struct estate *estate, const char *mountpoint, bool debug,
+int recover(struct estate *estate, const char *mountpoint, bool debug,
 	    struct recovered *ret_recovered);
 
 #endif

@@ -131,6 +131,8 @@ static enum request_fate check_fallocate(struct io *io, uint64_t pos, uint64_t l
 
 	if (file->readonly)
 		return fail(io, -EROFS);
+	if (!len)
+		return fail(io, -EINVAL);
 	if (pos > INT64_LIMIT || len > INT64_LIMIT - pos)
 		return fail(io, -EFBIG);
 	switch (what) {
@@ -188,6 +190,63 @@ static enum request_fate check_seek(struct io *io, uint64_t pos, uint32_t whence
 	return REQUEST_ANSWER;
 }
 
+/*
+ * What libfuse does for us, and what it reads of such a request without a look at its length: so
+ * many bytes after the header, and then so many names, each with a NUL.
+ */
+static const struct foreign {
+	bool known;
+	uint8_t bytes, names;
+} foreign[] = {
+	[FUSE_LOOKUP] = {true, 0, 1},
+	[FUSE_FORGET] = {true, sizeof(struct fuse_forget_in), 0},
+	[FUSE_BATCH_FORGET] = {true, sizeof(struct fuse_batch_forget_in), 0},
+	[FUSE_GETATTR] = {true, sizeof(struct fuse_getattr_in), 0},
+	[FUSE_SETATTR] = {true, sizeof(struct fuse_setattr_in), 0},
+	[FUSE_OPEN] = {true, sizeof(struct fuse_open_in), 0},
+	[FUSE_RELEASE] = {true, sizeof(struct fuse_release_in), 0},
+	[FUSE_OPENDIR] = {true, sizeof(struct fuse_open_in), 0},
+	[FUSE_READDIR] = {true, sizeof(struct fuse_read_in), 0},
+	[FUSE_RELEASEDIR] = {true, sizeof(struct fuse_release_in), 0},
+	[FUSE_STATFS] = {true, 0, 0},
+	[FUSE_IOCTL] = {true, sizeof(struct fuse_ioctl_in), 0},
+	[FUSE_MKNOD] = {true, sizeof(struct fuse_mknod_in), 1},
+	[FUSE_MKDIR] = {true, sizeof(struct fuse_mkdir_in), 1},
+	[FUSE_UNLINK] = {true, 0, 1},
+	[FUSE_RMDIR] = {true, 0, 1},
+	[FUSE_SYMLINK] = {true, 0, 2},
+	[FUSE_RENAME] = {true, sizeof(struct fuse_rename_in), 2},
+	[FUSE_RENAME2] = {true, sizeof(struct fuse_rename2_in), 2},
+	[FUSE_LINK] = {true, sizeof(struct fuse_link_in), 1},
+	[FUSE_CREATE] = {true, sizeof(struct fuse_create_in), 1},
+};
+
+/* What we have no operation for does not get there; the kernel asks for most of it only once. */
+static enum request_fate check_foreign(const struct fuse_in_header *in, size_t n, int fd,
+				       struct io *io)
+{
+	const char *arg = (const char *)(in + 1), *end = (const char *)in + n;
+	const struct foreign *needs =
+		in->opcode < sizeof(foreign) / sizeof(*foreign) ? &foreign[in->opcode] : NULL;
+
+	if (!needs || !needs->known) {
+		memset(io, 0, sizeof(*io));
+		io->fd = fd;
+		io->unique = in->unique;
+		return fail(io, -ENOSYS);
+	}
+	if (needs->bytes > end - arg)
+		return REQUEST_BROKEN;
+	arg += needs->bytes;
+	for (unsigned i = 0; i < needs->names; i++) {
+		arg = memchr(arg, '\0', (size_t)(end - arg));
+		if (!arg)
+			return REQUEST_BROKEN;
+		arg++;
+	}
+	return REQUEST_OTHER;
+}
+
 enum request_fate request_decode(const struct mount *mount, char *header, size_t n, int fd,
 				 struct io *io)
 {
@@ -217,7 +276,7 @@ enum request_fate request_decode(const struct mount *mount, char *header, size_t
 		need = sizeof(struct fuse_interrupt_in);
 		break;
 	default:
-		return REQUEST_OTHER;
+		return check_foreign(in, n, fd, io);
 	}
 	if (n < sizeof(*in) + need)
 		return REQUEST_BROKEN;
@@ -229,6 +288,8 @@ enum request_fate request_decode(const struct mount *mount, char *header, size_t
 	io->fd = fd;
 	io->unique = in->unique;
 	io->pid = in->pid;
+	if (in->nodeid < MOUNT_FIRST_ID) /* not libfuse's, which would say once for all: ENOSYS */
+		return in->opcode == FUSE_READ ? REQUEST_OTHER : fail(io, -EINVAL);
 	io->file = mount_by_id(mount, in->nodeid);
 	if (!io->file)
 		return fail(io, -ESTALE);
@@ -311,10 +372,11 @@ int request_answer(struct io *io)
 		return request_answer_error(io->fd, io->unique, io->error);
 	switch (io->kind) {
 	case IO_READ: {
-		char *data = io->data + (io->pos_bytes - io->base_bytes);
+		char *data;
 
 		if (!io->len_bytes)
 			break;
+		data = io->data + (io->pos_bytes - io->base_bytes);
 		/* the page in front of the data, or blocks that were not asked for, make room */
 		return send_reply(io->fd, data - sizeof(reply.header), io->unique, io->len_bytes,
 				  0);

@@ -70,7 +70,7 @@ enum request_fate {
 	REQUEST_IO,	   /* *io is filled in: to the disk with it */
 	REQUEST_ANSWER,	   /* *io is filled in, io->error or nothing to do: answer at once */
 	REQUEST_INTERRUPT, /* io->unique is the request that is meant */
-	REQUEST_OTHER,	   /* libfuse's */
+	REQUEST_OTHER,	   /* libfuse's, and as long as that takes for granted */
 	REQUEST_BROKEN,	   /* not a FUSE request: drop it */
 };
 

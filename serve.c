@@ -16,8 +16,8 @@
 #include "plan.h"
 #include "privilege.h"
 #include "recover.h"
-#include "status.h"
-#include "undertaker.h"
+#include "steward.h"
+#include "watch.h"
 #include "worker.h"
 
 #include <errno.h>
@@ -30,12 +30,17 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/sysinfo.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #define STOP_NS UINT64_C(10000000000) /* how long queued requests may take to finish */
 #define STOP_POLL_MS 5
+#define RETRY_MS 1000 /* without memory to keep what serves */
 #define WORKERS_AUTO_MAX 2L
+/* Parents that died so soon after they were started, in a row: as supervise.c counts data paths. */
+#define PARENT_SHORT_LIFE_NS UINT64_C(100000000)
+#define PARENT_SHORT_LIVES_MOST 100U
 
 struct serve {
 	struct serve_setup *setup;
@@ -43,9 +48,21 @@ struct serve {
 	struct mount *mount;
 	struct front *front;
 	struct crew *crew;
+	struct status_files *status;
+	struct watch watch;
 	unsigned workers_configured;
-	struct bequest bequest; /* estate NULL: nothing outlives us */
+	struct bequest bequest;	  /* estate NULL: nothing outlives us */
+	uint64_t parent_since_ns; /* the one that we started last */
+	unsigned parent_short_lives;
 };
+
+static uint64_t monotonic_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
+}
 
 /* ---- configuration ---- */
 
@@ -166,10 +183,17 @@ int serve_block_signals(int *ret_signal_fd)
 
 static void lose_parent(struct serve *s)
 {
-	int r;
+	uint64_t now_ns = monotonic_ns();
+	int r = -EAGAIN;
 
 	close(s->bequest.link);
-	r = s->setup->orphaned(s->setup->data);
+	while (waitpid(-1, NULL, WNOHANG) > 0) /* it may have been our child */
+		;
+	if (now_ns - s->parent_since_ns > PARENT_SHORT_LIFE_NS)
+		s->parent_short_lives = 0;
+	s->parent_since_ns = now_ns;
+	if (s->parent_short_lives++ < PARENT_SHORT_LIVES_MOST)
+		r = s->setup->orphaned(s->setup->data);
 	s->bequest.link = r < 0 ? -1 : r;
 	s->bequest.broken = false;
 	if (r < 0)
@@ -183,17 +207,27 @@ static void lose_parent(struct serve *s)
 /* What serves now is what a successor will serve. Workers are parked. */
 static void commit(struct serve *s)
 {
+	bool again = s->bequest.failed;
 	int r;
 
 	if (!s->bequest.estate)
 		return;
 	r = bequeath_accepted(&s->bequest, s->mount, &s->text);
-	if (r)
+	if (r && !again)
 		log_error("cannot be kept (%s): after a crash the configuration before this one "
-			  "would be served",
+			  "would be served, until another attempt goes well",
 			  strerror(-r));
 	if (s->bequest.broken)
 		lose_parent(s);
+}
+
+/* What could not be kept for want of memory. */
+static void commit_again(struct serve *s)
+{
+	if (!s->bequest.failed || !crew_park(s->crew))
+		return;
+	commit(s);
+	crew_resume(s->crew);
 }
 
 /* One that is to be acted on, or 0 when there is none. With a parent that is who says so. */
@@ -203,11 +237,14 @@ static int next_signal(struct serve *s)
 	struct link_message message;
 	int r;
 
+	if (s->bequest.signals) { /* commit() came across them: they have been through the parent */
+		int signo = __builtin_ctz(s->bequest.signals);
+
+		s->bequest.signals &= s->bequest.signals - 1;
+		return signo;
+	}
 	while (read(s->setup->signal_fd, &info, sizeof(info)) == sizeof(info)) {
 		if (s->bequest.link < 0)
-			return (int)info.ssi_signo;
-		/* those that commit() came across have been through the parent */
-		if (info.ssi_code == SI_TKILL && info.ssi_pid == (uint32_t)getpid())
 			return (int)info.ssi_signo;
 		r = link_say(s->bequest.link, LINK_SIGNAL, (int)info.ssi_signo);
 		if (r)
@@ -251,7 +288,9 @@ static int plan_reload(struct serve *s, struct conf_text *ret_text, struct conf_
 	size_t n_running = 0;
 	int r = mount_running(s->mount, &running, &n_running);
 
-	if (!r)
+	if (r)
+		conf_error_add(errors, NULL, NULL, NULL, NULL, "%s", strerror(-r));
+	else
 		r = serve_read(s->setup->config_path, errors, ret_text, &conf);
 	if (!r)
 		r = plan_make(conf, s->setup->mountpoint, running, n_running, PLAN_RUN,
@@ -274,11 +313,23 @@ static int switch_to(struct serve *s, const struct plan *plan, struct conf_text 
 		s->crew->memory_bytes = memory_cap(&plan->conf->main);
 		s->text = *text;
 		*text = old;
+		mount_fence(s->mount);
 		commit(s);
 	}
 	crew_resume(s->crew);
 	mount_finish(s->mount);
 	return r;
+}
+
+/* The first of what was wrong; NULL: nothing. For the status. */
+static void note_outcome(struct mount *mount, const char *error)
+{
+	struct kept_mount *kept = mount_kept(mount);
+
+	pthread_mutex_lock(&mount->reading);
+	snprintf(kept->last_error, sizeof(kept->last_error), "%s", error ? error : "");
+	kept->reloads += !error;
+	pthread_mutex_unlock(&mount->reading);
 }
 
 static void reload(struct serve *s)
@@ -290,8 +341,10 @@ static void reload(struct serve *s)
 
 	if (!s->setup->config_path) {
 		log_error("reload refused: the configuration came from a pipe");
+		note_outcome(s->mount, "the configuration came from a pipe");
 		return;
 	}
+	commit_again(s); /* or the parent may have what this one wants back */
 	r = plan_reload(s, &text, &errors, &notes, &plan);
 	if (!r)
 		r = switch_to(s, plan, &text, &errors);
@@ -299,7 +352,10 @@ static void reload(struct serve *s)
 	log_notes(&notes);
 	if (r) {
 		log_error("reload refused: the running configuration stays as it is");
+		note_outcome(s->mount, errors.n ? errors.list[0].text : strerror(-r));
 	} else {
+		note_outcome(s->mount, NULL);
+		watch_note_lone_weights(s->mount);
 		set_log_level(s, &plan->conf->main);
 		if (plan->conf->main.workers != s->workers_configured)
 			log_warning("a changed number of workers takes effect at the next start");
@@ -325,14 +381,6 @@ static void log_open_files(const struct mount *mount)
 			log_warning("%s is still open: its users get errors from now on",
 				    file->name);
 	}
-}
-
-static uint64_t monotonic_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
 }
 
 /*
@@ -366,9 +414,11 @@ static bool drain(struct serve *s)
 	return parked;
 }
 
-/* True: the kernel may still be writing to our memory, or libfuse would unmount what it must not.
+/*
+ * True: the kernel may still be writing to our memory, or libfuse would unmount what it must not.
+ * *ret_unfinished: requests were left.
  */
-static bool stop(struct serve *s)
+static bool stop(struct serve *s, bool *ret_unfinished)
 {
 	bool stuck = false, elsewhere = false;
 	unsigned left = 0;
@@ -378,11 +428,14 @@ static bool stop(struct serve *s)
 		log_open_files(s->mount);
 	}
 	if (s->front)
-		elsewhere = !front_unmount(s->front, s->setup->undertaker);
+		elsewhere = !front_unmount(s->front);
+	status_files_stop(s->status);
 	if (!stuck)
 		left = crew_destroy(s->crew);
+	*ret_unfinished = stuck || (left && crew_unanswered(s->crew)); /* or fences are awaited */
 	if (stuck || left || elsewhere)
 		return true;
+	status_files_free(s->status);
 	front_free(s->front);
 	mount_free(s->mount);
 	if (s->text.sources)
@@ -392,6 +445,40 @@ static bool stop(struct serve *s)
 
 /* ---- run ---- */
 
+/* What does not change any more. */
+static struct snapshot_about about(const struct serve *s)
+{
+	return (struct snapshot_about){.config = s->setup->config_path,
+				       .workers = s->crew->n_workers};
+}
+
+/* The files of .fuseband, from the first request on; a mount without them is one, too. */
+static void start_status(struct serve *s)
+{
+	const struct snapshot_about told = about(s);
+	int r = status_files_start(s->mount, &told, &s->status);
+
+	if (r)
+		log_error("the status files cannot be served: %s", strerror(-r));
+	s->front->status = s->status;
+}
+
+static void log_one(const char *line)
+{
+	log_info("%s", line);
+}
+
+static void log_status(struct serve *s)
+{
+	const struct snapshot_about told = about(s);
+	struct status *status;
+
+	if (snapshot_take(s->mount, &told, &status))
+		return;
+	status_lines(status, log_one);
+	status_free(status);
+}
+
 /* True: stop now. */
 static bool on_signal(struct serve *s, int signo)
 {
@@ -400,7 +487,7 @@ static bool on_signal(struct serve *s, int signo)
 		reload(s);
 		return false;
 	case SIGUSR1:
-		status_log(s->mount);
+		log_status(s);
 		return false;
 	case SIGUSR2:
 		log_warning("upgrade in place needs `supervise = yes` and Linux 6.9 or newer");
@@ -428,10 +515,17 @@ static void run(struct serve *s)
 		ssize_t r;
 		int signo;
 
-		wait_for_anything(s, s->crew->event_fd, -1);
+		int timeout_ms;
+
+		watch_look(&s->watch, s->mount, monotonic_ns());
+		timeout_ms = watch_timeout_ms(&s->watch, monotonic_ns());
+		if (s->bequest.failed && (timeout_ms < 0 || timeout_ms > RETRY_MS))
+			timeout_ms = RETRY_MS;
+		wait_for_anything(s, s->crew->event_fd, timeout_ms);
 		r = read(s->crew->event_fd, &n, sizeof(n));
 		(void)r;
 		collect_garbage(s);
+		commit_again(s);
 		if (atomic_load(&s->crew->unmounted)) {
 			log_info("unmounted");
 			return;
@@ -454,9 +548,11 @@ static void begin(struct serve *s, struct serve_setup *setup)
 
 static int end(struct serve *s, int status, bool *ret_abrupt)
 {
-	*ret_abrupt = stop(s);
+	bool unfinished;
+
+	*ret_abrupt = stop(s, &unfinished);
 	s->setup->link = s->bequest.link;
-	return status;
+	return unfinished ? EXIT_FAILURE : status;
 }
 
 /* ---- the first one ---- */
@@ -468,19 +564,23 @@ static int start_first(struct serve *s, struct plan *plan, struct conf_errors *e
 
 	s->workers_configured = plan->conf->main.workers;
 	s->mount = mount_new();
-	if (!s->mount)
+	if (!s->mount) {
+		conf_error_add(errors, NULL, NULL, NULL, NULL, "out of memory");
 		return -ENOMEM;
+	}
 	s->mount->keep = setup->estate ? setup->estate->keep : NULL;
 	if (mount_apply(s->mount, plan, errors))
 		return -ENOMEM;
 	mount_finish(s->mount);
-	r = front_mount(s->mount, setup->mountpoint, setup->mount_options, setup->debug, &s->front);
+	r = front_mount(s->mount, setup->mountpoint, setup->mount_options, setup->debug,
+			gate_at_first(memory_cap(&plan->conf->main)), &s->front);
 	if (r) {
 		fprintf(stderr, "fuseband: %s: cannot mount%s%s\n", setup->mountpoint,
 			r == -EINVAL ? "" : ": ", r == -EINVAL ? "" : strerror(-r));
 		return r;
 	}
-	undertaker_watch(setup->undertaker, s->front->dev);
+	s->front->steward = setup->steward;
+	steward_watch(setup->steward, s->front->dev);
 	r = crew_create(s->mount, s->front, worker_count(&plan->conf->main), NULL,
 			memory_cap(&plan->conf->main), &s->crew);
 	if (!r && s->bequest.estate && !s->front->can_resend) {
@@ -492,6 +592,7 @@ static int start_first(struct serve *s, struct plan *plan, struct conf_errors *e
 		r = bequeath_mount(&s->bequest, s->front, s->crew);
 	if (!r) {
 		commit(s);
+		start_status(s);
 		r = crew_start(s->crew, false);
 	}
 	if (r)
@@ -518,6 +619,8 @@ int serve_first(struct serve_setup *setup, bool *ret_abrupt)
 		status = 0;
 	for (size_t i = 0; i < errors.n; i++)
 		fprintf(stderr, "fuseband: %s\n", errors.list[i].text);
+	if (!status)
+		watch_host("", !geteuid(), &notes);
 	log_notes(&notes);
 	plan_free(plan);
 	conf_errors_free(&errors);
@@ -526,6 +629,7 @@ int serve_first(struct serve_setup *setup, bool *ret_abrupt)
 		privilege_drop(PRIVILEGE_DATA_PATH);
 		setup->ready(setup->data);
 		log_info("serving %zu files at %s", s.mount->n_files, setup->mountpoint);
+		watch_note_lone_weights(s.mount);
 		run(&s);
 	}
 	return end(&s, status, ret_abrupt);
@@ -535,7 +639,7 @@ int serve_first(struct serve_setup *setup, bool *ret_abrupt)
 
 static int prepare_next(struct serve *s)
 {
-	const struct estate *estate = s->setup->estate;
+	struct estate *estate = s->setup->estate;
 	struct recovered recovered = {0};
 	int r = recover(estate, s->setup->mountpoint, s->setup->debug, &recovered);
 
@@ -543,6 +647,7 @@ static int prepare_next(struct serve *s)
 		return r;
 	s->mount = recovered.mount;
 	s->front = recovered.front;
+	s->front->steward = s->setup->steward;
 	s->text = recovered.text;
 	s->workers_configured = recovered.main.workers;
 	set_log_level(s, &recovered.main);
@@ -561,8 +666,6 @@ static bool wait_for_go(struct serve *s)
 			return false;
 		if (message.kind == LINK_GO)
 			return true;
-		if (message.kind == LINK_SIGNAL)
-			raise(message.value);
 	}
 }
 
@@ -575,15 +678,19 @@ int serve_next(struct serve_setup *setup, bool *ret_abrupt)
 	begin(&s, setup);
 	*ret_abrupt = true; /* what would be freed is another process's, too */
 	r = prepare_next(&s);
-	if (r) {
+	if (r)
 		log_error("a successor cannot be prepared: %s", strerror(-r));
+	privilege_drop(PRIVILEGE_DATA_PATH);
+	if (!r)
+		setup->ready(setup->data);
+	if (r || !wait_for_go(&s)) {
+		close(setup->link);
+		setup->link = -1; /* no farewell: it is no end of the mount */
 		return EXIT_FAILURE;
 	}
-	privilege_drop(PRIVILEGE_DATA_PATH);
-	setup->ready(setup->data);
-	if (!wait_for_go(&s))
-		return EXIT_FAILURE;
-	s.mount->standby = false;
+	prctl(PR_SET_NAME, SERVE_NAME);
+	mount_take_over(s.mount);
+	start_status(&s);
 	waiting = fence_take_over(s.crew);
 	crew_resume(s.crew);
 	r = front_resend(s.front);

@@ -21,17 +21,17 @@
 
 /* What there is before, and stays for all data paths. */
 struct serve_setup {
-	const char *config;	   /* as given, for messages */
-	char *config_path;	   /* absolute, for reloads; NULL: it cannot be read again */
-	char *mountpoint;	   /* absolute */
-	const char *mount_options; /* as after -o, or NULL */
+	char *config;	     /* as given, for messages */
+	char *config_path;   /* absolute, for reloads; NULL: it cannot be read again */
+	char *mountpoint;    /* absolute */
+	char *mount_options; /* as after -o, or NULL */
 	bool debug;
 	int signal_fd;		   /* signalfd of those below */
 	struct conf_text text;	   /* serve_first: what was read, and checked: */
 	struct conf *conf;	   /* it takes this over */
 	struct estate *estate;	   /* NULL: there is no parent */
 	int link;		   /* to the parent, -1: none */
-	int undertaker;		   /* undertaker.h; -1: none */
+	int steward;		   /* steward.h; -1: none */
 	void (*ready)(void *data); /* it serves */
 	/* the parent is dead, and somebody has to be: a link to a new one, or -errno */
 	int (*orphaned)(void *data);
@@ -40,6 +40,10 @@ struct serve_setup {
 
 /* Signals that a data path acts on: HUP, USR1, TERM, INT. USR2 is the parent's. */
 int serve_block_signals(int *ret_signal_fd); /* all of them and USR2; 0 or -errno */
+
+/* Names of processes, as ps shows them. */
+#define SERVE_NAME "fuseband-io"
+#define SERVE_NAME_STANDBY "fuseband-spare"
 
 /*
  * Returns the exit status. *ret_abrupt: the kernel may still write to our memory, so nothing was

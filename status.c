@@ -1,27 +1,54 @@
 /* SPDX-License-Identifier: MIT */
 /* status.c - see status.h. */
 #include "status.h"
-#include "log.h"
 
+#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
-/* "; waited 12.3 s: 80% for its share, 20% for its cap" */
-static void waited(const struct fbs_node_stats *stats, char *text, size_t size)
+const char *status_wait_name(enum status_wait wait)
 {
-	static const char *const reasons[FBS_WAITS] = {
-		[FBS_WAIT_SHARE] = "for its turn",
-		[FBS_WAIT_CAP] = "for a cap",
-		[FBS_WAIT_WINDOW] = "for the disk",
-		[FBS_WAIT_ANTICIPATION] = "for another's next request",
+	static const char *const names[] = {
+		[STATUS_WAIT_SHARE] = "share",	 [STATUS_WAIT_CAP] = "cap",
+		[STATUS_WAIT_WINDOW] = "window", [STATUS_WAIT_ANTICIPATION] = "anticipation",
+		[STATUS_WAIT_NONE] = "none",
+	};
+
+	return names[wait];
+}
+
+void status_free(struct status *status)
+{
+	if (!status)
+		return;
+	free(status->devices);
+	free(status->groups);
+	free(status->files);
+	free(status->strings);
+	free(status);
+}
+
+/* ---- for the log ---- */
+
+#define LINE_BYTES 512
+
+/* "waited 12.3 s, 80% for its turn, 20% for a cap" */
+static void waited(const struct status_file *file, char *text, size_t size)
+{
+	static const char *const reasons[STATUS_WAITS] = {
+		[STATUS_WAIT_SHARE] = "for its turn",
+		[STATUS_WAIT_CAP] = "for a cap",
+		[STATUS_WAIT_WINDOW] = "for the disk",
+		[STATUS_WAIT_ANTICIPATION] = "for another's next request",
 	};
 	uint64_t sum = 0;
 	int used;
 
-	for (unsigned i = 0; i < FBS_WAITS; i++)
-		sum += stats->waited_ns[i];
+	for (unsigned i = 0; i < STATUS_WAITS; i++)
+		sum += file->waited_ns[i];
 	used = snprintf(text, size, "waited %.1f s", (double)sum / 1e9);
-	for (unsigned i = 0; i < FBS_WAITS && sum; i++) {
-		double pct = 100.0 * (double)stats->waited_ns[i] / (double)sum;
+	for (unsigned i = 0; i < STATUS_WAITS && sum; i++) {
+		double pct = 100.0 * (double)file->waited_ns[i] / (double)sum;
 
 		if (pct >= 0.5 && used > 0 && (size_t)used < size)
 			used += snprintf(text + used, size - (size_t)used, ", %.0f%% %s", pct,
@@ -29,57 +56,61 @@ static void waited(const struct fbs_node_stats *stats, char *text, size_t size)
 	}
 }
 
-static void log_file(const struct file *file)
+static void file_line(const struct status_file *file, bool removed, void (*line)(const char *))
 {
-	const struct file_counters *c = &file->kept->counters;
-	uint64_t ios = c->read_ios + c->write_ios;
-	struct fbs_node_stats leaf;
-	char text[256];
+	uint64_t ios = file->ios[STATUS_READ] + file->ios[STATUS_WRITE];
+	char text[LINE_BYTES], why[LINE_BYTES / 2];
 
-	fbs_node_stats(file->disk->fbs, file->leaf, &leaf);
-	waited(&leaf, text, sizeof(text));
-	log_info("  %-16s %s%sgot %.1f%% of %.1f%% in 10 s, %u queued, %u in flight%s, %llu reads, "
-		 "%llu writes, %llu errors, mean wait %.2f ms, service %.2f ms, %s",
-		 file->name, file->removed ? "(removed, open) " : "",
-		 file->backing->buffered ? "(buffered: weights count for little) " : "",
-		 leaf.achieved_ppm / 1e4, leaf.entitled_ppm / 1e4, leaf.queued, leaf.in_flight,
-		 leaf.capped ? " (at its cap)" : "", (unsigned long long)c->read_ios,
-		 (unsigned long long)c->write_ios, (unsigned long long)c->errors,
-		 ios ? (double)c->wait_ns / (double)ios / 1e6 : 0.0,
-		 ios ? (double)c->service_ns / (double)ios / 1e6 : 0.0, text);
+	waited(file, why, sizeof(why));
+	snprintf(text, sizeof(text),
+		 "  %-16s %s%sgot %.1f%% of %.1f%% in 10 s, %u queued, %u in flight%s, %" PRIu64
+		 " reads, %" PRIu64 " writes, %" PRIu64
+		 " errors, mean wait %.2f ms, service %.2f ms, %s",
+		 file->name, removed ? "(removed, open) " : "",
+		 file->buffered ? "(buffered: weights count for little) " : "",
+		 file->share.achieved_ppm / 1e4, file->share.entitled_ppm / 1e4, file->queued,
+		 file->in_flight, file->capped ? " (at its cap)" : "", file->ios[STATUS_READ],
+		 file->ios[STATUS_WRITE], file->errors,
+		 ios ? (double)file->wait_ns / (double)ios / 1e6 : 0.0,
+		 ios ? (double)file->service_ns / (double)ios / 1e6 : 0.0, why);
+	line(text);
 }
 
-static void log_disk(struct mount *mount, struct disk *disk)
+static void device_lines(const struct status_device *device, void (*line)(const char *))
 {
-	struct fbs_stats stats;
+	char text[LINE_BYTES];
 
-	pthread_mutex_lock(&disk->lock);
-	fbs_stats(disk->fbs, &stats);
-	log_info("disk %s: %u in flight of %u, %u queued%s", disk->name, stats.in_flight,
-		 stats.limit, stats.queued, stats.serial ? ", serves one or two at a time" : "");
-	log_info("  reckons with %llu reads, %llu writes of 4 KiB per second, %.1f and %.1f MB/s "
-		 "more",
-		 (unsigned long long)stats.prices.read_iops,
-		 (unsigned long long)stats.prices.write_iops, (double)stats.prices.read_bps / 1e6,
-		 (double)stats.prices.write_bps / 1e6);
-	for (size_t i = 0; i < mount->n_files + mount->n_orphans; i++) {
-		const struct file *file =
-			i < mount->n_files ? mount->files[i] : mount->orphans[i - mount->n_files];
+	snprintf(text, sizeof(text), "disk %s: %u in flight of %u, %u queued%s", device->name,
+		 device->in_flight, device->in_flight_limit, device->queued,
+		 device->serial ? ", serves one or two at a time" : "");
+	line(text);
+	snprintf(text, sizeof(text),
+		 "  reckons with %" PRIu64 " reads, %" PRIu64
+		 " writes of 4 KiB per second, %.1f and %.1f MB/s more",
+		 device->iops[STATUS_READ], device->iops[STATUS_WRITE],
+		 (double)device->bps[STATUS_READ] / 1e6, (double)device->bps[STATUS_WRITE] / 1e6);
+	line(text);
+}
 
-		if (file->disk == disk)
-			log_file(file);
+void status_lines(const struct status *status, void (*line)(const char *text))
+{
+	char text[LINE_BYTES];
+
+	snprintf(text, sizeof(text),
+		 "generation %" PRIu64 " of the configuration, %zu files, %zu removed but open",
+		 status->generation, status->n_files, status->n_removed);
+	line(text);
+	for (size_t d = 0; d < status->n_devices; d++) {
+		device_lines(&status->devices[d], line);
+		for (size_t i = 0; i < status->n_files + status->n_removed; i++)
+			if (status->files[i].device == status->devices[d].name)
+				file_line(&status->files[i], i >= status->n_files, line);
 	}
-	pthread_mutex_unlock(&disk->lock);
-}
-
-void status_log(struct mount *mount)
-{
-	log_info("generation %llu of the configuration, %zu files, %zu removed but open",
-		 (unsigned long long)mount->generation, mount->n_files, mount->n_orphans);
-	for (size_t i = 0; i < mount->n_disks; i++)
-		log_disk(mount, mount->disks[i]);
-	for (size_t i = 0; i < mount->n_files; i++)
-		if (!mount->files[i]->backing)
-			log_info("  %-16s absent: %s", mount->files[i]->name,
-				 mount->files[i]->path);
+	for (size_t i = 0; i < status->n_files; i++) {
+		if (status->files[i].device)
+			continue;
+		snprintf(text, sizeof(text), "  %-16s absent: %s", status->files[i].name,
+			 status->files[i].path);
+		line(text);
+	}
 }

@@ -3,7 +3,8 @@
 #include "handover.h"
 #include "log.h"
 #include "privilege.h"
-#include "undertaker.h"
+#include "restart.h"
+#include "steward.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,40 +24,25 @@
 #define SEC_NS UINT64_C(1000000000)
 #define TICK_MS 1000
 #define HANG_NS (10 * SEC_NS) /* no worker has done anything: each does once a second */
-/* A data path that dies so soon after it began counts, until one lives longer. */
-#define SHORT_LIFE_NS (SEC_NS / 10) /* was killed: one */
-#define SHORT_CRASH_NS SEC_NS	    /* crashed: */
-#define CRASH_COUNTS 10U
-#define SHORT_LIVES_MOST 100U
-#define SHORT_LIVES_AT_ONCE \
-	30U /* from here on there is a pause before the next, longer each time */
 #define STANDBY_RETRY_NS (5 * SEC_NS)
-#define SAME_SIGNAL_NS SEC_NS /* to both processes within this: one signal */
-#define CHECK_MS 5000	      /* a new program may take so long to say what it is */
-#define NAME_DATA_PATH "fuseband-io"
-/* When memory runs out: never; after everybody else. */
-#define OOM_LAST "-1000"
-#define OOM_LATE "-900"
+#define STANDBY_END_MS 1000 /* from SIGKILL; it takes some milliseconds */
+#define NAME_PARENT "fuseband"
 
 struct supervisor {
 	struct handover state; /* what another program in our place has to know */
 	struct child standby;
 
 	bool told_ready;
+	int stopping; /* SIGTERM or SIGINT: what the data path was told. 0: neither */
 	bool farewell;
 	int status; /* with it */
 
-	uint64_t went_ns; /* when the active one was told to serve */
-	unsigned short_lives;
+	struct restart restart;
 	uint64_t beat, beat_ns; /* its last sign of life */
 	uint64_t standby_not_before_ns;
 	bool standby_failed; /* in this episode */
 
-	struct {
-		unsigned times[2]; /* to us, to the data path */
-		unsigned acted;
-		uint64_t last_ns;
-	} signals[NSIG];
+	struct restart_signals signals;
 };
 
 static uint64_t now_ns(void)
@@ -78,24 +64,12 @@ static void child_forget(struct child *child)
 	*child = (struct child){.pidfd = -1, .link = -1};
 }
 
-static void set_oom_score(const char *score)
-{
-	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-	ssize_t n;
-
-	if (fd < 0)
-		return;
-	n = write(fd, score, strlen(score));
-	(void)n; /* only root may lower it */
-	close(fd);
-}
-
 /* In the data path: it serves, or could. */
 static void tell_ready(void *data)
 {
 	struct supervisor *s = data;
 
-	set_oom_score(OOM_LATE);
+	privilege_oom_score(PRIVILEGE_OOM_LATE);
 	link_say(s->state.setup->serve.link, LINK_READY, 0);
 	if (!s->state.setup->foreground)
 		s->state.setup->detach(s->state.setup->data);
@@ -129,9 +103,9 @@ static void become_data_path(struct supervisor *s, int link, bool first)
 {
 	struct serve_setup *serve = &s->state.setup->serve;
 	bool abrupt = false;
-	int status;
+	int status, r;
 
-	prctl(PR_SET_NAME, NAME_DATA_PATH);
+	prctl(PR_SET_NAME, first ? SERVE_NAME : SERVE_NAME_STANDBY);
 	if (s->state.active.pid)
 		child_forget(&s->state.active);
 	if (s->standby.pid)
@@ -145,9 +119,13 @@ static void become_data_path(struct supervisor *s, int link, bool first)
 	serve->ready = tell_ready;
 	serve->orphaned = adopt_parent;
 	serve->data = s;
-	status = serve_block_signals(&serve->signal_fd) ? EXIT_FAILURE
-		 : first				? serve_first(serve, &abrupt)
-							: serve_next(serve, &abrupt);
+	r = serve_block_signals(&serve->signal_fd);
+	if (r) {
+		log_error("signalfd: %s", strerror(-r));
+		status = EXIT_FAILURE;
+	} else {
+		status = first ? serve_first(serve, &abrupt) : serve_next(serve, &abrupt);
+	}
 	if (serve->link >= 0)
 		link_say(serve->link, LINK_FAREWELL, status);
 	if (abrupt)
@@ -155,7 +133,6 @@ static void become_data_path(struct supervisor *s, int link, bool first)
 	exit(status);
 }
 
-/* How readily the kernel takes a process when memory runs out: -1000 never .. 1000 first. */
 static int spawn(struct supervisor *s, bool first, struct child *ret_child)
 {
 	struct child child = {.pidfd = -1, .ours = true};
@@ -166,8 +143,14 @@ static int spawn(struct supervisor *s, bool first, struct child *ret_child)
 	child.link = ends[0];
 	child.pid = fork();
 	if (child.pid == 0) {
+		struct link_message go;
+
 		close(ends[0]);
-		set_oom_score(OOM_LAST); /* which a parent that it starts may have, too */
+		/* nothing to undo, such as a mount, before it is certain that we are watched */
+		if (first && link_receive(ends[1], true, &go))
+			_exit(EXIT_FAILURE);
+		privilege_oom_score(
+			PRIVILEGE_OOM_LAST); /* which a parent that it starts may have, too */
 		become_data_path(s, ends[1], first);
 	}
 	r = child.pid < 0 ? -errno : 0;
@@ -178,6 +161,8 @@ static int spawn(struct supervisor *s, bool first, struct child *ret_child)
 			r = -errno;
 			kill(child.pid, SIGKILL);
 			waitpid(child.pid, NULL, 0);
+		} else if (first) {
+			link_say(child.link, LINK_GO, 0);
 		}
 	}
 	if (r) {
@@ -203,10 +188,17 @@ static siginfo_t bury(struct child *child)
 
 static void end_standby(struct supervisor *s)
 {
+	struct pollfd pfd = {.fd = s->standby.pidfd, .events = POLLIN};
+
 	if (!s->standby.pid)
 		return;
 	pidfd_send_signal(s->standby.pidfd, SIGKILL, NULL, 0);
-	bury(&s->standby);
+	if (poll(&pfd, 1, STANDBY_END_MS) == 1)
+		bury(&s->standby);
+	else /* all guests may be waiting for us */
+		log_error("a standby does not end, as a disk that hangs holds it: until it does, "
+			  "files "
+			  "that are no longer served stay claimed");
 	child_forget(&s->standby);
 }
 
@@ -236,7 +228,7 @@ static void give_up(struct supervisor *s, int status)
 	if (s->state.estate.fuse_fd < 0)
 		return;
 	/* who has files open gets errors from now on */
-	r = undertaker_unmount(s->state.setup->serve.undertaker);
+	r = steward_unmount(s->state.setup->serve.steward);
 	if (r)
 		log_error("%s cannot be unmounted: %s", s->state.setup->serve.mountpoint,
 			  strerror(-r));
@@ -256,26 +248,18 @@ static const char *how(const siginfo_t *info, char *text, size_t size)
 
 /* ---- taking over ---- */
 
-/* Returns whether there is to be another one. */
+/* Returns whether there is to be another one, after a pause if need be. */
 static bool count_life(struct supervisor *s, bool crashed)
 {
-	bool is_short = now_ns() - s->went_ns < (crashed ? SHORT_CRASH_NS : SHORT_LIFE_NS);
+	uint64_t pause_ns;
 
-	if (!is_short)
-		s->short_lives = 0;
-	else
-		s->short_lives += crashed ? CRASH_COUNTS : 1;
-	if (s->short_lives >= SHORT_LIVES_MOST) {
+	if (!restart_again(&s->restart, crashed, now_ns(), &pause_ns)) {
 		log_error("one data path after the other dies as soon as it serves: giving up. The "
 			  "mount ends, and its users get errors");
 		return false;
 	}
-	if (s->short_lives > SHORT_LIVES_AT_ONCE) {
-		const struct timespec pause = {
-			.tv_nsec = (long)(s->short_lives - SHORT_LIVES_AT_ONCE) * 10000000L};
-
-		nanosleep(&pause, NULL);
-	}
+	if (pause_ns)
+		nanosleep(&(struct timespec){.tv_nsec = (long)pause_ns}, NULL);
 	return true;
 }
 
@@ -295,11 +279,15 @@ static void go(struct supervisor *s)
 	s->state.active = s->standby;
 	s->state.active.ready = false;
 	s->standby = (struct child){.pidfd = -1, .link = -1};
-	s->went_ns = s->beat_ns = now_ns();
+	s->beat_ns = now_ns();
+	restart_begin(&s->restart, s->beat_ns);
 	link_say(s->state.active.link, LINK_GO, 0); /* if it is dead we shall see */
+	if (s->stopping) /* the one before may have died of it, or before it */
+		link_say(s->state.active.link, LINK_SIGNAL, s->stopping);
 }
 
 static bool handle_active(struct supervisor *s);
+static void go_back(struct supervisor *s);
 
 /* Rather than by somebody's SIGKILL. */
 static bool died_by_itself(const siginfo_t *info, bool suspected)
@@ -310,10 +298,14 @@ static bool died_by_itself(const siginfo_t *info, bool suspected)
 
 static void on_active_death(struct supervisor *s)
 {
-	siginfo_t info = bury(&s->state.active);
-	bool suspected = atomic_load(&s->state.estate.keep->crashed) != 0;
+	siginfo_t info;
+	bool suspected;
 	char text[80];
 
+	if (s->state.upgrading && !s->state.active.ready)
+		go_back(s); /* it was of the new program. The old one buries it */
+	info = bury(&s->state.active);
+	suspected = atomic_load(&s->state.estate.keep->crashed) != 0;
 	while (handle_active(s)) /* what it had still to say */
 		;
 	child_forget(&s->state.active);
@@ -323,8 +315,7 @@ static void on_active_death(struct supervisor *s)
 		if (info.si_code != CLD_EXITED)
 			fprintf(stderr, "fuseband: the data path %s while it started\n",
 				how(&info, text, sizeof(text)));
-		s->farewell = true;
-		s->status = info.si_code == CLD_EXITED ? info.si_status : EXIT_FAILURE;
+		give_up(s, info.si_code == CLD_EXITED ? info.si_status : EXIT_FAILURE);
 		return;
 	}
 	if (!s->state.estate.can_resend) {
@@ -346,38 +337,45 @@ static void on_active_death(struct supervisor *s)
 		give_up(s, EXIT_FAILURE);
 }
 
-/* Is it stopped, by a debugger or an operator? Then it does nothing, and rightly so. */
-static bool is_stopped(pid_t pid)
+/* As in /proc/PID/stat: R, S, D, T, t, Z; 0: unknown. */
+static char state_of(pid_t pid)
 {
-	char path[64], line[512], *end;
+	char path[64], line[512], state = 0, *end;
 	FILE *file;
-	bool stopped = false;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
 	file = fopen(path, "re");
 	if (file && fgets(line, sizeof(line), file) && (end = strrchr(line, ')')))
-		stopped = end[1] && (end[2] == 'T' || end[2] == 't');
+		state = end[1] ? end[2] : 0;
 	if (file)
 		fclose(file);
-	return stopped;
+	return state;
 }
 
 /* Each worker that watches for requests does a round a second, whatever its disks do. */
 static void look_for_signs_of_life(struct supervisor *s)
 {
 	uint64_t beat = 0, now = now_ns();
+	char state;
 
 	if (!s->state.active.pid || !s->state.active.ready || !s->state.estate.can_resend)
 		return;
 	for (unsigned i = 0; i < KEEP_WORKERS; i++)
 		beat += atomic_load(&s->state.estate.keep->workers[i].beat);
-	if (beat != s->beat || is_stopped(s->state.active.pid)) {
+	if (beat == s->beat && now - s->beat_ns <= HANG_NS)
+		return;
+	state = beat == s->beat ? state_of(s->state.active.pid) : 0;
+	s->beat_ns = now;
+	if (beat != s->beat || state == 'T' || state == 't') {
+		/* it lives, or was stopped by a debugger or an operator and rightly does nothing */
 		s->beat = beat;
-		s->beat_ns = now;
-	} else if (now - s->beat_ns > HANG_NS) {
+	} else if (state == 'Z') {
+		log_error("the data path was killed, but the kernel has not let go of it: it waits "
+			  "for "
+			  "a disk that hangs, and nothing is served until that moves");
+	} else {
 		log_error("the data path has done nothing for %llu s: it is replaced",
 			  (unsigned long long)(HANG_NS / SEC_NS));
-		s->beat_ns = now;
 		pidfd_send_signal(s->state.active.pidfd, SIGKILL, NULL, 0);
 	}
 }
@@ -400,6 +398,9 @@ static void upgrade(struct supervisor *s)
 	long version;
 	int program, old, r;
 
+	if (s->state.upgrading || s->stopping)
+		return; /* it is under way (both processes may have been signalled), or to no
+			   purpose */
 	if (!s->state.estate.can_resend || !s->state.active.ready) {
 		log_error("no upgrade: %s", s->state.active.ready
 						    ? "it needs Linux 6.9 or newer"
@@ -431,11 +432,15 @@ static void upgrade(struct supervisor *s)
 }
 
 /* The new program has a standby: the old data path may go. */
-static void finish_upgrade(struct supervisor *s)
+static void switch_to_upgrade(struct supervisor *s)
 {
 	log_info("the new program is ready");
 	pidfd_send_signal(s->state.active.pidfd, SIGKILL, NULL, 0);
-	on_active_death(s);
+}
+
+/* A data path of the new program serves. Until then there is a way back. */
+static void finish_upgrade(struct supervisor *s)
+{
 	s->state.upgrading = false;
 	s->state.estate.keep->upgrades++;
 	close(s->state.old_program);
@@ -458,27 +463,12 @@ static void go_back(struct supervisor *s)
 
 /* ---- signals ---- */
 
-/*
- * Who signals "both fusebands" means it once: of what arrives at the two processes within a
- * second, only what is more than the other one has had counts.
- */
-static bool is_new_signal(struct supervisor *s, int signo, bool at_data_path)
-{
-	uint64_t now = now_ns();
-
-	if (now - s->signals[signo].last_ns > SAME_SIGNAL_NS)
-		memset(&s->signals[signo], 0, sizeof(s->signals[signo]));
-	s->signals[signo].last_ns = now;
-	if (++s->signals[signo].times[at_data_path] <= s->signals[signo].acted)
-		return false;
-	s->signals[signo].acted++;
-	return true;
-}
-
 static void on_signal(struct supervisor *s, int signo, bool at_data_path)
 {
-	if (signo <= 0 || signo >= NSIG || !is_new_signal(s, signo, at_data_path))
+	if (!restart_is_new_signal(&s->signals, signo, at_data_path, now_ns()))
 		return;
+	if (signo == SIGTERM || signo == SIGINT)
+		s->stopping = signo;
 	if (signo == SIGUSR2 && s->state.estate.fuse_fd >= 0)
 		upgrade(s);
 	else
@@ -499,10 +489,12 @@ static void on_active_ready(struct supervisor *s)
 {
 	s->state.active.ready = true;
 	s->beat_ns = now_ns();
+	if (s->state.upgrading)
+		finish_upgrade(s);
 	if (s->told_ready)
 		return;
 	s->told_ready = true;
-	s->went_ns = now_ns();
+	restart_begin(&s->restart, s->beat_ns);
 	privilege_drop(PRIVILEGE_PARENT);
 	s->state.setup->ready(s->state.setup->data);
 }
@@ -513,8 +505,10 @@ static bool handle_active(struct supervisor *s)
 	struct link_message message;
 	int r = link_receive(s->state.active.link, false, &message);
 
-	if (r == -EPROTO)
+	if (r == -EPROTO) { /* or one whose descriptors are too many for us */
 		log_error("a malformed message of the data path was dropped");
+		link_say(s->state.active.link, LINK_SETTLED, 0); /* it may wait, with all guests */
+	}
 	if (r)
 		return r == -EPROTO;
 	switch (message.kind) {
@@ -538,6 +532,7 @@ static bool handle_active(struct supervisor *s)
 	}
 	if (r)
 		log_error("what the data path leaves cannot be kept: %s", strerror(-r));
+	link_close_fds(&message); /* of one that brings none */
 	return true;
 }
 
@@ -554,7 +549,7 @@ static void handle_standby(struct supervisor *s)
 	s->standby.ready = true;
 	s->standby_failed = false;
 	if (s->state.upgrading)
-		finish_upgrade(s);
+		switch_to_upgrade(s);
 }
 
 static void on_standby_death(struct supervisor *s)
@@ -576,6 +571,7 @@ static void on_standby_death(struct supervisor *s)
 
 static void loop(struct supervisor *s)
 {
+	s->state.estate.keep->parent = (uint32_t)getpid();
 	while (!(s->farewell && !s->state.active.pid)) {
 		struct pollfd fds[] = {
 			{.fd = s->state.setup->serve.signal_fd, .events = POLLIN},
@@ -613,7 +609,7 @@ static void settle_in_memory(void)
 {
 	if (!geteuid())
 		mlockall(MCL_CURRENT | MCL_FUTURE);
-	set_oom_score(OOM_LAST);
+	privilege_oom_score(PRIVILEGE_OOM_LAST);
 }
 
 static char *own_program(void)
@@ -681,6 +677,7 @@ int supervise_resume(const char *resume, struct supervise_setup *setup, bool *re
 
 	*ret_abrupt = false;
 	unsetenv(SUPERVISE_RESUME);
+	prctl(PR_SET_NAME, NAME_PARENT); /* it was started as /proc/self/exe, or by a descriptor */
 	if (!r)
 		r = serve_block_signals(&setup->serve.signal_fd);
 	if (r) {
@@ -694,7 +691,8 @@ int supervise_resume(const char *resume, struct supervise_setup *setup, bool *re
 	privilege_hide(setup->serve.debug);
 	settle_in_memory();
 	privilege_drop(PRIVILEGE_PARENT);
-	s.went_ns = s.beat_ns = now_ns();
+	s.beat_ns = now_ns();
+	restart_begin(&s.restart, s.beat_ns);
 	loop(&s);
 	return end(&s);
 }

@@ -7,7 +7,7 @@
  *     its clones, the claims, the accepted   answers; tells the parent of all that has
  *     configuration, the counters            to outlive it
  *        |       |
- *        |       +--- fuseband-io (standby)  has opened and prepared the same, and waits
+ *        |       +--- fuseband-spare (standby) has opened and prepared the same, and waits
  *        |
  *   the data path dies (kill -9, abort, out of memory), or does nothing for HANG_NS
  *        |  waitpid()                 nothing copies to or from its memory any more
@@ -24,9 +24,10 @@
  *
  * UPGRADE. SIGUSR2: the parent executes the program that now stands where it was started from, with
  * all descriptors, then has a standby made by the new program and ends the old data path:
- * an upgrade is a crash at a good moment. If the new program cannot start, it never gets that far
- * and the old one stays: the parent goes back to it (or, if the new one dies, the data path
- * starts a parent from the old one as above).
+ * an upgrade is a crash at a good moment. If the new program cannot prepare a standby, it never
+ * gets that far and the old one stays: the parent goes back to it (or, if the new one dies, the
+ * data path starts a parent from the old one as above). Likewise if its first data path dies before
+ * it serves.
  *
  * CRASH LOOPS. A request that has ended two processes is answered EIO by the next (keep.h). Ten
  * data paths in a row that crash within a second, or a hundred that are killed within a tenth

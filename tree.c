@@ -334,9 +334,11 @@ void tree_shares(const struct fbs *fbs, const struct fbs_node *node, unsigned *r
 	}
 	if (!disk)
 		entitled = achieved = 0;
+	/* more than all: rounded, or prices so far off that the sums have wrapped meanwhile */
 	entitled = scale(entitled, 1000000, disk);
+	achieved = scale(achieved, 1000000, disk);
 	*ret_entitled_ppm = entitled < 1000000 ? (unsigned)entitled : 1000000;
-	*ret_achieved_ppm = (unsigned)scale(achieved, 1000000, disk);
+	*ret_achieved_ppm = achieved < 1000000 ? (unsigned)achieved : 1000000;
 }
 
 /* ---- candidates ---- */

@@ -40,9 +40,19 @@ static struct io *io_of_req(struct fbs_req *req)
 	return (struct io *)(void *)((char *)req - offsetof(struct io, req));
 }
 
+/* Workers read the clock before they get the lock. */
+static uint64_t between_ns(uint64_t from_ns, uint64_t to_ns)
+{
+	return to_ns > from_ns ? to_ns - from_ns : 0;
+}
+
 static void count(struct io *io, uint64_t now_ns)
 {
+	uint64_t wait_ns = between_ns(io->admitted_ns, io->issued_ns);
+	uint64_t service_ns = between_ns(io->issued_ns, now_ns);
 	struct file_counters *c = &io->file->kept->counters;
+	struct disk_counters *all = io->disk->counters;
+	unsigned op = io->kind == IO_READ ? KEEP_READ : KEEP_WRITE;
 
 	c->errors += io->error && io->error != -EINTR;
 	if (io->error)
@@ -65,8 +75,11 @@ static void count(struct io *io, uint64_t now_ns)
 	case IO_SEEK:
 		return;
 	}
-	c->wait_ns += io->issued_ns - io->admitted_ns;
-	c->service_ns += now_ns - io->issued_ns;
+	c->wait_ns += wait_ns;
+	c->service_ns += service_ns;
+	recent_add(&c->recent, now_ns, wait_ns, service_ns);
+	histogram_add(&all->wait[op], wait_ns);
+	histogram_add(&all->service[op], service_ns);
 }
 
 /* Nothing of it is queued or at the disk any more: let others at its blocks, and answer. */
@@ -186,7 +199,7 @@ static void phase_done(struct worker *w, struct io *io, uint64_t now_ns)
 }
 
 /* A read must bring all there is up to the end of the file as we know it. */
-static int slice_error(const struct slice *slice)
+static int slice_error(struct slice *slice)
 {
 	uint64_t size = slice->file->size_bytes;
 	uint64_t end = slice->grant.pos_bytes + slice->grant.len_bytes;
@@ -195,7 +208,10 @@ static int slice_error(const struct slice *slice)
 		return slice->op.error;
 	if (end > size)
 		end = size;
-	return slice->grant.pos_bytes + slice->op.done_bytes < end ? -EIO : 0;
+	if (slice->grant.pos_bytes + slice->op.done_bytes >= end)
+		return 0;
+	slice->file->cut_short = true;
+	return -EIO;
 }
 
 static void slice_done(struct worker *w, struct slice *slice, uint64_t now_ns)
@@ -211,6 +227,8 @@ static void slice_done(struct worker *w, struct slice *slice, uint64_t now_ns)
 	}
 	worker_touch(w, io->unique);
 	fbs_done(disk->fbs, &slice->grant, now_ns);
+	if (slice->grant.op != FBS_DISCARD)
+		histogram_add(&disk->counters->latency, between_ns(slice->grant.issued_ns, now_ns));
 	disk->progress_ns = now_ns;
 	io->outstanding--;
 	error = slice_error(slice);

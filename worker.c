@@ -4,14 +4,18 @@
  *
  *   read_requests   /dev/fuse -> struct io            (request.c checks it)
  *   visit_disk      (visit.c) under the disk's lock: what came back is accounted, what is new is
- * queued, what may go is taken from the scheduler as slices ring_submit     slices -> disk (ring.c
- * finishes short ones) answer          after the lock is dropped, after the disk is busy again
+ *                   queued, what may go is taken from the scheduler as slices
+ *   ring_submit     slices -> disk (ring.c finishes short ones)
+ *   answer          after the lock is dropped, after the disk is busy again
  *
- * A round reads only a few requests before it submits, so that the disk starts early; but always at
- * least twice as many as it completed, so that when the processor is the bottleneck requests queue
- * up in the scheduler, where weights count, and not in the kernel's FIFO. Where nothing else is
- * under way it reads one and sleeps on: whoever waits for an answer sends no second one, and if
- * there is one, it does not sleep.
+ * A round reads only a few requests before it submits, and gives only a few answers before it looks
+ * for requests again, both the fewer the less is at the disk: an answer is what makes a client send
+ * more, and a disk that has run dry waits meanwhile. (One that tells of what it has done only when
+ * it has run dry, as many virtual disks do, lost a sixth of its speed when all answers were given
+ * first.) But always at least twice as many are read as have just been answered, so that when the
+ * processor is the bottleneck requests queue up in the scheduler, where weights count, and not in
+ * the kernel's FIFO. Where nothing else is under way it reads one and sleeps on: whoever waits for
+ * an answer sends no second one, and if there is one, it does not sleep.
  */
 #include "log.h"
 #include "privilege.h"
@@ -21,10 +25,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -38,10 +44,18 @@
 #define LOAD_BYTES 32768U	     /* reading and answering so many is as much as a request */
 
 #define BEAT_NS UINT64_C(1000000000) /* a sign of life, where somebody looks for it */
+/*
+ * Another worker helps one that has been busy for so long, with no sleep of REST_NS: before that it
+ * is only in the way of the clients, which need a processor to send the next requests.
+ */
+#define HELP_NS UINT64_C(500000)
+#define REST_NS UINT64_C(50000)
+#define START_LOAD 4U /* what a disk that has nothing to do is given first */
 
 enum { WATCH_FUSE, WATCH_WAKE };
 
 static _Thread_local struct worker *myself;
+static _Thread_local uint64_t touched; /* by who is no worker */
 
 static uint64_t clock_ns(void)
 {
@@ -103,13 +117,29 @@ static void report_error(const struct io *io)
 		  strerror(-io->error));
 }
 
+/*
+ * A device that was removed, or made smaller, has no room for a write and no such range to punch,
+ * as the kernel has it. For its user that is a disk that fails, not one that is full.
+ */
+static void blame_device(struct io *io)
+{
+	const struct backing *backing = io->file->backing;
+	uint64_t end = backing->start_bytes + io->pos_bytes + io->len_bytes, size;
+
+	if ((io->error == -ENOSPC || io->error == -EINVAL) && backing->id.is_block &&
+	    !backing_object_size(backing, &size) && size < end)
+		io->error = -EIO;
+}
+
 static void answer(struct worker *w, struct io *io)
 {
 	int r;
 
 	worker_touch(w, io->unique);
-	if (io->error)
+	if (io->error) {
+		blame_device(io);
 		report_error(io);
+	}
 	r = request_answer(io);
 	if (r && r != -ENOENT && r != -ENODEV) /* the caller, or all of the mount, is gone */
 		log_error("%s: the kernel refused an answer: %s", io->file->name, strerror(-r));
@@ -118,16 +148,25 @@ static void answer(struct worker *w, struct io *io)
 	free_io(w, io);
 }
 
-static void answer_all(struct worker *w)
+static unsigned load_of(const struct io *io)
 {
-	struct io *next;
+	return 1 + (unsigned)(io->len_bytes / LOAD_BYTES);
+}
 
-	for (struct io *io = w->answers; io; io = next) {
-		next = io->link;
+/* So much of what is to be answered. */
+static void answer_load(struct worker *w, unsigned most)
+{
+	w->n_answered = 0;
+	for (unsigned load = 0; w->answers && load < most;) {
+		struct io *io = w->answers;
+
+		w->answers = io->link;
+		w->n_answered++;
+		load += load_of(io);
 		answer(w, io);
 	}
-	w->answers = NULL;
-	w->answers_end = &w->answers;
+	if (!w->answers)
+		w->answers_end = &w->answers;
 }
 
 /* lseek() may wait for the disk, and io_uring has none: a thread of its own, as long as it takes.
@@ -252,27 +291,39 @@ static void begin(struct worker *w, struct io *io)
 		io->held_bytes = (int64_t)pool_buffer_bytes(io->buffer);
 	if (io->phase == IO_FETCH)
 		io->held_bytes += (int64_t)(io->req.end_bytes - io->req.pos_bytes);
-	w->load += 1 + (unsigned)(io->len_bytes / LOAD_BYTES);
+	w->load += load_of(io);
 	BUMP(w->held_bytes, io->held_bytes);
 	BUMP(w->begun, 1);
 }
 
-static bool memory_is_full(struct crew *crew)
+static int64_t held_bytes(const struct crew *crew)
 {
 	int64_t held = 0;
-	bool full;
 
 	for (unsigned i = 0; i < crew->n_workers; i++)
 		held += atomic_load_explicit(&crew->workers[i].held_bytes, memory_order_relaxed);
-	full = held > 0 && (uint64_t)held >= crew->memory_bytes;
-	if (full && !atomic_exchange(&crew->memory_told, true))
-		log_warning("queued writes fill the memory set aside for them (%llu MiB): no more "
-			    "requests "
-			    "are read until some are done; `memory` in [fuseband] raises the limit",
-			    (unsigned long long)(crew->memory_bytes >> 20));
-	else if (!full && held < (int64_t)(crew->memory_bytes / 2))
-		atomic_store_explicit(&crew->memory_told, false, memory_order_relaxed);
-	return full;
+	return held;
+}
+
+/* What came and went changes how many more the kernel may let in. */
+static void adjust_gate(struct crew *crew)
+{
+	uint64_t memory = crew->memory_bytes;
+	int64_t held = held_bytes(crew);
+
+	gate_adjust(&crew->gate, memory, held, crew_unanswered(crew));
+	if (gate_is_shut(memory, held)) {
+		if (!atomic_exchange(&crew->memory_told, true)) {
+			atomic_fetch_add(&mount_kept(crew->mount)->memory_missed, 1);
+			log_warning("queued writes fill the memory set aside for them (%llu MiB): "
+				    "more of them wait until some are done; `memory` in [fuseband] "
+				    "raises the limit",
+				    (unsigned long long)(memory >> 20));
+		}
+	} else if (held < (int64_t)(memory / 2) &&
+		   atomic_load_explicit(&crew->memory_told, memory_order_relaxed)) {
+		atomic_store(&crew->memory_told, false);
+	}
 }
 
 /* Room for one more request. */
@@ -291,11 +342,13 @@ static void stop_reading(struct worker *w)
 	w->deaf = true;
 }
 
-/* Some other worker is to help reading. */
+/* Some other worker is to help reading, if this one has too much to do. */
 static void call_help(struct worker *w)
 {
 	struct crew *crew = w->crew;
 
+	if (w->now_ns - w->rested_ns < HELP_NS)
+		return;
 	for (unsigned i = 0; i < crew->n_workers; i++) {
 		struct worker *other = &crew->workers[i];
 
@@ -323,14 +376,15 @@ static bool is_poison(struct worker *w, const char *header, size_t n)
 	return true;
 }
 
-static void read_requests(struct worker *w, unsigned completed)
+static void read_requests(struct worker *w)
 {
-	unsigned must = 2 * completed < READ_MOST ? 2 * completed : READ_MOST;
+	unsigned must = 2 * w->n_answered < READ_MOST ? 2 * w->n_answered : READ_MOST;
 	unsigned most = must > READ_LEAST ? must : READ_LEAST;
 	struct crew *crew = w->crew;
+	/* while so much more is read the disk does not run dry */
+	unsigned thirst = w->ring.in_flight ? 2 * w->ring.in_flight : START_LOAD;
 	bool lone = false, asked = false;
 
-	w->load = 0;
 	if (w->deaf)
 		return;
 	if (ring_watch_ready(&w->ring, WATCH_FUSE))
@@ -342,7 +396,8 @@ static void read_requests(struct worker *w, unsigned completed)
 		return;
 	}
 	lone = lone && !crew_unanswered(crew);
-	if (memory_is_full(crew)) {
+	/* the last resort, as everybody waits then: see gate.h for what comes before it */
+	if (held_bytes(crew) >= (int64_t)crew->memory_bytes) {
 		w->retry = true;
 		return;
 	}
@@ -400,6 +455,11 @@ static void read_requests(struct worker *w, unsigned completed)
 			w->more = false;
 			return;
 		}
+		/* the disk first; if it has more than it takes anyway, they only move queues */
+		if (w->n_fresh >= thirst &&
+		    !atomic_load_explicit(&w->fresh[w->n_fresh - 1]->disk->backlogged,
+					  memory_order_relaxed))
+			break;
 	}
 	if (w->load >= READ_LEAST && !asked)
 		call_help(w);
@@ -463,7 +523,7 @@ static void sleep_until_needed(struct worker *w)
 	bool observing =
 		!w->index && atomic_load_explicit(&crew->waiting.interrupted, memory_order_relaxed);
 	uint64_t most_ns = w->retry ? RETRY_NS : observing ? WATCH_NS : 0;
-	uint64_t wake_ns = next_wake_ns(w);
+	uint64_t wake_ns = next_wake_ns(w), asleep_ns;
 	bool watches = !w->index;
 
 	if (crew->keep && (watches || w->instead) && (!most_ns || most_ns > BEAT_NS))
@@ -488,7 +548,11 @@ static void sleep_until_needed(struct worker *w)
 	}
 	ring_watch(&w->ring, WATCH_FUSE, watches && !w->deaf ? w->session.fd : -1);
 	BUMP(w->rounds, 1);
+	asleep_ns = clock_ns();
 	ring_wait(&w->ring, most_ns);
+	w->now_ns = clock_ns();
+	if (w->now_ns - asleep_ns > REST_NS)
+		w->rested_ns = w->now_ns;
 	atomic_fetch_add(&w->rounds, 1);
 	if (next && atomic_load(&next->trusting) && atomic_exchange(&next->trusting, false))
 		signal_event(next->wake_fd);
@@ -537,7 +601,6 @@ static void round_of(struct worker *w)
 	struct ring_op *ops[REAP_MOST];
 	unsigned n = ring_reap(&w->ring, ops, REAP_MOST);
 	bool look = w->retry;
-	bool idle;
 
 	BUMP(w->rounds, 2);
 	BUMP(w->mark->beat, 1);
@@ -552,7 +615,16 @@ static void round_of(struct worker *w)
 	}
 	w->retry = false;
 	take_wake_up(w);
-	read_requests(w, n);
+	w->load = 0;
+	read_requests(w);
+	/* a disk that has nothing to do, with nothing queued, waits for those who wait for answers
+	 */
+	while (!n && !w->ring.in_flight && w->answers && w->load < START_LOAD && !w->retry) {
+		answer_load(w, 1);
+		ring_reap(&w->ring, ops, 1);
+		take_wake_up(w);
+		read_requests(w);
+	}
 	w->now_ns = clock_ns();
 	for (unsigned i = 0; i < w->n_visits; i++)
 		visit_disk(w, &w->visits[i], w->now_ns);
@@ -566,10 +638,10 @@ static void round_of(struct worker *w)
 		look_at_interrupted(w);
 	}
 	prepare(w);
-	idle = w->retry || (!w->more && !ring_has_completions(&w->ring));
 	ring_submit(&w->ring); /* which may wait for a disk, so not as a part of going to sleep */
-	answer_all(w);
-	if (idle)
+	answer_load(w, w->ring.in_flight < READ_LEAST ? w->ring.in_flight + 1 : READ_LEAST);
+	adjust_gate(w->crew);
+	if (!w->answers && (w->retry || (!w->more && !ring_has_completions(&w->ring))))
 		sleep_until_needed(w);
 }
 
@@ -614,14 +686,18 @@ void *worker_main(void *arg)
 	struct crew *crew = w->crew;
 
 	myself = w;
+	prctl(PR_SET_NAME, "fuseband-io"); /* whatever its process is called meanwhile */
 	if (make_ring(w))
 		return NULL;
 	while (!atomic_load_explicit(&crew->leaving, memory_order_acquire)) {
-		if (atomic_load_explicit(&crew->parking, memory_order_acquire))
+		if (atomic_load_explicit(&crew->parking, memory_order_acquire)) {
+			answer_load(w, UINT_MAX);
 			park(crew);
-		else
+		} else {
 			round_of(w);
+		}
 	}
+	answer_load(w, UINT_MAX);
 	return NULL;
 }
 
@@ -639,7 +715,13 @@ void worker_file_fenced(struct crew *crew, struct file *file)
 
 uint64_t worker_touched(void)
 {
-	return myself ? atomic_load_explicit(&myself->mark->touched, memory_order_relaxed) : 0;
+	return myself ? atomic_load_explicit(&myself->mark->touched, memory_order_relaxed)
+		      : touched;
+}
+
+void worker_touch_elsewhere(uint64_t unique)
+{
+	touched = unique;
 }
 
 int worker_init(struct worker *w, struct crew *crew, unsigned index, int clone)

@@ -10,7 +10,7 @@
  * When a scheduler can say by the clock alone that something may go (a cap, a wait that ends), the
  * worker that visited it last wakes for it.
  *
- * WHO READS. The first worker watches for requests. If there is more than it takes in one go, it
+ * WHO READS. The first worker watches for requests. If it has too much to do to ever rest, it
  * calls another, who reads until nothing is left and sleeps again: a lone client always meets
  * the same warm thread, and deep queues have as many as there are. Each worker also has an eye
  * on the one before it, while that does anything: should it be stuck in the kernel, on a disk that
@@ -83,6 +83,7 @@ struct worker {
 	bool retry;		/* something could not be done for want of memory */
 	bool timed;		/* it may be this worker that is to wake for a disk */
 	uint64_t watched_ns;
+	uint64_t rested_ns; /* slept for a while */
 
 	/* of the one before this one, LOOK_NS ago or more */
 	uint64_t looked_ns;
@@ -98,6 +99,7 @@ struct worker {
 	unsigned n_visits;
 	struct slice *issue, **issue_end;
 	struct io *answers, **answers_end;
+	unsigned n_answered; /* in the last one */
 
 	_Atomic unsigned rounds;   /* even: asleep */
 	_Atomic bool called, look; /* what it is woken for: to read, to visit every disk */
@@ -120,7 +122,9 @@ static inline void worker_touch(struct worker *worker, uint64_t unique)
 {
 	atomic_store_explicit(&worker->mark->touched, unique, memory_order_relaxed);
 }
-/* Of the calling thread, for a signal handler; 0: nothing, or not a worker. */
+/* The same for a thread that is no worker. */
+void worker_touch_elsewhere(uint64_t unique);
+/* Of the calling thread, for a signal handler; 0: nothing. */
 uint64_t worker_touched(void);
 
 #endif

@@ -202,7 +202,7 @@ wait_for() {
 	shift
 	until "$@"; do
 		[ $SECONDS -le $end ] || return 1
-		sleep 0.05
+		sleep 0.02
 	done
 }
 
@@ -218,7 +218,7 @@ wait_pid() { # SECONDS PID
 	local end=$((SECONDS + $1))
 	while [ -d "/proc/$2" ] && ! grep -qs '^State:.Z' "/proc/$2/status"; do
 		[ $SECONDS -le $end ] || return 124
-		sleep 0.05
+		sleep 0.02
 	done
 	wait "$2"
 }
@@ -241,7 +241,7 @@ start_testdisk() {
 			cat "$dir.err" >&2
 			fail "the test disk did not start"
 		fi
-		sleep 0.05
+		sleep 0.02
 	done
 }
 
@@ -351,23 +351,32 @@ start_fuseband() {
 			wait "$FUSEBAND_PID"
 			fail "fuseband ended with status $? before it served"
 		fi
-		sleep 0.05
+		sleep 0.02
 	done
 }
 
-# Data paths of this test's daemon, the one that serves first: the standby is younger.
-data_paths() {
+# our_processes NAME: those of this test's daemon that are called so.
+our_processes() {
 	local pid
-	for pid in $(pgrep -x fuseband-io); do
+	for pid in $(pgrep -x "$1"); do
 		! grep -qzxF "TEST_WORK=$WORK" "/proc/$pid/environ" 2>/dev/null || echo "$pid"
 	done
 }
 
-# The process that does the I/O.
+# Those that stand by, or are about to take over.
+spares() {
+	our_processes fuseband-spare
+}
+
+# The process that does the I/O; without a parent it is the only one.
 data_path() {
-	local all
-	all=$(data_paths)
-	echo "${all%%[!0-9]*}" | grep . || echo "$FUSEBAND_PID"
+	local i
+	for ((i = 0; i < 100; i++)); do
+		our_processes fuseband-io | grep . && return
+		[ -n "$(spares)" ] || break
+		sleep 0.05
+	done
+	echo "$FUSEBAND_PID"
 }
 
 took_over() {
@@ -388,10 +397,27 @@ kill_data_path() {
 	wait_for 20 more_than "$before" took_over || fail "nobody took over"
 }
 
-# What both of them need, in KiB.
+parent_is() { # PID: of the pid file, alive and another one than PID
+	local now
+	now=$(cat "$WORK/pid" 2>/dev/null)
+	[ -n "$now" ] && [ "$now" != "$1" ] && kill -0 "$now" 2>/dev/null
+}
+
+# kill_parent [SECONDS]: and wait until another one has its place. Sets FUSEBAND_PID.
+kill_parent() {
+	local old=$FUSEBAND_PID
+	kill -KILL "$old"
+	wait "$old" 2>/dev/null
+	wait_for "${1:-10}" parent_is "$old" || fail "nobody took the parent's place"
+	FUSEBAND_PID=$(cat "$WORK/pid")
+}
+
+# What both of them need, in KiB. What they share (keep.h) is the parent's, who has all of it locked.
 rss_kib() {
-	cat "/proc/$FUSEBAND_PID/status" "/proc/$(data_path)/status" |
-		awk '$1 == "VmRSS:" { sum += $2 } END { print sum }'
+	{
+		awk '$1 == "VmRSS:" { print $2 }' "/proc/$FUSEBAND_PID/status"
+		awk '$1 == "RssAnon:" || $1 == "RssFile:" { print $2 }' "/proc/$(data_path)/status"
+	} | awk '{ sum += $1 } END { print sum }'
 }
 
 descriptors() {
@@ -458,7 +484,7 @@ declare -A LOADS=() # pids, by name
 start_load() {
 	local name=$1
 	shift
-	fio --name="$name" --ioengine=libaio --direct=1 --time_based --runtime=3600 --randrepeat=0 \
+	fio --name="$name" --ioengine=libaio --direct=1 --time_based --runtime=3600 --randrepeat=0 --verify_state_save=0 \
 		--disk_util=0 --group_reporting --output-format=json --output="$WORK/$name.json" "$@" \
 		2>"$WORK/$name.err" &
 	LOADS[$name]=$!

@@ -227,7 +227,7 @@ bad_key_in fuseband workers 65 "is not auto or a number from 1 to 64"
 bad_key_in fuseband memory 1M "is not auto or a size from 16M to 1024T"
 bad_key_in fuseband log_level verbose "is not error, warning, info or debug"
 bad_key_in fuseband supervise maybe "is not yes or no"
-bad_key_in fuseband gid daemon 'is not supported yet, only "0"'
+bad_key_in fuseband gid nosuchgroup "is not a group name or number"
 bad_key_in device:d policy fair "is not cost, weight or weight-iosize"
 bad_key_in device:d io_throttle 0 "is not auto or a number from 1 to 4096"
 bad_key_in device:d isolation full "is not auto, strict or throughput"

@@ -89,6 +89,42 @@ test_slow() {
 	stop_fuseband
 }
 
+# ---- the shares ----
+
+# Of a, in the second after the data path was replaced, and what the disk did in it.
+share_after_kill() {
+	local from counts
+	kill_data_path
+	from=$(log_now)
+	sleep 1.1
+	read -ra counts < <(served "$log" "$from" "$((from + 1000000))" $PART_BYTES)
+	SHARE=$(ratio "${counts[@]}")
+	RATE=$((counts[0] + counts[1]))
+}
+
+test_shares() {
+	local i worst=100 rate=
+	log=$WORK/disk.log
+	start_testdisk -s 4 -t 1000 -b 128M -l "$log"
+	PART_BYTES=$((64 << 20))
+	{
+		part a 0 "weight = 80"
+		part b 1 "weight = 20"
+	} | ini "$conf"
+	start_fuseband "$conf"
+	start_load a --filename="$MNT/a" --bs=4k --iodepth=128 --rw=randrw --size=64M --norandommap
+	start_load b --filename="$MNT/b" --bs=4k --iodepth=128 --rw=randrw --size=64M --norandommap
+	sleep 2
+	for i in 1 2 3 4 5; do
+		share_after_kill
+		promise "80:20 in the second after a kill" within "$SHARE" 80 3
+		rate="$rate $RATE"
+	done
+	note "the disk did$rate of 4000 in that second"
+	promise "no request failed" stop_loads
+	stop_fuseband
+}
+
 # ---- what the next one serves ----
 
 
@@ -138,7 +174,42 @@ test_accepted() {
 	ALLOWED_ERRORS='reload refused|nonsense|ioband|fuseband.ini' stop_fuseband
 }
 
-test_fast
-test_slow
-test_accepted
+# ---- images that others made shorter or longer meanwhile ----
+
+one_stands_by() {
+	[ -n "$(spares)" ]
+}
+
+writes() { # DESCRIPTOR BYTES
+	dd if=/dev/zero bs="$2" count=1 status=none >&"$1"
+}
+
+test_sizes() {
+	truncate -s 8M "$WORK/short.img"
+	truncate -s 10000 "$WORK/odd.img"
+	{
+		section short.img "path = $WORK/short.img" "size = 8M"
+		section odd.img "path = $WORK/odd.img"
+	} | ini "$conf"
+	start_fuseband "$conf"
+	exec 5<>"$MNT/short.img"
+	truncate -s 4M "$WORK/short.img"
+	truncate -s 12288 "$WORK/odd.img"
+	for i in 1 2; do
+		wait_for 10 one_stands_by
+		kill_data_path
+		promise "an image that became shorter serves what there is" writes 5 4096
+		exec 6<>"$MNT/odd.img"
+		promise "the odd end of one that became longer is written to" writes 6 10000
+		exec 6>&-
+	done
+	dd if="$MNT/short.img" of=/dev/null bs=4k skip=1500 count=1 status=none 2>/dev/null && miss "nothing was read"
+	exec 5>&-
+	ALLOWED_ERRORS='has shrunk|Input/output error' stop_fuseband
+}
+
+for part in ${PARTS:-fast slow shares accepted sizes}; do
+	: >"$WORK/fuseband.log"
+	"test_$part"
+done
 exit $failed

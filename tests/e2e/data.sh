@@ -6,7 +6,7 @@
 # on partitions, whole and as ranges.
 
 . "$(dirname "$0")/../lib.sh"
-HELPERS=${HELPERS:-$TESTS/../build/helpers}
+HELPERS=${HELPERS:-$TESTS/../build/release/helpers}
 need_root
 
 # promise TEXT COMMAND...: the command succeeds.

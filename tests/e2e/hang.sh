@@ -6,7 +6,7 @@
 # through when the disk moves again.
 
 . "$(dirname "$0")/../lib.sh"
-HELPERS=${HELPERS:-$TESTS/../build/helpers}
+HELPERS=${HELPERS:-$TESTS/../build/release/helpers}
 need fio
 need_root
 FILES=64

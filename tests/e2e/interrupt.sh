@@ -6,7 +6,7 @@
 # requests are touched by either.
 
 . "$(dirname "$0")/../lib.sh"
-HELPERS=${HELPERS:-$TESTS/../build/helpers}
+HELPERS=${HELPERS:-$TESTS/../build/release/helpers}
 need_root
 LIMIT_US=1000000 # a killed process is gone by then
 

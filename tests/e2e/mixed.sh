@@ -8,7 +8,7 @@
 
 WORKERS=${WORKERS:-3}
 . "$(dirname "$0")/../lib.sh"
-HELPERS=${HELPERS:-$TESTS/../build/helpers}
+HELPERS=${HELPERS:-$TESTS/../build/release/helpers}
 need_root
 RUN_SECONDS=${RUN_SECONDS:-12}
 

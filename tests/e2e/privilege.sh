@@ -42,11 +42,14 @@ bits() { # NUMBER...
 
 DAC_OVERRIDE=1 DAC_READ_SEARCH=2 SETPCAP=8 SYS_ADMIN=21 SYS_RESOURCE=24
 
-undertaker() {
-	local pid
-	for pid in $(pgrep -x fuseband-end); do
-		! grep -qzxF "TEST_WORK=$WORK" "/proc/$pid/environ" 2>/dev/null || echo "$pid"
-	done
+steward() {
+	our_processes fuseband-admin
+}
+
+# And those that stand by.
+data_paths() {
+	our_processes fuseband-io
+	spares
 }
 
 no_more_privileges() { # PID
@@ -85,7 +88,7 @@ all_are_dropped() {
 }
 
 has_standby() {
-	[ "$(pgrep -P "$FUSEBAND_PID" -x fuseband-io | wc -l)" -ge "${1:-1}" ]
+	[ -n "$(spares)" ]
 }
 
 as() { # UID GID COMMAND...
@@ -101,15 +104,15 @@ as_other() {
 # ---- what is left ----
 
 test_dropped() {
-	promise "there is a standby" wait_for 10 has_standby 2
+	promise "there is a standby" wait_for 10 has_standby
 	promise "the parent has dropped what it does not need" parent_is_dropped
 	promise "so have the data path and the standby, each thread" all_are_dropped
 	promise "one process may unmount, and nothing else" \
-		capabilities "$(undertaker)" $((1 << SYS_ADMIN | 1 << DAC_READ_SEARCH))
-	promise "and is executed no setuid program for" no_more_privileges "$(undertaker)"
-	kill -TERM "$(undertaker)"
+		capabilities "$(steward)" $((1 << SYS_ADMIN | 1 << DAC_READ_SEARCH))
+	promise "and is executed no setuid program for" no_more_privileges "$(steward)"
+	kill -TERM "$(steward)"
 	sleep 0.1
-	promise "which is not impressed by signals meant for all of them" kill -0 "$(undertaker)"
+	promise "which is not impressed by signals meant for all of them" kill -0 "$(steward)"
 }
 
 # For root without any right (CAP_SYS_PTRACE, CAP_PERFMON): but for the uid it could.
@@ -132,7 +135,7 @@ hidden() { # PID: from another user
 
 test_hidden() {
 	local pid
-	for pid in "$FUSEBAND_PID" $(data_paths) "$(undertaker)"; do
+	for pid in "$FUSEBAND_PID" $(data_paths) "$(steward)"; do
 		promise "another user cannot look into $(cat "/proc/$pid/comm"), nor signal it" hidden "$pid"
 		if [ $BUILT_FOR = use ]; then
 			promise "nor can root without the right to trace" opaque "$pid"
@@ -175,7 +178,7 @@ test_modes() {
 # ---- it all still works ----
 
 test_works() {
-	local before old
+	local before
 	# of somebody else, in a directory of his
 	mkdir -m 0700 "$WORK/theirs"
 	truncate -s 4M "$WORK/theirs/new.img"
@@ -187,23 +190,19 @@ test_works() {
 	kill_data_path
 	promise "a successor has dropped everything" wait_for 10 all_are_dropped
 	promise "and serves it" reads 0 0 new
-	wait_for 10 has_standby 2 || miss "no standby"
+	wait_for 10 has_standby || miss "no standby"
 	before=$(grep -c 'the new program takes over' "$WORK/fuseband.log")
 	kill -USR2 "$FUSEBAND_PID"
 	promise "an upgrade works" wait_for 10 upgraded "$before"
 	promise "and has regained nothing" wait_for 10 all_are_dropped
-	wait_for 10 has_standby 2 || miss "no standby"
-	old=$FUSEBAND_PID
-	kill -KILL "$old"
-	wait "$old" 2>/dev/null
-	promise "a data path without privileges starts a new parent" wait_for 10 parent_changed "$old"
-	FUSEBAND_PID=$(cat "$WORK/pid")
+	wait_for 10 has_standby || miss "no standby"
+	promise "a data path without privileges starts a new parent" kill_parent
 	promise "which has no more than it" wait_for 10 data_path_is_dropped "$(data_path)"
 	promise "and no more than a parent has" parent_is_dropped
 	promise "it has a standby" wait_for 10 has_standby
 	promise "that takes over" kill_data_path
 	promise "a reload works" reload_fuseband
-	wait_for 10 has_standby 2 || miss "no standby"
+	wait_for 10 has_standby || miss "no standby"
 	before=$(grep -c 'the new program takes over' "$WORK/fuseband.log")
 	kill -USR2 "$FUSEBAND_PID"
 	promise "an upgrade works" wait_for 10 upgraded "$before"
@@ -213,26 +212,20 @@ test_works() {
 	FUSEBAND_PID=
 	promise "and is unmounted" not grep -qF " $MNT " /proc/self/mountinfo
 	check_log
-	promise "nobody is left" wait_for 5 same "" "$(undertaker)$(data_paths)"
+	promise "nobody is left" wait_for 5 same "" "$(steward)$(data_paths)"
 }
 
 upgraded() { # BEFORE
 	[ "$(grep -c 'the new program takes over' "$WORK/fuseband.log")" -gt "$1" ]
 }
 
-parent_changed() { # OLD
-	local now
-	now=$(cat "$WORK/pid" 2>/dev/null)
-	[ -n "$now" ] && [ "$now" != "$1" ] && kill -0 "$now" 2>/dev/null
-}
-
 nobody_unmounts() {
-	[ -z "$(undertaker)" ]
+	[ -z "$(steward)" ]
 }
 
 test_all_killed() {
 	start_fuseband "$conf"
-	wait_for 10 has_standby 2
+	wait_for 10 has_standby
 	# shellcheck disable=SC2046
 	kill -KILL "$FUSEBAND_PID" $(data_paths)
 	wait "$FUSEBAND_PID" 2>/dev/null
@@ -240,7 +233,7 @@ test_all_killed() {
 	promise "and a dead mount hides what is below" not ls "$MNT" 2>/dev/null
 	umount -l "$MNT"
 	start_fuseband "$conf"
-	kill -KILL "$(undertaker)"
+	kill -KILL "$(steward)"
 	ALLOWED_ERRORS='cannot be unmounted'
 	kill -TERM "$FUSEBAND_PID"
 	wait_pid 20 "$FUSEBAND_PID"

@@ -9,7 +9,7 @@
 # on a test disk, slow enough that everything overlaps. Seeds are printed; SEED=... runs one again.
 
 . "$(dirname "$0")/../lib.sh"
-HELPERS=${HELPERS:-$TESTS/../build/helpers}
+HELPERS=${HELPERS:-$TESTS/../build/release/helpers}
 need_root
 seed=()
 [ -z "${SEED:-}" ] || seed=(-s "$SEED")

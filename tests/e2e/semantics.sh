@@ -5,7 +5,7 @@
 # is refused, what is only accepted, permissions, errors of the disk.
 
 . "$(dirname "$0")/../lib.sh"
-HELPERS=${HELPERS:-$TESTS/../build/helpers}
+HELPERS=${HELPERS:-$TESTS/../build/release/helpers}
 need_root
 # the disk's errors are logged
 ALLOWED_ERRORS='fuseband: [a-z0-9]+: (read|write|flush|discard) of .* failed|errors were not logged'

@@ -98,19 +98,53 @@ test_hanging_disk() {
 	ctl "hang off"
 	promise "likewise after two kills while it hangs" wait $writer
 	promise "and is there" same C "$(first_byte "$MNT/a")"
-	stop_fuseband
+	ctl "hang on"
+	fill "$MNT/a" D &
+	writer=$!
+	sleep 0.2
+	kill_data_path
+	kill -KILL $(pgrep -P $writer) # now nobody waits for the disk but the fence
+	wait $writer
+	kill -TERM "$FUSEBAND_PID"
+	promise "a stop does not wait for the fence of a disk that hangs" wait_pid 10 "$FUSEBAND_PID"
+	promise "nor is it a crash" not grep -q 'Assert\|giving up' "$WORK/fuseband.log"
+	FUSEBAND_PID=
+	ctl "hang off"
+}
+
+# ---- a disk that is gone ----
+
+reads() { # FILE
+	timeout 10 dd if="$MNT/$1" of=/dev/null bs=4k count=1 iflag=direct status=none
+}
+
+test_gone_disk() {
+	local i
+	start_testdisk -s 4 -t 1000 -b 16M
+	truncate -s 8M "$WORK/p.img"
+	{
+		section gone "path = $DISK"
+		section p.img "path = $WORK/p.img"
+	} | ini "$conf"
+	start_fuseband "$conf"
+	wait_for 10 has_standby 2 || fail "no standby"
+	kill -KILL "$TESTDISK_PID"
+	wait "$TESTDISK_PID" 2>/dev/null
+	for i in 1 2 3; do # by a standby from before, by later ones
+		kill_data_path
+		promise "take-over $i after a disk has gone: other files are served" reads p.img
+		wait_for 10 has_standby 2 || miss "no standby without that disk"
+	done
+	promise "its own file fails" not reads gone
+	kill -TERM "$FUSEBAND_PID"
+	wait_pid 20 "$FUSEBAND_PID" || miss "it does not stop"
+	FUSEBAND_PID=
 }
 
 # ---- the parent ----
 
-parent_is() { # PID: of the pid file, alive and another one than PID
-	local now
-	now=$(cat "$WORK/pid" 2>/dev/null)
-	[ -n "$now" ] && [ "$now" != "$1" ] && kill -0 "$now" 2>/dev/null
-}
-
 has_standby() {
-	[ "$(pgrep -P "$FUSEBAND_PID" -x fuseband-io | wc -l)" -ge "${1:-1}" ]
+	[ "$(spares | wc -l)" -gt 0 ]
 }
 
 start_loaded() {
@@ -119,15 +153,7 @@ start_loaded() {
 	start_fuseband "$conf"
 	start_load p --filename="$MNT/p.img" --bs=4k --iodepth=16 --rw=randrw --size=32M \
 		--verify=crc32c --verify_backlog=128 --verify_fatal=1
-	wait_for 10 has_standby 2 || fail "no standby"
-}
-
-kill_parent() {
-	local old=$FUSEBAND_PID
-	kill -KILL "$old"
-	wait "$old" 2>/dev/null
-	wait_for 10 parent_is "$old" || fail "nobody took the parent's place"
-	FUSEBAND_PID=$(cat "$WORK/pid")
+	wait_for 10 has_standby || fail "no standby"
 }
 
 test_parent() {
@@ -149,8 +175,20 @@ test_parent() {
 		sleep 0.3
 	done
 	promise "parent and data path killed in turn: no request fails" stop_loads
+	promise "and leave no zombies" not grep -qs '^State:.Z' $(sed 's|.*|/proc/&/status|' <<<"$(pgrep -P "$(data_path)")")
 	promise "a reload works under a new parent" reload_fuseband
 	stop_adopted
+	! grep -q -a '__asan_init\|__tsan_init' "$FUSEBAND" || return # it cannot be preloaded to
+	: >"$WORK/fuseband.log"
+	LD_PRELOAD=$HELPERS/noresume.so start_fuseband "$conf"
+	active=$(data_path)
+	kill -KILL "$FUSEBAND_PID"
+	promise "where none can be started it says so, and does not try for ever" wait_for 20 \
+		grep -q 'cannot be replaced' "$WORK/fuseband.log"
+	promise "and serves on" dd if="$MNT/p.img" of=/dev/null bs=4k count=1 iflag=direct status=none
+	kill -TERM "$active"
+	wait_for 20 not kill -0 "$active" 2>/dev/null || miss "it does not stop"
+	FUSEBAND_PID=
 }
 
 # It is nobody's child here.
@@ -169,11 +207,12 @@ fails() {
 }
 
 test_both() {
-	local i before=$failed
-	for ((i = 0; i < (TIMES + 1) / 2; i++)); do
+	local i all before=$failed
+	for ((i = 0; i < TIMES; i++)); do
 		start_loaded
-		# shellcheck disable=SC2046
-		kill -KILL "$FUSEBAND_PID" $(data_paths)
+		all="$FUSEBAND_PID $(data_path) $(spares)"
+		# shellcheck disable=SC2086 # all of them at the same time: one alone is replaced
+		kill -STOP $all && kill -KILL $all
 		wait "$FUSEBAND_PID" 2>/dev/null
 		wait_for 5 fails || miss "the mount does not end with its processes"
 		wait_for 20 not kill -0 "${LOADS[p]}" 2>/dev/null || miss "a client waits for ever"
@@ -193,7 +232,8 @@ test_again() {
 	start_loaded
 	for ((i = 0; i < TIMES; i++)); do
 		for n in 1 2 3; do
-			kill -KILL "$(data_path)"
+			# shellcheck disable=SC2046
+			kill -KILL $(our_processes fuseband-io) $(spares | head -n $((RANDOM % 2))) 2>/dev/null
 			sleep "0.00$((RANDOM % 10))"
 		done
 		sleep 0.4
@@ -212,7 +252,7 @@ test_signals() {
 	truncate -s 16M "$WORK/p.img"
 	section p.img "path = $WORK/p.img" | ini "$conf"
 	start_fuseband "$conf"
-	wait_for 10 has_standby 2 || fail "no standby"
+	wait_for 10 has_standby || fail "no standby"
 	kill -HUP "$(data_path)"
 	wait_for 5 more_than 0 reload_lines
 	promise "a signal to the data path acts" same 1 "$(reload_lines)"
@@ -222,12 +262,15 @@ test_signals() {
 	wait_for 5 more_than 1 reload_lines
 	sleep 0.5
 	promise "one to both acts once" same 2 "$(reload_lines)"
-	stop_fuseband
+	kill -KILL "$(data_path)" && kill -TERM "$FUSEBAND_PID"
+	promise "a stop during a take-over stops" wait_pid 20 "$FUSEBAND_PID"
+	FUSEBAND_PID=
+	check_log
 }
 
 # shellcheck disable=SC2034
 ALLOWED_ERRORS='do nothing'
-for part in ${PARTS:-late_write hanging_disk parent both again signals}; do
+for part in ${PARTS:-late_write hanging_disk gone_disk parent both again signals}; do
 	: >"$WORK/fuseband.log"
 	"test_$part"
 done

@@ -85,12 +85,39 @@ promise "one that looks right and cannot run: the old one stays" wait_for 10 par
 wait "$before" 2>/dev/null
 install_program "$original"
 promise "and can be upgraded later" upgrade
+# one that serves nothing: it cannot prepare a standby, or crashes when it is to serve
+went_back() {
+	grep -c 'back to the one that runs' "$WORK/fuseband.log"
+}
+spoil() { # FROM TO: of the same length
+	sed "s|$1|$2|" "$original" >"$WORK/spoilt"
+	! cmp -s "$original" "$WORK/spoilt" || fail "there is no $1 in the program"
+	install_program "$WORK/spoilt"
+}
+spoil /dev/fd/%d /dev/xx/%d
+before=$(went_back)
+kill -USR2 "$FUSEBAND_PID" "$(data_path)"
+kill -USR2 "$FUSEBAND_PID"
+promise "one that cannot prepare, asked for thrice: the old one stays" wait_for 10 more_than "$before" went_back
+sleep 1
+kill_data_path
+spoil 'took over: %zu files' 'took over: %2s files'
+before=$(went_back)
+kill -USR2 "$FUSEBAND_PID"
+promise "one that crashes as it begins to serve: the old one is back" wait_for 10 more_than "$before" went_back
+wait_for 10 sh -c "tail -n 1 '$WORK/fuseband.log' | grep -q 'took over'" || miss "but does not serve"
+promise "whatever became of it, it has its name" same fuseband "$(cat "/proc/$FUSEBAND_PID/comm")"
+printf '#!/bin/sh\necho no; exec sleep 60\n' >"$WORK/other"
+install_program "$WORK/other"
+promise "nor is one that never ends" refused 'not a fuseband'
+install_program "$original"
+promise "and again it can be upgraded" upgrade
 promise "all that time no request failed, all data verify" stop_loads
 promise "a reload works" reload_fuseband
 kill -TERM "$FUSEBAND_PID"
 wait_for 20 not kill -0 "$FUSEBAND_PID" 2>/dev/null || miss "it does not stop"
 FUSEBAND_PID=
 # shellcheck disable=SC2034
-ALLOWED_ERRORS='no upgrade:'
+ALLOWED_ERRORS='no upgrade:|cannot be prepared|back to the one'
 check_log
 exit $failed

@@ -2,19 +2,24 @@
 /*
  * fsx - a file against a copy in memory: random reads, writes, punches, zeros, flushes.
  *
- *     fsx [-s SEED] [-n OPERATIONS] [-t SECONDS] [-a ALIGN] [-p PUNCH_ALIGN] [-o SIZE] FILE
+ *     fsx [-s SEED] [-n OPERATIONS] [-t SECONDS] [-a ALIGN] [-p PUNCH_ALIGN] [-o OUT]
+ *         [-b START] [-l LENGTH] FILE
  *
  * The file's contents are the start. Operations go through a descriptor with O_DIRECT (offset and
  * length multiples of ALIGN then, default 512) and one without (any offset and length), and
- * are up to 300 KiB long, rarely up to 3 MiB. Every read must bring what was written last, every
- * write must go through as a whole. Punches and zeros are of multiples of PUNCH_ALIGN (default
- * 1); once refused with EOPNOTSUPP they are no longer tried. Writes beyond the end must fail, and
- * change nothing. At the end all of the file is compared, both ways, and the expected contents are
- * written to FILE given by -o. The same seed does the same again.
+ * are up to 300 KiB long, rarely up to 3 MiB; some writes are RWF_DSYNC. Every read must bring what
+ * was written last, every write must go through as a whole. Punches and zeros are of multiples of
+ * PUNCH_ALIGN (default 1); once refused with EOPNOTSUPP they are no longer tried. Writes beyond the
+ * end must fail, and change nothing. At the end all of the file is compared, both ways, and the
+ * expected contents are written to FILE given by -o. The same seed does the same again.
+ *
+ * With -b and -l all of that is about LENGTH bytes from START on (multiples of ALIGN), and nothing
+ * else is touched: several processes can have their part of one file each.
  */
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 
 #include "helper.h"
 
@@ -23,7 +28,9 @@
 #define SLACK 8192U /* a read may ask for more than there is */
 
 static uint64_t state, size, done;
-static int fds[2]; /* without and with O_DIRECT */
+static uint64_t base; /* of our part */
+static int at_end;    /* our part is the last one */
+static int fds[2];    /* without and with O_DIRECT */
 static char *shadow, *buf;
 static const char *last = "start";
 
@@ -45,7 +52,7 @@ static void read_and_compare(uint64_t offset, uint64_t len, int direct)
 	uint64_t got = 0;
 
 	while (got < there) { /* a long one may come in parts, as from any file */
-		ssize_t n = pread(fds[direct], buf + got, len - got, (off_t)(offset + got));
+		ssize_t n = pread(fds[direct], buf + got, len - got, (off_t)(base + offset + got));
 
 		if (n <= 0)
 			die("operation %llu: read of %llu at %llu gave %zd: %s",
@@ -53,23 +60,32 @@ static void read_and_compare(uint64_t offset, uint64_t len, int direct)
 			    (unsigned long long)offset, n, n ? strerror(errno) : "too short");
 		got += (uint64_t)n;
 	}
-	if (got != there || pread(fds[0], buf + got, 1, (off_t)(size + got)) != 0)
+	if (got != there ||
+	    (at_end && pread(fds[0], buf + got, 1, (off_t)(base + size + got)) != 0))
 		die("operation %llu: a read of %llu at %llu gave %llu", (unsigned long long)done,
 		    (unsigned long long)len, (unsigned long long)offset, (unsigned long long)got);
 	if (memcmp(buf, shadow + offset, there))
 		mismatch(offset, there, direct);
 }
 
+static ssize_t write_at(int fd, const char *from, uint64_t len, uint64_t offset, int flags)
+{
+	struct iovec iov = {.iov_base = (void *)(uintptr_t)from, .iov_len = len};
+
+	return pwritev2(fd, &iov, 1, (off_t)(base + offset), flags);
+}
+
 static void do_write(uint64_t offset, uint64_t len, int direct)
 {
 	uint64_t put = 0, value = rng(&state);
+	int flags = value % 16 ? 0 : RWF_DSYNC;
 	ssize_t n;
 
 	for (uint64_t i = 0; i < len; i++)
 		buf[i] = (char)((value >> (i % 8 * 8)) + (offset + i) / 8);
-	last = direct ? "a direct write" : "another write";
+	last = flags ? "a write with O_DSYNC" : direct ? "a direct write" : "another write";
 	if (len > size || offset > size - len) {
-		n = pwrite(fds[0], buf, len, (off_t)offset);
+		n = write_at(fds[0], buf, len, offset, flags);
 		if (n >= 0 && offset + (uint64_t)n > size)
 			die("operation %llu: %zd bytes written beyond the end at %llu",
 			    (unsigned long long)done, n, (unsigned long long)offset);
@@ -79,7 +95,7 @@ static void do_write(uint64_t offset, uint64_t len, int direct)
 		put = n > 0 ? (uint64_t)n : 0;
 	}
 	while (offset + len <= size && put < len) {
-		n = pwrite(fds[direct], buf + put, len - put, (off_t)(offset + put));
+		n = write_at(fds[direct], buf + put, len - put, offset + put, flags);
 		if (n <= 0)
 			die("operation %llu: write of %llu at %llu gave %zd: %s",
 			    (unsigned long long)done, (unsigned long long)len,
@@ -97,7 +113,7 @@ static void do_fallocate(uint64_t offset, uint64_t len, int zero)
 	if (refused[zero] || !len || offset + len > size)
 		return;
 	last = zero ? "a zero range" : "a punch";
-	if (!fallocate(fds[0], mode | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)len)) {
+	if (!fallocate(fds[0], mode | FALLOC_FL_KEEP_SIZE, (off_t)(base + offset), (off_t)len)) {
 		memset(shadow + offset, 0, len);
 	} else if (errno == EOPNOTSUPP) {
 		refused[zero] = 1;
@@ -142,6 +158,8 @@ static void one(uint64_t align, uint64_t punch_align)
 		offset -= offset % align;
 		len = (len + align - 1) / align * align;
 	}
+	if (!at_end && offset + len > size)
+		len = r < 88 && direct ? (size - offset) / align * align : size - offset;
 	if (r < 45) {
 		read_and_compare(offset, len, direct);
 	} else if (r < 88) {
@@ -178,11 +196,11 @@ static void save(const char *path)
 int main(int argc, char **argv)
 {
 	uint64_t seed = seed_from(NULL), operations = UINT64_MAX, seconds = 5, align = 512;
-	uint64_t punch_align = 1, end_ns;
+	uint64_t punch_align = 1, end_ns, length = 0;
 	const char *out = NULL;
 	struct stat st;
 
-	for (int c; (c = getopt(argc, argv, "s:n:t:a:p:o:")) != -1;) {
+	for (int c; (c = getopt(argc, argv, "s:n:t:a:p:o:b:l:")) != -1;) {
 		if (c == 's')
 			seed = seed_from(optarg);
 		else if (c == 'n')
@@ -195,12 +213,16 @@ int main(int argc, char **argv)
 			punch_align = size_arg(optarg);
 		else if (c == 'o')
 			out = optarg;
+		else if (c == 'b')
+			base = size_arg(optarg);
+		else if (c == 'l')
+			length = size_arg(optarg);
 		else
 			return 2;
 	}
-	if (optind != argc - 1)
+	if (optind != argc - 1 || base % align || length % align)
 		die("usage: fsx [-s SEED] [-n OPS] [-t SECONDS] [-a ALIGN] [-p ALIGN] [-o OUT] "
-		    "FILE");
+		    "[-b START] [-l LENGTH] FILE");
 	printf("fsx: %s, seed %#llx\n", argv[optind], (unsigned long long)seed);
 	fflush(stdout);
 	state = seed;
@@ -209,11 +231,14 @@ int main(int argc, char **argv)
 		if (fds[i] < 0 || fstat(fds[i], &st))
 			die("%s: %s", argv[optind], strerror(errno));
 	}
-	size = (uint64_t)st.st_size;
+	if (base >= (uint64_t)st.st_size || length > (uint64_t)st.st_size - base)
+		die("%s has %lld bytes", argv[optind], (long long)st.st_size);
+	size = length ? length : (uint64_t)st.st_size - base;
+	at_end = base + size == (uint64_t)st.st_size;
 	shadow = pages(size);
 	buf = pages((size > LONG_MAX_BYTES ? size : LONG_MAX_BYTES) + SLACK);
 	for (uint64_t at = 0; at < size;) {
-		ssize_t n = pread(fds[0], shadow + at, size - at, (off_t)at);
+		ssize_t n = pread(fds[0], shadow + at, size - at, (off_t)(base + at));
 
 		if (n <= 0)
 			die("first read at %llu: %s", (unsigned long long)at, strerror(errno));
@@ -224,7 +249,7 @@ int main(int argc, char **argv)
 		one(align, punch_align);
 	read_and_compare(0, size, 0);
 	read_and_compare(0, (size + align - 1) / align * align, 1);
-	if (fstat(fds[0], &st) || (uint64_t)st.st_size != size)
+	if (fstat(fds[0], &st) || (at_end && (uint64_t)st.st_size != base + size))
 		die("the size changed");
 	if (out)
 		save(out);

@@ -72,5 +72,7 @@ int main(int argc, char **argv)
 	}
 	for (unsigned i = 0; i < n; i++)
 		printf("%.2f\n", longest[i]);
+	free(longest);
+	free(buffer);
 	return 0;
 }

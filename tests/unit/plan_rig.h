@@ -150,6 +150,11 @@ static inline void refused(struct asked asked, const char *text, const char *err
 			.running = list,     \
 			.n_running = sizeof(list) / sizeof((list)[0])})
 
+#define RECOVER(list)                            \
+	((struct asked){.purpose = PLAN_RECOVER, \
+			.running = list,         \
+			.n_running = sizeof(list) / sizeof((list)[0])})
+
 /* What serves file i of a plan. */
 static inline struct plan_running running(const struct plan *plan, size_t i, unsigned opens)
 {
@@ -168,6 +173,23 @@ static inline struct plan_running running(const struct plan *plan, size_t i, uns
 		.buffered = file->conf->buffered,
 		.opens = opens,
 	};
+}
+
+/* The same to who takes over after it has died. */
+static inline struct plan_running died(const struct plan *plan, size_t i, uint64_t id)
+{
+	const struct plan_file *file = &plan->files[i];
+	struct plan_running was = {.name = file->conf->name,
+				   .claim = file->claim,
+				   .path = file->conf->path,
+				   .id = id,
+				   .served_bytes = file->size_bytes};
+
+	if (file->backing) {
+		was.object = file->backing->id;
+		was.traits = backing_traits_of(file->backing);
+	}
+	return was;
 }
 
 static inline int make_dir(void **state)

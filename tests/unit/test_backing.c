@@ -590,6 +590,235 @@ static void test_fence_waits(void **state)
 	}
 }
 
+/* The tail has a lock of its own, on the descriptor without O_DIRECT that it is written through. */
+static void test_fence_tail(void **state)
+{
+	struct backing_spec spec = {.path = image("a.img", 2 * MIB + 100), .size_bytes = MIB};
+	struct backing *head = opened(&spec), *tail, *dead, *stranger;
+
+	(void)state;
+	spec = (struct backing_spec){.path = spec.path, .offset_bytes = MIB};
+	dead = opened(&spec);
+	assert_true(dead->fd_buffered >= 0);
+	assert_int_equal(backing_fence(dead, false), 0);
+	/* of what it has written through the page cache the last has not landed yet */
+	int in_flight = fcntl(dead->fd_buffered, F_DUPFD_CLOEXEC, 3);
+	backing_unref(dead);
+	spec.like = head;
+	tail = opened(&spec);
+	spec.like = NULL;
+	assert_int_equal(backing_fence(head, false), 0);
+	assert_int_equal(backing_fence(tail, false), -EAGAIN);
+	/* given up, nothing of it is left, though the description is head's, too */
+	backing_unref(tail);
+	spec.size_bytes = MIB;
+	stranger = opened(&spec);
+	assert_int_equal(stranger->fd_buffered, -1);
+	assert_int_equal(backing_fence(stranger, false), 0);
+	backing_unref(stranger);
+	/* a reader writes nothing */
+	spec.size_bytes = 0;
+	spec.readonly = true;
+	tail = opened(&spec);
+	assert_int_equal(backing_fence(tail, false), 0);
+	backing_unref(tail);
+	close(in_flight);
+	spec.readonly = false;
+	tail = opened(&spec);
+	assert_int_equal(backing_fence(tail, false), 0);
+	assert_int_equal(backing_fence(tail, true), 0);
+	backing_unref(tail);
+	backing_unref(head);
+}
+
+/* ---- what another process has claimed ---- */
+
+static struct backing_claim *adopted(int fd, uint64_t kept)
+{
+	struct backing_claim *got = NULL;
+
+	assert_int_equal(backing_claim_adopt(fd, kept, &got), 0);
+	assert_int_equal(got->fd, fd);
+	assert_int_equal(got->kept, kept);
+	return got;
+}
+
+static int copy_of(int fd)
+{
+	return fcntl(fd, F_DUPFD_CLOEXEC, 3);
+}
+
+static void test_claim_adopt(void **state)
+{
+	const char *path = image("a.img", MIB);
+	struct backing_id id = id_of(path);
+
+	(void)state;
+	for (int readonly = 0; readonly < 2; readonly++) {
+		struct backing_claim *first = claimed(path, readonly);
+		struct backing_claim *next = adopted(copy_of(first->fd), 7);
+
+		assert_int_equal(next->readonly, readonly);
+		assert_int_equal(backing_id_compare(&next->id, &id), 0);
+		assert_int_equal(first->kept, 0);
+		backing_claim_unref(first);
+		not_claimed(path, false, "fuseband", true);
+		backing_claim_unref(next);
+		backing_claim_unref(claimed(path, false));
+	}
+	/* of an object without a name */
+	struct backing_claim *first = claimed(path, false);
+	assert_int_equal(unlink(path), 0);
+	struct backing_claim *next = adopted(copy_of(first->fd), 1);
+	assert_false(next->readonly);
+	backing_claim_unref(first);
+	backing_claim_unref(next);
+}
+
+/* A reader's is still one after somebody else's attempt to write, and can become a writer's. */
+static void test_claim_adopt_upgrade(void **state)
+{
+	const char *path = image("a.img", MIB);
+	struct backing_claim *first = claimed(path, true);
+	struct backing_claim *next = adopted(copy_of(first->fd), 7), *third;
+	struct backing_users *users;
+
+	(void)state;
+	not_claimed(path, false, "fuseband", true);
+	assert_true(next->readonly);
+	assert_int_equal(backing_users_read(&users), 0);
+	assert_int_equal(backing_claim_upgrade(next, users, why, sizeof(why)), 0);
+	/* for every process that has the descriptor */
+	third = adopted(copy_of(first->fd), 8);
+	assert_false(third->readonly);
+	backing_users_free(users);
+	backing_claim_unref(first);
+	backing_claim_unref(next);
+	backing_claim_unref(third);
+}
+
+static void not_adopted(int fd, int err)
+{
+	struct backing_claim *got = (struct backing_claim *)&dir;
+
+	assert_int_equal(backing_claim_adopt(fd, 1, &got), err);
+	assert_ptr_equal(got, &dir);
+	assert_true(fd < 0 || fcntl(fd, F_GETFD) >= 0);
+}
+
+static void test_claim_adopt_refuses(void **state)
+{
+	int ends[2], folder = open(dir, O_RDONLY | O_CLOEXEC);
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC), fifo;
+
+	(void)state;
+	assert_int_equal(mkfifo(in_dir("fifo"), 0600), 0);
+	fifo = open(in_dir("fifo"), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	not_adopted(fifo, -EINVAL); /* to open it again would be to wait for a writer */
+	close(fifo);
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	not_adopted(ends[1], -EINVAL);
+	not_adopted(ends[0], -EINVAL);
+	not_adopted(folder, -EINVAL);
+	not_adopted(null, -EINVAL);
+	not_adopted(-1, -EBADF);
+	close(ends[0]);
+	close(ends[1]);
+	close(folder);
+	close(null);
+}
+
+/* What is claimed is opened, whatever is at the path. */
+static void test_open_claimed(void **state)
+{
+	const char *path = image("a.img", MIB);
+	struct backing_claim *claim = claimed(path, false);
+	struct backing_spec spec = {.path = path, .claim = claim, .object = &claim->id};
+
+	(void)state;
+	assert_int_equal(rename(path, in_dir("b.img")), 0);
+	struct backing *backing = opened(&spec); /* nothing is there */
+	assert_int_equal(backing_id_compare(&backing->id, &claim->id), 0);
+	assert_int_equal(fcntl(backing->fd, F_GETFL) & O_ACCMODE, O_RDWR);
+	assert_true(fcntl(backing->fd, F_GETFL) & O_DIRECT);
+	/* the fence is not the claim's description's */
+	struct backing *other = opened(&spec);
+	assert_int_equal(backing_fence(backing, false), 0);
+	assert_int_equal(backing_fence(other, false), -EAGAIN);
+	backing_unref(other);
+	backing_unref(backing);
+	/* a claim of something else, as that of its disk is for a partition: by the path */
+	image("a.img", 2 * MIB);
+	struct backing_id id = id_of(path);
+	spec.object = &id;
+	backing = opened(&spec);
+	assert_int_equal(backing_id_compare(&backing->id, &id), 0);
+	assert_int_equal(backing->size_bytes, 2 * MIB);
+	backing_unref(backing);
+	backing_claim_unref(claim);
+}
+
+/* What is known is not asked for again. */
+static void test_open_known(void **state)
+{
+	const char *path = image("a.img", MIB);
+	struct backing_claim *claim = claimed(path, false);
+	struct backing_traits traits, got;
+	struct backing_spec spec = {
+		.path = path, .claim = claim, .object = &claim->id, .traits = &traits};
+
+	(void)state;
+	for (int buffered = 0; buffered < 2; buffered++) {
+		traits = (struct backing_traits){.align_bytes = buffered ? 1 : 2048,
+						 .memory_align = buffered ? 1 : 1024,
+						 .block_bytes = 8192,
+						 .buffered = buffered,
+						 .can_zero = buffered,
+						 .may_block = !buffered,
+						 .can_punch = buffered};
+		struct backing *backing = opened(&spec);
+		got = backing_traits_of(backing);
+		assert_int_equal(got.align_bytes, traits.align_bytes);
+		assert_int_equal(got.memory_align, traits.memory_align);
+		assert_int_equal(got.block_bytes, traits.block_bytes);
+		assert_int_equal(got.buffered, traits.buffered);
+		assert_int_equal(got.can_zero, traits.can_zero);
+		assert_int_equal(got.may_block, traits.may_block);
+		assert_int_equal(got.can_punch, traits.can_punch);
+		assert_int_equal(!(fcntl(backing->fd, F_GETFL) & O_DIRECT), buffered);
+		backing_unref(backing);
+	}
+	spec.readonly = true;
+	struct backing *reader = opened(&spec);
+	assert_int_equal(fcntl(reader->fd, F_GETFL) & O_ACCMODE, O_RDONLY);
+	backing_unref(reader);
+	backing_claim_unref(claim);
+}
+
+/* A range that was served goes as far as it did, though the object has less by now. */
+static void test_open_claimed_shrunk(void **state)
+{
+	const char *path = image("a.img", MIB);
+	struct backing_claim *claim = claimed(path, false);
+	struct backing_spec spec = {.path = path,
+				    .claim = claim,
+				    .object = &claim->id,
+				    .offset_bytes = MIB / 4,
+				    .size_bytes = MIB / 2};
+
+	(void)state;
+	assert_int_equal(truncate(path, MIB / 2), 0);
+	struct backing *backing = opened(&spec);
+	assert_int_equal(backing->size_bytes, MIB / 2);
+	assert_int_equal(backing->extent.length_bytes, MIB / 2);
+	backing_unref(backing);
+	assert_int_equal(truncate(path, MIB / 4), 0);
+	not_opened(&spec, -EINVAL, "offset", "lies beyond the end");
+	assert_int_equal(truncate(path, 0), 0);
+	not_opened(&spec, -EINVAL, "path", "is empty");
+	backing_claim_unref(claim);
+}
+
 /* ---- claims ---- */
 
 static void test_claim_image(void **state)
@@ -864,6 +1093,13 @@ int main(void)
 		TEST(test_fence),
 		TEST(test_fence_of_siblings),
 		TEST(test_fence_waits),
+		TEST(test_fence_tail),
+		TEST(test_claim_adopt),
+		TEST(test_claim_adopt_upgrade),
+		TEST(test_claim_adopt_refuses),
+		TEST(test_open_claimed),
+		TEST(test_open_known),
+		TEST(test_open_claimed_shrunk),
 		TEST(test_claim_image),
 		TEST(test_claim_upgrade),
 		TEST(test_claim_stale),

@@ -1007,6 +1007,7 @@ static void test_owners_and_mode(void **state)
 	CHECK_VALUE("vm1.img", "uid", "4294967294", files[0].uid, 4294967294U);
 	CHECK_VALUE("vm1.img", "gid", "daemon", files[0].gid, 1);
 	CHECK_VALUE("vm1.img", "gid", "107", files[0].gid, 107);
+	CHECK_VALUE("fuseband", "gid", "daemon", main.gid, 1);
 	file_refused("uid", "4294967295", "is not a user name or number"); /* (uid_t)-1 */
 	file_refused("uid", "99999999999999999999", "is not a user name or number");
 	file_refused("uid", "-1", "is not a user name or number");
@@ -1027,7 +1028,6 @@ static void test_owners_and_mode(void **state)
 static void test_not_supported_yet(void **state)
 {
 	(void)state;
-	value_refused("fuseband", "gid", "daemon", "is not supported yet, only \"0\"");
 	/* one for the whole section */
 	refused(VM "[disk:sda]\npath = relative\nfoo = 5\n",
 		"ioband.ini:3: [disk:sda] is not supported yet; write a section for each "
@@ -1254,7 +1254,7 @@ static void test_help(void **state)
 	assert_non_null(strstr(text, "[fuseband]"));
 	assert_non_null(strstr(text, "\n  weight\n      a number from 1 to 10000; default 100; "
 				     "reload: live\n"));
-	assert_non_null(strstr(text, "\n  gid   (not supported yet)\n"));
+	assert_non_null(strstr(text, "\n  path   (not supported yet)\n"));
 	for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
 		assert_in_range(strlen(line), 0, 79);
 		n_keys += strncmp(line, "  ", 2) == 0 && line[2] != ' ';

@@ -17,12 +17,20 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include "plan_rig.h"
-#include "mount.h"
+#include "mount_rig.h"
 
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+
+/* The place of a file, a new one if it has none yet. */
+static struct kept_file *keep_file(struct keep *keep, uint64_t id)
+{
+	struct kept_file *file = keep_file_find(keep, id);
+
+	return file ? file : keep_file_add(keep, id);
+}
 
 /* ---- what the schedulers were told ---- */
 
@@ -356,47 +364,6 @@ static void looks(const struct mount *mount, const char *wanted)
 
 /* ---- reloads ---- */
 
-static struct plan *next_plan(const struct mount *mount, const char *text)
-{
-	struct asked asked = START;
-	struct plan_running *list;
-	struct plan *plan;
-
-	assert_int_equal(mount_running(mount, &list, &asked.n_running), 0);
-	asked.running = list;
-	plan = planned(asked, text);
-	free(list);
-	return plan;
-}
-
-static void apply(struct mount *mount, const char *text)
-{
-	struct plan *plan = next_plan(mount, text);
-	struct conf_errors errors = {0};
-
-	assert_int_equal(mount_apply(mount, plan, &errors), 0);
-	assert_int_equal(errors.n, 0);
-	plan_free(plan);
-	mount_finish(mount);
-}
-
-static struct mount *start(const char *text)
-{
-	struct mount *mount = mount_new();
-
-	assert_non_null(mount);
-	apply(mount, text);
-	return mount;
-}
-
-static void open_file(struct mount *mount, const char *name)
-{
-	struct file *file = mount_by_name(mount, name);
-
-	assert_non_null(file);
-	atomic_fetch_add(&file->kept->opens, 1);
-}
-
 /* What the workers and the main thread do when an orphan is closed. */
 static void close_orphans(struct mount *mount)
 {
@@ -574,6 +541,126 @@ static void test_several_disks(void **state)
 	assert_int_equal(umount(in_dir("ram")), 0);
 }
 
+/* ---- what outlives the process ---- */
+
+static unsigned kept_places(const struct keep *keep)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < KEEP_FILES; i++)
+		n += keep->files[i].id != 0;
+	return n;
+}
+
+/* A file has its place as long as it is there; what a plan that fails would have needed has none.
+ */
+static void test_kept_files(void **state)
+{
+	struct mount *mount = mount_new();
+	struct conf_errors errors = {0};
+	struct keep *keep;
+	int fd;
+
+	(void)state;
+	assert_int_equal(keep_create(&fd, &keep), 0);
+	mount->keep = keep;
+	apply(mount, FILE_A FILE_B);
+	assert_int_equal(mount_by_name(mount, "a")->id, MOUNT_FIRST_ID);
+	assert_ptr_equal(mount_by_name(mount, "a")->kept, keep_file(keep, MOUNT_FIRST_ID));
+	assert_int_equal(kept_places(keep), 2);
+	struct plan *plan = next_plan(mount, FILE_B FILE_C FILE_D);
+	countdown = 20;
+	assert_int_equal(mount_apply(mount, plan, &errors), -ENOMEM);
+	assert_int_equal(countdown, -1);
+	conf_errors_free(&errors);
+	plan_free(plan);
+	assert_int_equal(kept_places(keep), 2);
+	/* a reload keeps it, an orphan has it until it is closed */
+	open_file(mount, "b");
+	apply(mount, FILE_A "weight = 5\n");
+	assert_int_equal(kept_places(keep), 2);
+	assert_int_equal(keep_file(keep, MOUNT_FIRST_ID + 1)->opens, 1);
+	close_orphans(mount);
+	assert_int_equal(kept_places(keep), 1);
+	apply(mount, FILE_B);
+	assert_int_equal(kept_places(keep), 1);
+	assert_int_equal(mount_by_name(mount, "b")->id, MOUNT_FIRST_ID + 2);
+	assert_int_equal(mount_by_name(mount, "b")->kept->opens, 0);
+	/* the end of this process is not that of what was counted */
+	mount_free(mount);
+	assert_int_equal(kept_places(keep), 1);
+	munmap(keep, sizeof(*keep));
+	close(fd);
+}
+
+/* No place is left: then a successor finds nothing, but this process counts. */
+static void test_kept_full(void **state)
+{
+	struct mount *mount = mount_new();
+	struct keep *keep;
+	int fd;
+
+	(void)state;
+	assert_int_equal(keep_create(&fd, &keep), 0);
+	for (unsigned i = 0; i < KEEP_FILES; i++)
+		keep->files[i].id = 1000000 + i;
+	mount->keep = keep;
+	apply(mount, FILE_A FILE_B);
+	open_file(mount, "b");
+	struct file *b = mount_by_name(mount, "b");
+	assert_ptr_equal(b->kept, &b->own);
+	apply(mount, FILE_A);
+	assert_int_equal(mount->n_orphans, 1);
+	close_orphans(mount);
+	assert_int_equal(mount->n_orphans, 0);
+	assert_int_equal(kept_places(keep), KEEP_FILES);
+	mount_free(mount);
+	munmap(keep, sizeof(*keep));
+	close(fd);
+}
+
+/* What a process that died had given to its files, and those it had removed. */
+static void test_recovered_ids(void **state)
+{
+	static const char text[] = FILE_A FILE_B FILE_C;
+	struct plan *old = planned(START, text);
+	struct plan_running list[] = {died(old, 0, 40), died(old, 1, 17), died(old, 2, 0)};
+	struct mount *mount = mount_new();
+	struct conf_errors errors = {0};
+
+	(void)state;
+	list[1].removed = true;
+	list[0].served_bytes = MIB / 2;
+	struct plan *plan = planned(RECOVER(list), text);
+	mount->standby = true;
+	mount->next_id = 50;
+	assert_int_equal(mount_apply(mount, plan, &errors), 0);
+	plan_free(plan);
+	plan_free(old);
+	assert_int_equal(mount->n_files, 2);
+	assert_string_equal(mount_by_id(mount, 40)->name, "a");
+	assert_int_equal(mount_by_id(mount, 40)->size_bytes, MIB / 2);
+	assert_int_equal(mount_by_id(mount, 40)->present_bytes, MIB);
+	assert_string_equal(mount_by_id(mount, 50)->name, "c"); /* which had none: the next */
+	assert_int_equal(mount->next_id, 51);
+	/* nobody has it open, which is for who serves to say */
+	assert_int_equal(mount->n_orphans, 1);
+	assert_ptr_equal(mount_by_id(mount, 17), mount->orphans[0]);
+	assert_null(mount_by_name(mount, "b"));
+	looks(mount, "d\n a 100\n b 100 removed\n c 100\n");
+	mount->standby = false;
+	mount_collect(mount);
+	mount_finish(mount);
+	assert_null(mount_by_id(mount, 17));
+	looks(mount, "d\n a 100\n c 100\n");
+	/* reloads go on from there */
+	apply(mount, FILE_B FILE_A);
+	assert_int_equal(mount_by_name(mount, "a")->id, 40);
+	assert_int_equal(mount_by_name(mount, "a")->size_bytes, MIB);
+	assert_int_equal(mount_by_name(mount, "b")->id, 51);
+	mount_free(mount);
+}
+
 /* Whatever allocation fails, nothing has changed; when none does, all has. */
 static void test_no_memory(void **state)
 {
@@ -637,7 +724,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_everything_arrives), TEST(test_numbers_change_live),
 		TEST(test_groups_move_and_go), TEST(test_orphans),
-		TEST(test_several_disks),      TEST(test_no_memory),
+		TEST(test_several_disks),      TEST(test_kept_files),
+		TEST(test_kept_full),	       TEST(test_recovered_ids),
+		TEST(test_no_memory),
 	};
 
 	/* mounts of a test that fails must not outlive it */

@@ -616,6 +616,140 @@ static void test_disk_and_partition(void **state)
 	close(loop.fd);
 }
 
+/* ---- after a crash ---- */
+
+/* What was claimed is opened again, and nothing is claimed, whatever is at the paths by now. */
+static void test_recover(void **state)
+{
+	static const char text[] = "[a1]\npath = @/a.img\nsize = 1M\n"
+				   "[b]\npath = @/b.img\nreadonly = yes\n"
+				   "[a2]\npath = @/a.img\noffset = 1M\n"
+				   "[none]\npath = @/none\noptional = yes\n";
+	unsigned descriptors = open_descriptors();
+
+	(void)state;
+	image("a.img", 2 * MIB);
+	image("b.img", MIB);
+	struct plan *old = planned(START, text);
+	struct plan_running list[] = {died(old, 0, 20), died(old, 1, 21), died(old, 2, 30),
+				      died(old, 3, 23)};
+	list[0].served_bytes = 4096;
+	list[2].removed = true;
+	assert_int_equal(rename(in_dir("a.img"), in_dir("c.img")), 0);
+	assert_int_equal(unlink(in_dir("b.img")), 0);
+	image("b.img", 3 * MIB);
+	struct plan *plan = planned(RECOVER(list), text);
+	assert_string_equal(said, "");
+	for (size_t i = 0; i < 3; i++) {
+		assert_ptr_equal(plan->files[i].claim, old->files[i].claim);
+		assert_ptr_not_equal(plan->files[i].backing, old->files[i].backing);
+		assert_int_equal(
+			backing_id_compare(&plan->files[i].backing->id, &old->files[i].backing->id),
+			0);
+		assert_int_equal(plan->files[i].disk, 0);
+		assert_false(plan->files[i].reused);
+	}
+	assert_int_equal(plan->n_disks, 1);
+	assert_int_equal(plan->files[0].id, 20);
+	assert_int_equal(plan->files[0].served_bytes, 4096);
+	assert_int_equal(plan->files[0].size_bytes, MIB);
+	assert_true(plan->files[1].backing->readonly);
+	assert_true(plan->files[2].removed);
+	assert_int_equal(plan->files[2].backing->start_bytes, MIB);
+	assert_int_equal(plan->files[3].id, 23);
+	assert_null(plan->files[3].backing);
+	assert_int_equal(plan->files[3].disk, PLAN_NO_DISK);
+	plan_free(plan);
+	plan_free(old);
+	assert_int_equal(open_descriptors(), descriptors);
+}
+
+/* What would be an error at a start is for the log: whoever can be served is. */
+static void test_recover_no_errors(void **state)
+{
+	static const char first[] = "[a]\npath = @/a.img\ndevice = d\n[b]\npath = @/b.img\n"
+				    "[c]\npath = @/c.img\nsize = 1M\n";
+
+	(void)state;
+	image("a.img", MIB);
+	image("b.img", MIB);
+	image("c.img", 2 * MIB);
+	struct plan *old = planned(START, first);
+	/* c twice, as its second one was removed */
+	struct plan_running list[] = {died(old, 0, 16), died(old, 1, 17), died(old, 2, 18),
+				      died(old, 2, 19)};
+	assert_int_equal(truncate(in_dir("b.img"), 0), 0);
+	struct plan *plan =
+		planned(RECOVER(list),
+			"[device:d]\npath = @/nothing\nread_iops = 10\nwrite_iops = 10\n"
+			"[a]\npath = @/a.img\ndevice = d\nmin_iops = 1000\n[b]\npath = @/b.img\n"
+			"[c]\npath = @/c.img\nsize = 1M\n[c2]\npath = @/c.img\nsize = 1M\n");
+	assert_non_null(strstr(said, "[device:d] path: \"@/nothing\" does not exist"));
+	assert_non_null(strstr(said, "are promised 1000 IO/s"));
+	assert_non_null(strstr(said, "[b] path: \"@/b.img\" is empty"));
+	assert_non_null(strstr(said, "[c2] size: \"1048576\" overlaps c"));
+	assert_non_null(plan->files[0].backing);
+	assert_null(plan->files[1].backing);
+	assert_int_equal(plan->files[1].id, 17);
+	assert_int_equal(plan->files[1].served_bytes, MIB);
+	assert_non_null(plan->files[2].backing);
+	assert_non_null(plan->files[3].backing);
+	plan_free(plan);
+	plan_free(old);
+}
+
+/* Another one than was claimed is not taken, though it is at the path. */
+static void test_recover_replaced(void **state)
+{
+	(void)state;
+	image("a.img", MIB);
+	image("b.img", MIB);
+	struct plan *old = planned(START, "[a]\npath = @/a.img\n[b]\npath = @/b.img\n");
+	struct plan_running list[] = {died(old, 0, 16)};
+	list[0].claim = old->files[1].claim; /* not that of the object */
+	assert_int_equal(rename(in_dir("b.img"), in_dir("a.img")), 0);
+	struct plan *plan = planned(RECOVER(list), "[a]\npath = @/a.img\n");
+	assert_null(plan->files[0].backing);
+	assert_non_null(strstr(said, "was replaced while it was being opened"));
+	plan_free(plan);
+	plan_free(old);
+}
+
+/* A partition that was served on the claim of its disk. */
+static void test_recover_partition(void **state)
+{
+	static const char text[] = "[d]\npath = @/disk\noffset = 4M\n[p]\npath = @/part2\n";
+	struct loopdev loop;
+	char node[48];
+
+	(void)state;
+	NEED_ROOT();
+	assert_int_equal(loopdev_attach(&loop, image("a.img", 8 * MIB), LO_FLAGS_PARTSCAN, 0, 0),
+			 0);
+	assert_int_equal(loopdev_partition(&loop, 2), 0);
+	snprintf(node, sizeof(node), "%sp2", loop.path);
+	NEED(loopdev_wait(node), "no partition nodes appear");
+	assert_int_equal(symlink(loop.path, in_dir("disk")), 0);
+	assert_int_equal(symlink(node, in_dir("part2")), 0);
+	struct plan *old = planned(START, text);
+	struct plan_running list[] = {died(old, 0, 16), died(old, 1, 17)};
+	struct plan *plan = planned(RECOVER(list), text);
+	assert_string_equal(said, "");
+	for (size_t i = 0; i < 2; i++) {
+		assert_ptr_equal(plan->files[i].claim, old->files[0].claim);
+		assert_int_equal(
+			backing_id_compare(&plan->files[i].backing->id, &old->files[i].backing->id),
+			0);
+		assert_int_equal(plan->files[i].backing->extent.start_bytes,
+				 old->files[i].backing->extent.start_bytes);
+	}
+	assert_int_equal(plan->n_disks, 1);
+	plan_free(plan);
+	plan_free(old);
+	loopdev_unpartition(&loop, 2);
+	close(loop.fd);
+}
+
 /* ---- a mount that does not answer ---- */
 
 /* A FUSE filesystem that is one file, path. 0: it did not come up. */
@@ -853,6 +987,10 @@ int main(void)
 		TEST(test_two_devices_on_one_disk),
 		TEST(test_filesystems),
 		TEST(test_disk_and_partition),
+		TEST(test_recover),
+		TEST(test_recover_no_errors),
+		TEST(test_recover_replaced),
+		TEST(test_recover_partition),
 		TEST(test_silent_mount),
 		TEST(test_print),
 		TEST(test_many),

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * watch.h - the main thread looks every ten seconds whether promises are kept (alarm.h), says so
+ * when one is not, and counts it.
+ *
+ * What requests had to wait for lately (`throttled_by`) and the latency of a disk lately are
+ * differences to what was at the beginning of the window before the present one; those are noted
+ * here, too.
+ */
+#ifndef FUSEBAND_WATCH_H
+#define FUSEBAND_WATCH_H
+
+#include "conf.h"
+#include "mount.h"
+
+struct watch {
+	uint64_t began_ns; /* of the present window; 0: there is none yet */
+};
+
+/* Main thread. To be called when it has something else to do, too: it looks at the time. */
+void watch_look(struct watch *watch, struct mount *mount, uint64_t now_ns);
+/* How long until it has to be called; for poll(). */
+int watch_timeout_ms(const struct watch *watch, uint64_t now_ns);
+
+/* After a start or reload: weights without anything to be compared with are told, once each. */
+void watch_note_lone_weights(struct mount *mount);
+
+/*
+ * Settings of this host that are in our way, each with what to do, as lines for the log. root:
+ * "" or, in tests, what stands for /. privileged: the kernel's limits for users do not apply.
+ */
+void watch_host(const char *root, bool privileged, struct conf_errors *notes);
+
+#endif
