@@ -175,6 +175,142 @@ test_modes() {
 	promise "what is there is what was" same "mine public roots" "$(ls "$MNT" | xargs)"
 }
 
+# ---- others cannot starve it ----
+
+# Whatever the mount answers without opening a file, as fast as it goes.
+pester() {
+	# shellcheck disable=SC2016
+	as $OTHER 1 nice -n 19 sh -c 'cd / && while :; do
+		stat -f "$0" && stat "$0"/* "$0/nothing" && ls -l "$0" "$0/.fuseband"
+		true <"$0/roots"; true >"$0/new"; true <"$0/.fuseband/status.json"
+	done' "$MNT" >/dev/null 2>&1
+}
+
+# The disk's requests in two seconds each, without and with them.
+has_its_share() {
+	local quiet pestered pids=() i
+	watch 2
+	quiet=$(served "$WORK/disk.log" "$FROM" "$TO" $((64 << 20)) 1)
+	for i in 1 2 3 4; do
+		pester &
+		pids+=($!)
+	done
+	watch 2
+	kill "${pids[@]}"
+	wait "${pids[@]}" 2>/dev/null
+	pestered=$(served "$WORK/disk.log" "$FROM" "$TO" $((64 << 20)) 1)
+	MISSED="$quiet requests in two seconds, $pestered while others pester"
+	note "$MISSED"
+	holds "$quiet > 0 && $pestered > 0.9 * $quiet"
+}
+
+test_starve() {
+	need fio
+	start_testdisk -s 4 -t 4000 -b 64M -l "$WORK/disk.log"
+	{
+		section roots "path = $DISK" "mode = 0600"
+	} | ini "$conf"
+	start_fuseband "$conf"
+	start_load roots --filename="$MNT/roots" --bs=4k --iodepth=16 --rw=randread --size=64M
+	sleep 0.5
+	thrice "others who may open nothing cost nobody more than a tenth" has_its_share
+	promise "no request failed" stop_loads
+	stop_fuseband
+}
+
+# ---- what the kernel takes only from root ----
+
+limit_is() { # NUMBER
+	[ "$(cat "$FUSECTL/$CONNECTION/max_background")" = "$1" ]
+}
+
+with_slots() { # NUMBER, a multiple of 7
+	{
+		printf '[fuseband]\nmemory = %dM\n' "$(($1 / 7 * 8))"
+		section a "path = $WORK/a.img"
+	} | ini "$conf"
+}
+
+test_limit() {
+	local most slots
+	most=$(cat /sys/module/fuse/parameters/max_user_bgreq)
+	slots=$((most / 7 * 7 + 7))
+	if [ $((slots * 3)) -gt 65535 ]; then
+		note "max_user_bgreq is $most: there is nothing that only root may do"
+		return
+	fi
+	need_fusectl
+	with_slots $slots
+	start_fuseband "$conf"
+	CONNECTION=$(awk -v dir="$MNT" '$5 == dir { split($3, n, ":"); print n[2] }' /proc/self/mountinfo)
+	promise "a limit of $slots requests, more than users may have" limit_is $slots
+	with_slots $((slots * 3))
+	promise "a reload" reload_fuseband
+	promise "raises it, though nobody who serves has the right to" wait_for 5 limit_is $((slots * 3))
+	kill_data_path
+	with_slots $slots
+	promise "a reload after a crash" reload_fuseband
+	promise "lowers it" wait_for 5 limit_is $slots
+	kill_parent
+	with_slots $((slots * 3))
+	promise "a reload under another parent" reload_fuseband
+	promise "raises it" wait_for 5 limit_is $((slots * 3))
+	kill -KILL "$(steward)"
+	with_slots $slots
+	promise "a reload without who has the right" reload_fuseband
+	promise "leaves it, and says so" wait_for 5 \
+		grep -q 'the process that sets the limit of asynchronous requests is dead' "$WORK/fuseband.log"
+	promise "and goes on serving" cmp -n 65536 "$MNT/a" "$WORK/a.img"
+	kill -TERM "$FUSEBAND_PID"
+	wait_for 20 not kill -0 "$FUSEBAND_PID" 2>/dev/null || miss "it does not stop"
+	umount -l "$MNT"
+	FUSEBAND_PID=
+}
+
+# ---- paths that change while they are looked at ----
+
+# A link that leads somewhere else all the time: to an image, to what would block, to what is none.
+change_link() {
+	local to
+	while :; do
+		for to in "$WORK/a.img" "$WORK/fifo" /dev/zero /dev/tty "$WORK/b.img" "$WORK" /nothing; do
+			ln -s "$to" "$WORK/game.new" && mv -T "$WORK/game.new" "$WORK/game"
+		done
+	done
+}
+
+test_games() {
+	local i taken=0 size pid
+	mkfifo "$WORK/fifo"
+	truncate -s 4M "$WORK/a.img"
+	truncate -s 2M "$WORK/b.img"
+	ln -s "$WORK/a.img" "$WORK/game"
+	{
+		section game "path = $WORK/game"
+		section c "path = $WORK/c.img"
+	} | ini "$conf"
+	start_fuseband "$conf"
+	change_link &
+	pid=$!
+	for ((i = 0; i < 60; i++)); do
+		! reload_fuseband || taken=$((taken + 1))
+		size=$(stat -c %s "$MNT/game")
+		case $size in
+		$((4 << 20)) | $((2 << 20))) ;;
+		*) miss "a reload took something of $size bytes for an image" ;;
+		esac
+	done
+	kill $pid
+	wait $pid 2>/dev/null
+	note "$taken of 60 reloads met an image"
+	promise "a link that leads elsewhere all the time stops nobody" reads 0 0 c
+	rm "$WORK/game"
+	ln -s "$WORK/a.img" "$WORK/game"
+	promise "a reload with it at rest" reload_fuseband
+	promise "serves what it leads to" same $((4 << 20)) "$(stat -c %s "$MNT/game")"
+	ALLOWED_ERRORS='reload refused|game' stop_fuseband
+}
+
 # ---- it all still works ----
 
 test_works() {
@@ -337,6 +473,9 @@ test_modes
 test_works
 test_all_killed
 test_alone
+test_games
+test_limit
+test_starve
 test_intruder
 test_ordinary
 exit $failed
