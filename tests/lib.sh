@@ -60,6 +60,15 @@ need_root() {
 	[ "$(id -u)" = 0 ] || skip "needs root"
 }
 
+# The kernel's control files of FUSE mounts, where nobody mounts them. Sets FUSECTL.
+need_fusectl() {
+	FUSECTL=/sys/fs/fuse/connections
+	[ -z "$(ls $FUSECTL 2>/dev/null)" ] || return 0
+	FUSECTL=$WORK/fusectl
+	mkdir "$FUSECTL"
+	mount -t fusectl none "$FUSECTL" || skip "no fusectl"
+}
+
 # ---- verdicts ----
 
 # A test that goes on after a failure ends with: exit $failed
