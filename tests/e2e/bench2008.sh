@@ -39,8 +39,8 @@ promise "a case that does not exist is refused" refused -c guest
 promise "a device that is none is refused" refused -d "$WORK"
 promise "a word without an option is refused" refused 80:20
 
-# A slow disk: even emulated guests keep it busy.
-short=(-t 3 -i 1000 -r 80:20 -n "$base")
+# A slow disk: even emulated guests beside other tests keep it busy.
+short=(-t 3 -i 500 -r 80:20 -n "$base")
 
 "$experiment" "${short[@]}" -c host -w fuseband >"$WORK/first.out" 2>&1 ||
 	fail "it ended with status $?: $(tail -n 5 "$WORK/first.out")"
