@@ -11,7 +11,7 @@
 # bfq_down puts everything back; it may be called at any time, and twice.
 
 BFQ_WHY=
-bfq_queue='' bfq_before='' bfq_group='' bfq_root=''
+bfq_queue='' bfq_before='' bfq_group='' bfq_root='' bfq_open=''
 
 # The file system of control groups whose options or type match, and its controllers if it has a list.
 bfq_mount() { # TYPE [OPTION]
@@ -44,17 +44,22 @@ bfq_groups_v1() {
 	mkdir -p "$bfq_group"/{a,b} && [ -w "$bfq_group/a/blkio.bfq.weight" ]
 } 2>/dev/null
 
+# A loop device that ends with the last one who has it open, us and our children: as soon as they have
+# ended the test disk nobody could tell any more whose it was.
+bfq_loop() { # FILE
+	BFQ_DEVICE=$(losetup -f --show --direct-io=on "$1") && exec {bfq_open}<>"$BFQ_DEVICE" &&
+		losetup -d "$BFQ_DEVICE"
+}
+
 # bfq_up DISK: a block device, or a file for which there will be one. Sets BFQ_DEVICE.
 bfq_up() {
 	local name
 	BFQ_DEVICE=$1
 	if [ ! -b "$1" ]; then
-		LOOP=$(losetup -f --show --direct-io=on "$1") || {
+		bfq_loop "$1" || {
 			BFQ_WHY="no loop device with direct I/O for the test disk"
 			return 1
 		}
-		LOOPS+=("$LOOP")
-		BFQ_DEVICE=$LOOP
 	fi
 	name=$(readlink -f "/sys/class/block/$(basename "$(readlink -f "$BFQ_DEVICE")")")
 	[ ! -e "$name/partition" ] || name=${name%/*}
@@ -117,5 +122,7 @@ bfq_groups_gone() {
 bfq_down() {
 	bfq_groups_gone
 	[ -z "$bfq_queue" ] || echo "$bfq_before" >"$bfq_queue/scheduler"
-	bfq_queue=
+	bfq_queue=''
+	[ -z "$bfq_open" ] || exec {bfq_open}>&-
+	bfq_open=''
 }

@@ -23,10 +23,31 @@ says() { # FILE REGEX
 	}
 }
 
+# Loop devices of ours, of test disks that have ended, or of nobody but still with BFQ
+loops_left() {
+	local loop file
+	for loop in /sys/block/loop*; do
+		file=$(cat "$loop/loop/backing_file" 2>/dev/null)
+		case $file in
+		"$BENCH_DIR"/* | /disk*) echo "# ${loop##*/}: $file" ;;
+		'') grep -q '\[bfq\]' "$loop/queue/scheduler" && echo "# ${loop##*/} has bfq" ;;
+		esac
+	done
+}
+
 nothing_left() {
 	[ -z "$(ls -A "$BENCH_DIR")" ] && ! grep -qF "$BENCH_DIR" /proc/self/mountinfo &&
-		! losetup -l -n -O BACK-FILE | grep -qF "$BENCH_DIR" &&
-		[ -z "$(find /sys/fs/cgroup -maxdepth 3 -type d -name 'fuseband-2008.*')" ]
+		same '' "$(loops_left)" && same '' "$(find /sys/fs/cgroup -maxdepth 3 -type d \
+			-name "fuseband-2008.$pid")"
+}
+
+# the experiment: runs it, its process is $pid. What it says is in $WORK/NAME.out
+run() { # NAME ARGUMENTS...
+	local name=$1
+	shift
+	"$experiment" "$@" >"$WORK/$name.out" 2>&1 &
+	pid=$!
+	wait $pid || fail "it ended with status $?: $(tail -n 5 "$WORK/$name.out")"
 }
 
 refused() { # ARGUMENTS
@@ -42,8 +63,7 @@ promise "a word without an option is refused" refused 80:20
 # A slow disk: even emulated guests beside other tests keep it busy.
 short=(-t 3 -i 500 -r 80:20 -n "$base")
 
-"$experiment" "${short[@]}" -c host -w fuseband >"$WORK/first.out" 2>&1 ||
-	fail "it ended with status $?: $(tail -n 5 "$WORK/first.out")"
+run first "${short[@]}" -c host -w fuseband
 promise "a row of the results" says "$base.tsv" \
 	$'^fuseband\thost\tthreads\t80:20\t[0-9]+\t[0-9]+\t[0-9.]+\tbusy$'
 promise "the share is right" says "$WORK/first.out" '^fuseband .*wanted 80:20 +got (79|80)\.[0-9]+ : '
@@ -62,13 +82,12 @@ wait_pid 20 $pid
 promise "ended half-way, it says so by its status" [ $? = 143 ]
 promise "and nothing of it is left" nothing_left
 
-"$experiment" "${short[@]}" -c local >"$WORK/rest.out" 2>&1 ||
-	fail "it ended with status $?: $(tail -n 5 "$WORK/rest.out")"
+run rest "${short[@]}" -c local
 promise "what is there is not measured again" not says "$WORK/rest.out" '^# [0-9]/[0-9] fuseband, host' >"$WORK/waiting"
 promise "BFQ, or why not" says "$base.md" '^(BFQ: one setting|Not run: BFQ: .)'
 promise "and the setting of before" says "$base.md" '^fuseband: 2 settings'
 promise "nothing of it is left" nothing_left
 
-! "$experiment" "${short[@]}" -t 4 -c local -w fuseband >"$WORK/otherwise.out" 2>&1
+"$experiment" "${short[@]}" -t 4 -c local -w fuseband >"$WORK/otherwise.out" 2>&1
 promise "results of other conditions are not mixed" says "$WORK/otherwise.out" 'was measured otherwise'
 exit $failed
