@@ -10,8 +10,10 @@
  */
 #include "calibrate.h"
 #include "conf.h"
+#include "control.h"
 #include "log.h"
 #include "mountinfo.h"
+#include "notify.h"
 #include "options.h"
 #include "plan.h"
 #include "supervise.h"
@@ -217,6 +219,7 @@ static void ready(void *data)
 	char status = 0;
 	ssize_t n;
 
+	notify("READY=1\nMAINPID=%d", (int)getpid());
 	if (d->options.foreground)
 		return;
 	detach(d);
@@ -341,6 +344,7 @@ int main(int argc, char **argv)
 					   .detach = detach,
 					   .data = &d};
 	open_standard_descriptors();
+	log_mark_levels();
 	if (resume) {
 		status = supervise_resume(resume, &d.setup, &abrupt);
 		return finish(&d, status, abrupt);
@@ -350,6 +354,8 @@ int main(int argc, char **argv)
 		return status < 0 ? 0 : status;
 	if (d.options.calibrate)
 		return calibrate(d.options.calibrate, d.options.overwrite);
+	if (d.options.order)
+		return control(d.options.order, d.options.mountpoint);
 	if (d.options.check) {
 		status = check(&d.options);
 		options_free(&d.options);
