@@ -25,7 +25,7 @@ int crew_create(struct mount *mount, struct front *front, unsigned n, const int 
 	crew->keep = mount->keep;
 	front->unmounted = &crew->unmounted;
 	crew->memory_bytes = memory_bytes;
-	gate_open(&crew->gate, front->dev);
+	gate_init(&crew->gate, front->steward);
 	depot_init(&crew->depot, sizeof(struct io), sizeof(struct slice));
 	crew->depot.resident = crew->keep != NULL;
 	waiting_init(&crew->waiting);
@@ -179,7 +179,6 @@ unsigned crew_destroy(struct crew *crew)
 	free(crew->workers);
 	if (crew->event_fd >= 0)
 		close(crew->event_fd);
-	gate_close(&crew->gate);
 	waiting_destroy(&crew->waiting);
 	depot_destroy(&crew->depot);
 	pthread_mutex_destroy(&crew->park_lock);

@@ -16,7 +16,9 @@
 #include "notify.h"
 #include "options.h"
 #include "plan.h"
+#include "privilege.h"
 #include "supervise.h"
+#include "steward.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -71,11 +73,15 @@ static int check(const struct options *options)
 
 /* ---- start ---- */
 
-/* Thousands of files are thousands of descriptors. */
+/*
+ * Thousands of files are thousands of descriptors. Memory is locked in processes that have no right
+ * to do so beyond a limit.
+ */
 static void raise_limits(void)
 {
-	struct rlimit limit;
+	struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
 
+	setrlimit(RLIMIT_MEMLOCK, &limit); /* who may not is told by mlockall() */
 	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == limit.rlim_max)
 		return;
 	limit.rlim_cur = limit.rlim_max;
@@ -289,6 +295,12 @@ static int run(struct daemon *d, bool *ret_abrupt)
 	r = write_pidfile(d);
 	if (r)
 		return give_up(d, r);
+	privilege_hide(d->options.debug);
+	r = steward_start(serve->mountpoint, &serve->steward);
+	if (r) {
+		fprintf(stderr, "fuseband: cannot start: %s\n", strerror(-r));
+		return give_up(d, EXIT_COULD_NOT_RUN);
+	}
 	supervised = serve->conf->main.supervise;
 	if (supervised && unmounts_itself(&d->options)) {
 		log_warning("with auto_unmount a crash ends the mount");
@@ -337,7 +349,7 @@ int main(int argc, char **argv)
 	bool abrupt = false;
 	int status;
 
-	d.setup = (struct supervise_setup){.serve = {.signal_fd = -1, .link = -1},
+	d.setup = (struct supervise_setup){.serve = {.signal_fd = -1, .link = -1, .steward = -1},
 					   .argv = argv,
 					   .pidfile_fd = -1,
 					   .ready = ready,

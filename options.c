@@ -2,6 +2,7 @@
 /* options.c - see options.h. */
 #include "options.h"
 #include "conf.h"
+#include "filter.h"
 #include "front.h"
 #include "keep.h"
 
@@ -155,8 +156,9 @@ int options_parse(int argc, char **argv, struct options *options)
 			printf("%s%s", usage_text, help_text);
 			return -1;
 		case OPT_VERSION:
-			printf("fuseband %s (libfuse %s, state %u)\n", FUSEBAND_VERSION,
-			       fuse_pkgversion(), KEEP_VERSION);
+			printf("fuseband %s (libfuse %s, state %u, %s)\n", FUSEBAND_VERSION,
+			       fuse_pkgversion(), KEEP_VERSION,
+			       filter_exists() ? "seccomp" : "without seccomp");
 			return -1;
 		case OPT_HELP_CONFIG:
 			conf_help(stdout);

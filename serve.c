@@ -15,7 +15,9 @@
 #include "log.h"
 #include "notify.h"
 #include "plan.h"
+#include "privilege.h"
 #include "recover.h"
+#include "steward.h"
 #include "watch.h"
 #include "worker.h"
 
@@ -595,6 +597,8 @@ static int start_first(struct serve *s, struct plan *plan, struct conf_errors *e
 			r == -EINVAL ? "" : ": ", r == -EINVAL ? "" : strerror(-r));
 		return r;
 	}
+	s->front->steward = setup->steward;
+	steward_watch(setup->steward, s->front->dev);
 	r = crew_create(s->mount, s->front, worker_count(&plan->conf->main), NULL,
 			memory_cap(&plan->conf->main), &s->crew);
 	if (!r && s->bequest.estate && !s->front->can_resend) {
@@ -640,6 +644,7 @@ int serve_first(struct serve_setup *setup, bool *ret_abrupt)
 	conf_errors_free(&errors);
 	conf_errors_free(&notes);
 	if (!status) {
+		privilege_drop(PRIVILEGE_DATA_PATH);
 		setup->ready(setup->data);
 		log_info("serving %zu files at %s", s.mount->n_files, setup->mountpoint);
 		tell_what_is_served(&s, NULL);
@@ -661,6 +666,7 @@ static int prepare_next(struct serve *s)
 		return r;
 	s->mount = recovered.mount;
 	s->front = recovered.front;
+	s->front->steward = s->setup->steward;
 	s->text = recovered.text;
 	s->workers_configured = recovered.main.workers;
 	set_log_level(s, &recovered.main);
@@ -693,7 +699,8 @@ int serve_next(struct serve_setup *setup, bool *ret_abrupt)
 	r = prepare_next(&s);
 	if (r)
 		log_error("a successor cannot be prepared: %s", strerror(-r));
-	else
+	privilege_drop(PRIVILEGE_DATA_PATH);
+	if (!r)
 		setup->ready(setup->data);
 	if (r || !wait_for_go(&s)) {
 		close(setup->link);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* supervise.c - see supervise.h. */
-#include "front.h"
 #include "handover.h"
 #include "log.h"
 #include "notify.h"
+#include "privilege.h"
 #include "restart.h"
+#include "steward.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -70,6 +71,7 @@ static void tell_ready(void *data)
 {
 	struct supervisor *s = data;
 
+	privilege_oom_score(PRIVILEGE_OOM_LATE);
 	link_say(s->state.setup->serve.link, LINK_READY, 0);
 	if (!s->state.setup->foreground)
 		s->state.setup->detach(s->state.setup->data);
@@ -133,19 +135,6 @@ static void become_data_path(struct supervisor *s, int link, bool first)
 	exit(status);
 }
 
-/* How readily the kernel takes a process when memory runs out: -1000 never .. 1000 first. */
-static void set_oom_score(const char *score)
-{
-	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-	ssize_t n;
-
-	if (fd < 0)
-		return;
-	n = write(fd, score, strlen(score));
-	(void)n; /* only root may lower it */
-	close(fd);
-}
-
 static int spawn(struct supervisor *s, bool first, struct child *ret_child)
 {
 	struct child child = {.pidfd = -1, .ours = true};
@@ -162,7 +151,8 @@ static int spawn(struct supervisor *s, bool first, struct child *ret_child)
 		/* nothing to undo, such as a mount, before it is certain that we are watched */
 		if (first && link_receive(ends[1], true, &go))
 			_exit(EXIT_FAILURE);
-		set_oom_score("-900");
+		privilege_oom_score(
+			PRIVILEGE_OOM_LAST); /* which a parent that it starts may have, too */
 		become_data_path(s, ends[1], first);
 	}
 	r = child.pid < 0 ? -errno : 0;
@@ -233,12 +223,17 @@ static void start_standby(struct supervisor *s)
 
 static void give_up(struct supervisor *s, int status)
 {
+	int r;
+
 	s->farewell = true;
 	s->status = status;
 	if (s->state.estate.fuse_fd < 0)
 		return;
 	/* who has files open gets errors from now on */
-	front_unmount_path(s->state.setup->serve.mountpoint);
+	r = steward_unmount(s->state.setup->serve.steward);
+	if (r)
+		log_error("%s cannot be unmounted: %s", s->state.setup->serve.mountpoint,
+			  strerror(-r));
 }
 
 static const char *how(const siginfo_t *info, char *text, size_t size)
@@ -518,6 +513,7 @@ static void on_active_ready(struct supervisor *s)
 		return;
 	s->told_ready = true;
 	restart_begin(&s->restart, s->beat_ns);
+	privilege_drop(PRIVILEGE_PARENT);
 	s->state.setup->ready(s->state.setup->data);
 }
 
@@ -631,7 +627,7 @@ static void settle_in_memory(void)
 {
 	if (!geteuid())
 		mlockall(MCL_CURRENT | MCL_FUTURE);
-	set_oom_score("-1000");
+	privilege_oom_score(PRIVILEGE_OOM_LAST);
 }
 
 static char *own_program(void)
@@ -711,7 +707,9 @@ int supervise_resume(const char *resume, struct supervise_setup *setup, bool *re
 		setup->detach(setup->data);
 	rewrite_pidfile(setup);
 	notify("MAINPID=%d", (int)getpid());
+	privilege_hide(setup->serve.debug);
 	settle_in_memory();
+	privilege_drop(PRIVILEGE_PARENT);
 	s.beat_ns = now_ns();
 	restart_begin(&s.restart, s.beat_ns);
 	loop(&s);

@@ -84,7 +84,7 @@ machine() {
 	printf 'libfuse\t%s\n' "$(pkg-config --modversion fuse3)"
 	printf 'liburing\t%s\n' "$(pkg-config --modversion liburing)"
 	qemu --version 2>/dev/null | awk 'NR == 1 { print "QEMU\t" $3 }'
-	newqemu --version 2>/dev/null | awk 'NR == 1 { print "QEMU of newqemu\t" $3 }'
+	[ -z "${QEMU_ROOT:-}" ] || newqemu --version 2>/dev/null | awk 'NR == 1 { print "QEMU of newqemu\t" $3 }'
 	printf 'fio\t%s\n' "$(fio --version | sed 's/^fio-//')"
 	printf 'fuseband\t%s\n' "$("$FUSEBAND" --version | awk '{ print $2; exit }')"
 	printf 'load before\t%s\n' "$(cut -d ' ' -f 1 /proc/loadavg)"
@@ -206,7 +206,7 @@ contender_start() { # NAME
 			printf '[f%d]\npath = %s\n%s\n' "$i" "${FILES[i]}" "$INI"
 		done | ini "$WORK/fuseband.ini"
 		start_fuseband "$WORK/fuseband.ini"
-		PIDS[$1]=$FUSEBAND_PID
+		PIDS[$1]=$(data_path)
 		;;
 	passthrough) start_daemon "$1" "$WORK/$1" "$build/passthrough" "$WORK/$1" "${FILES[@]}" ;;
 	passthrough-*)

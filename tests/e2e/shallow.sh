@@ -23,6 +23,7 @@ need_root
 size=$((2 << 30))
 PART_BYTES=$((size / 2))
 log=$WORK/disk.log
+window=${WINDOW:-4}
 
 # load [DEPTH_A] [DEPTH_B]: 0 is none. Sets LOWER, UPPER, PER_SECOND as the disk counts, P99_A in ms.
 load() {
@@ -31,11 +32,11 @@ load() {
 	[ "$2" = 0 ] || jobs+=(--name=b --filename="$MNT/b.img" --iodepth="$2" --new_group)
 	ctl log-reset
 	fio --thread --group_reporting --ioengine=libaio --direct=1 --rw=randrw --bs=4k --size=$PART_BYTES \
-		--norandommap --randrepeat=0 --time_based --runtime=7 \
+		--norandommap --randrepeat=0 --time_based --runtime=$((window + 2)) \
 		--output-format=json --output="$WORK/fio.json" "${jobs[@]}" 2>"$WORK/fio.err" &
 	pid=$!
-	sleep 2.5
-	watch 4
+	sleep 1.5
+	watch "$window"
 	wait $pid || fail "fio: $(cat "$WORK/fio.err")"
 	read -r LOWER UPPER < <(served "$log" "$FROM" "$TO" $PART_BYTES)
 	PER_SECOND=$(per_second "$((LOWER + UPPER))" "$FROM" "$TO")
