@@ -30,6 +30,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define SOURCE_BYTES 512U /* of a mount; a longer name is left out */
+
 struct daemon {
 	struct options options;
 	struct supervise_setup setup;
@@ -251,6 +253,28 @@ static int serve_alone(struct daemon *d, bool *ret_abrupt)
 	return serve_first(serve, ret_abrupt);
 }
 
+/*
+ * The configuration is what is mounted: by that name mount -a knows that a line of fstab is mounted
+ * already. options: the user's, or NULL.
+ */
+static char *mount_options(const char *config_path, const char *options)
+{
+	char source[SOURCE_BYTES] = "", *all;
+	size_t n = 0;
+
+	for (const char *at = config_path; at && *at && n < sizeof(source) - 2; at++) {
+		if (*at == ',' || *at == '\\')
+			source[n++] = '\\';
+		source[n++] = *at;
+	}
+	if (!n || n >= sizeof(source) - 2)
+		return options ? strdup(options) : NULL;
+	return asprintf(&all, "fsname=%s%s%s", source, options ? "," : "", options ? options : "") <
+			       0
+		       ? NULL
+		       : all;
+}
+
 static int read_configuration(struct daemon *d)
 {
 	struct serve_setup *serve = &d->setup.serve;
@@ -261,7 +285,7 @@ static int read_configuration(struct daemon *d)
 	conf_errors_free(&errors);
 	serve->config = strdup(d->options.config);
 	serve->config_path = path_for_reloads(d->options.config);
-	serve->mount_options = d->options.mount_options ? strdup(d->options.mount_options) : NULL;
+	serve->mount_options = mount_options(serve->config_path, d->options.mount_options);
 	serve->debug = d->options.debug;
 	return r ? EXIT_USAGE : 0;
 }
