@@ -91,14 +91,14 @@ wait_for 20 state_is active
 promise "it counts" same 1 "$(show NRestarts)"
 promise "umount by hand ends the unit" umount $VMS
 promise "which is inactive, not failed" wait_for 20 state_is inactive
-promise "nothing is left of it" same ' 0' "$(processes) $(mounts)"
+promise "nothing is left of it" wait_for 5 nothing_runs
 systemctl start $UNIT
 promise "systemctl stop" systemctl stop $UNIT
 promise "ends it as it should" same 'inactive success' "$(show ActiveState) $(show Result)"
-promise "nothing is left of it" same ' 0' "$(processes) $(mounts)"
+promise "nothing is left of it" wait_for 5 nothing_runs
 systemctl start $UNIT
 promise "a removal stops what nobody uses" apt remove fuseband
-promise "no process, no mount" same ' 0' "$(processes) $(mounts)"
+promise "no process, no mount" wait_for 5 nothing_runs
 promise "no unit" same '' "$(systemctl list-units --all --no-legend 'fuseband@*' | grep -v not-found)"
 promise "purge" apt purge fuseband
 nothing_left

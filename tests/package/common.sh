@@ -40,6 +40,10 @@ pid_of() { # NAME
 	processes | awk -v name="$1" '$2 == name { print $1 }'
 }
 
+nothing_runs() {
+	[ -z "$(processes)" ] && [ "$(mounts)" = 0 ]
+}
+
 mounts() {
 	grep -c ' fuse\.fuseband ' /proc/self/mountinfo
 }
@@ -97,8 +101,7 @@ upgrade_under_guests() {
 
 # Nothing of the package but what the operator wrote.
 nothing_left() {
-	promise "no process is left" same '' "$(processes)"
-	promise "no mount" same 0 "$(mounts)"
+	promise "no process and no mount is left" wait_for 5 nothing_runs
 	promise "no file" same '' "$(find /usr /lib /etc /run /var/lib -xdev -name '*fuseband*' \
 		! -path '/etc/fuseband' ! -path '/var/lib/dpkg/*' ! -path '/var/lib/apt/*' 2>/dev/null)"
 	promise "but what the operator wrote" test -s /etc/fuseband/vms.ini

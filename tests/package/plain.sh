@@ -22,7 +22,7 @@ upgrade_under_guests
 # ---- mount(8), fstab ----
 
 umount $VMS
-wait_for 20 same '' "$(processes)" || miss "unmounted, it does not end"
+wait_for 20 nothing_runs || miss "unmounted, it does not end"
 cat >"$WORK/fstab" <<END
 /etc/fuseband/vms.ini $VMS fuse.fuseband defaults,nofail,_netdev,x-systemd.requires=/srv,noatime 0 0
 END
@@ -31,7 +31,7 @@ promise "serves" test -s $VMS/vm1.img
 promise "mount -a again changes nothing" mount -a -T "$WORK/fstab"
 promise "one mount" same 1 "$(mounts)"
 promise "umount" umount $VMS
-wait_for 20 same '' "$(processes)" || miss "unmounted, it does not end"
+wait_for 20 nothing_runs || miss "unmounted, it does not end"
 promise "mount -t fuse.fuseband" mount -t fuse.fuseband -o ro /etc/fuseband/vms.ini $VMS
 promise "with its option" grep -q " $VMS ro" /proc/self/mountinfo
 
@@ -50,7 +50,7 @@ promise "a user's mount does not hinder a removal" apt remove fuseband
 promise "is named" apt_said "of a user: is user 65534's: left alone"
 promise "and left to him" same 1 "$(mounts)"
 setpriv --reuid 65534 --regid 65534 --clear-groups fusermount3 -u "$WORK/of a user"
-wait_for 20 same '' "$(processes)"
+wait_for 20 nothing_runs
 promise "purge" apt purge fuseband
 nothing_left
 exit $failed

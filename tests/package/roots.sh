@@ -80,7 +80,7 @@ roots_mount() {
 in_root() { # ROOT COMMAND...
 	local root=$1
 	shift
-	env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive LC_ALL=C TEST_WORK="$WORK" \
+	env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive LC_ALL=C TEST_WORK="$WORK" \
 		chroot "$root" "$@"
 }
 
