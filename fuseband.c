@@ -10,8 +10,10 @@
  */
 #include "calibrate.h"
 #include "conf.h"
+#include "control.h"
 #include "log.h"
 #include "mountinfo.h"
+#include "notify.h"
 #include "options.h"
 #include "plan.h"
 #include "privilege.h"
@@ -27,6 +29,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#define SOURCE_BYTES 512U /* of a mount; a longer name is left out */
 
 struct daemon {
 	struct options options;
@@ -231,6 +235,7 @@ static void ready(void *data)
 	char status = 0;
 	ssize_t n;
 
+	notify("READY=1\nMAINPID=%d", (int)getpid());
 	if (d->options.foreground)
 		return;
 	detach(d);
@@ -256,6 +261,28 @@ static int serve_alone(struct daemon *d, bool *ret_abrupt)
 	return serve_first(serve, ret_abrupt);
 }
 
+/*
+ * The configuration is what is mounted: by that name mount -a knows that a line of fstab is mounted
+ * already. options: the user's, or NULL.
+ */
+static char *mount_options(const char *config_path, const char *options)
+{
+	char source[SOURCE_BYTES] = "", *all;
+	size_t n = 0;
+
+	for (const char *at = config_path; at && *at && n < sizeof(source) - 2; at++) {
+		if (*at == ',' || *at == '\\')
+			source[n++] = '\\';
+		source[n++] = *at;
+	}
+	if (!n || n >= sizeof(source) - 2)
+		return options ? strdup(options) : NULL;
+	return asprintf(&all, "fsname=%s%s%s", source, options ? "," : "", options ? options : "") <
+			       0
+		       ? NULL
+		       : all;
+}
+
 static int read_configuration(struct daemon *d)
 {
 	struct serve_setup *serve = &d->setup.serve;
@@ -266,7 +293,7 @@ static int read_configuration(struct daemon *d)
 	conf_errors_free(&errors);
 	serve->config = strdup(d->options.config);
 	serve->config_path = path_for_reloads(d->options.config);
-	serve->mount_options = d->options.mount_options ? strdup(d->options.mount_options) : NULL;
+	serve->mount_options = mount_options(serve->config_path, d->options.mount_options);
 	serve->debug = d->options.debug;
 	return r ? EXIT_USAGE : 0;
 }
@@ -365,6 +392,7 @@ int main(int argc, char **argv)
 					   .detach = detach,
 					   .data = &d};
 	open_standard_descriptors();
+	log_mark_levels();
 	if (resume) {
 		status = supervise_resume(resume, &d.setup, &abrupt);
 		return finish(&d, status, abrupt);
@@ -374,6 +402,8 @@ int main(int argc, char **argv)
 		return status < 0 ? 0 : status;
 	if (d.options.calibrate)
 		return calibrate(d.options.calibrate, d.options.overwrite);
+	if (d.options.order)
+		return control(d.options.order, d.options.mountpoint);
 	if (d.options.check) {
 		status = check(&d.options);
 		options_free(&d.options);

@@ -13,6 +13,7 @@
 #include "fence.h"
 #include "front.h"
 #include "log.h"
+#include "notify.h"
 #include "plan.h"
 #include "privilege.h"
 #include "recover.h"
@@ -323,15 +324,27 @@ static int switch_to(struct serve *s, const struct plan *plan, struct conf_text 
 	return r;
 }
 
-/* The first of what was wrong; NULL: nothing. For the status. */
-static void note_outcome(struct mount *mount, const char *error)
+/* For the service manager; reload or not. error: of a reload that was refused; NULL: none. */
+static void tell_what_is_served(const struct serve *s, const char *error)
 {
-	struct kept_mount *kept = mount_kept(mount);
+	notify("READY=1\nSTATUS=%s%s%sserving %zu files at %s, generation %llu",
+	       error ? "reload refused: " : "", error ? error : "", error ? "; " : "",
+	       s->mount->n_files, s->setup->mountpoint, (unsigned long long)s->mount->generation);
+}
 
-	pthread_mutex_lock(&mount->reading);
+/* The first of what was wrong; NULL: nothing. */
+static void note_outcome(const struct serve *s, const char *error)
+{
+	struct kept_mount *kept = mount_kept(s->mount);
+
+	pthread_mutex_lock(&s->mount->reading);
 	snprintf(kept->last_error, sizeof(kept->last_error), "%s", error ? error : "");
-	kept->reloads += !error;
-	pthread_mutex_unlock(&mount->reading);
+	if (error)
+		kept->reloads_refused++;
+	else
+		kept->reloads++;
+	pthread_mutex_unlock(&s->mount->reading);
+	tell_what_is_served(s, error);
 }
 
 static void reload(struct serve *s)
@@ -341,10 +354,11 @@ static void reload(struct serve *s)
 	struct plan *plan = NULL;
 	int r;
 
+	notify_reloading();
 	if (!s->setup->config_path) {
 		log_error("reload refused: the configuration came from a pipe and cannot be read "
 			  "again; start it with -c FILE");
-		note_outcome(s->mount, "the configuration came from a pipe");
+		note_outcome(s, "the configuration came from a pipe");
 		return;
 	}
 	commit_again(s); /* or the parent may have what this one wants back */
@@ -356,9 +370,9 @@ static void reload(struct serve *s)
 	if (r) {
 		log_error("reload refused: the running configuration stays as it is; correct what "
 			  "the lines above say");
-		note_outcome(s->mount, errors.n ? errors.list[0].text : strerror(-r));
+		note_outcome(s, errors.n ? errors.list[0].text : strerror(-r));
 	} else {
-		note_outcome(s->mount, NULL);
+		note_outcome(s, NULL);
 		watch_note_lone_weights(s->mount);
 		set_log_level(s, &plan->conf->main);
 		if (plan->conf->main.workers != s->workers_configured)
@@ -498,10 +512,14 @@ static bool on_signal(struct serve *s, int signo)
 		log_status(s);
 		return false;
 	case SIGUSR2:
-		log_warning("upgrade in place needs `supervise = yes` and Linux 6.9 or newer");
+		keep_refuse_upgrade(
+			mount_kept(s->mount),
+			"upgrade in place needs `supervise = yes` and Linux 6.9 or newer");
+		log_warning("%s", mount_kept(s->mount)->upgrade_error);
 		return false;
 	default:
 		log_info("stopping");
+		notify("STOPPING=1\nSTATUS=Stopping: what was received is finished");
 		return true;
 	}
 }
@@ -637,6 +655,7 @@ int serve_first(struct serve_setup *setup, bool *ret_abrupt)
 		privilege_drop(PRIVILEGE_DATA_PATH);
 		setup->ready(setup->data);
 		log_info("serving %zu files at %s", s.mount->n_files, setup->mountpoint);
+		tell_what_is_served(&s, NULL);
 		watch_note_lone_weights(s.mount);
 		run(&s);
 	}
@@ -711,6 +730,7 @@ int serve_next(struct serve_setup *setup, bool *ret_abrupt)
 	atomic_store(&s.mount->garbage, true); /* what was closed meanwhile */
 	eventfd_write(s.crew->event_fd, 1);
 	setup->ready(setup->data);
+	tell_what_is_served(&s, NULL);
 	run(&s);
 	return end(&s, 0, ret_abrupt);
 }

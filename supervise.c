@@ -2,6 +2,7 @@
 /* supervise.c - see supervise.h. */
 #include "handover.h"
 #include "log.h"
+#include "notify.h"
 #include "privilege.h"
 #include "restart.h"
 #include "steward.h"
@@ -10,6 +11,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -401,6 +403,21 @@ static int execute(struct supervisor *s, int program, int old_program, bool upgr
 	return handover_execute(&state, program);
 }
 
+/* Say why, where it is looked for: the log and the status. */
+static void refuse_upgrade(struct supervisor *s, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+static void refuse_upgrade(struct supervisor *s, const char *fmt, ...)
+{
+	char why[KEEP_ERROR_BYTES];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(why, sizeof(why), fmt, args);
+	va_end(args);
+	log_error("no upgrade: %s", why);
+	keep_refuse_upgrade(&s->state.estate.keep->mount, why);
+}
+
 static void upgrade(struct supervisor *s)
 {
 	long version;
@@ -410,30 +427,30 @@ static void upgrade(struct supervisor *s)
 		return; /* it is under way (both processes may have been signalled), or to no
 			   purpose */
 	if (!s->state.estate.can_resend || !s->state.active.ready) {
-		log_error("no upgrade: %s", s->state.active.ready
-						    ? "it needs Linux 6.9 or newer"
-						    : "a data path is just starting; try again");
+		refuse_upgrade(s, "%s",
+			       s->state.active.ready ? "it needs Linux 6.9 or newer"
+						     : "a data path is just starting; try again");
 		return;
 	}
 	program = open(s->state.program, O_PATH | O_CLOEXEC);
 	version = program < 0 ? -1 : handover_version_of(s->state.program);
 	if (version != (long)KEEP_VERSION) {
 		if (program < 0)
-			log_error("no upgrade: %s: %s", s->state.program, strerror(errno));
+			refuse_upgrade(s, "%s: %s", s->state.program, strerror(errno));
 		else if (version < 0)
-			log_error("no upgrade: %s is not a fuseband that runs here",
-				  s->state.program);
+			refuse_upgrade(s, "%s is not a fuseband that runs here", s->state.program);
 		else
-			log_error("no upgrade: %s keeps its state as version %ld, this one as %u; "
-				  "the mount has to be stopped for that",
-				  s->state.program, version, KEEP_VERSION);
+			refuse_upgrade(s,
+				       "%s keeps its state as version %ld, this one as %u; the "
+				       "mount has to be stopped for that",
+				       s->state.program, version, KEEP_VERSION);
 		if (program >= 0)
 			close(program);
 		return;
 	}
 	old = open("/proc/self/exe", O_PATH | O_CLOEXEC);
 	r = old < 0 ? -errno : execute(s, program, old, true);
-	log_error("no upgrade: %s: %s", s->state.program, strerror(-r));
+	refuse_upgrade(s, "%s: %s", s->state.program, strerror(-r));
 	if (old >= 0)
 		close(old);
 	close(program);
@@ -460,6 +477,7 @@ static void go_back(struct supervisor *s)
 	int r;
 
 	log_error("the new program cannot start: back to the one that runs");
+	keep_refuse_upgrade(&s->state.estate.keep->mount, "the new program cannot start");
 	s->state.upgrading = false;
 	r = execute(s, s->state.old_program, -1, false);
 	log_error("which cannot be executed (%s): the data path is still the old one, after a "
@@ -701,6 +719,7 @@ int supervise_resume(const char *resume, struct supervise_setup *setup, bool *re
 	if (!setup->foreground)
 		setup->detach(setup->data);
 	rewrite_pidfile(setup);
+	notify("MAINPID=%d", (int)getpid());
 	privilege_hide(setup->serve.debug);
 	settle_in_memory();
 	privilege_drop(PRIVILEGE_PARENT);
