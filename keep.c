@@ -3,6 +3,7 @@
 #include "keep.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -153,6 +154,12 @@ static void suspect(struct keep *keep, uint64_t unique)
 		}
 	keep->suspects[keep->next_suspect++ % KEEP_SUSPECTS] =
 		(struct keep_suspect){.unique = unique, .crashes = 1};
+}
+
+void keep_refuse_upgrade(struct kept_mount *kept, const char *why)
+{
+	snprintf(kept->upgrade_error, sizeof(kept->upgrade_error), "%s", why);
+	atomic_fetch_add(&kept->upgrades_refused, 1);
 }
 
 void keep_bury(struct keep *keep, bool crashed)
