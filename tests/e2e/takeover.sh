@@ -208,13 +208,10 @@ fails() {
 }
 
 test_both() {
-	local i all before=$failed
+	local i before=$failed
 	for ((i = 0; i < TIMES; i++)); do
 		start_loaded
-		all="$FUSEBAND_PID $(data_path) $(spares)"
-		# shellcheck disable=SC2086 # all of them at the same time: one alone is replaced
-		kill -STOP $all && kill -KILL $all
-		wait "$FUSEBAND_PID" 2>/dev/null
+		kill_all
 		wait_for 5 fails || miss "the mount does not end with its processes"
 		wait_for 20 not kill -0 "${LOADS[p]}" 2>/dev/null || miss "a client waits for ever"
 		LOADS=()
