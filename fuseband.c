@@ -118,15 +118,19 @@ static int find_mountpoint(struct daemon *d)
 				"%s\n",
 				path, path);
 		else
-			fprintf(stderr, "fuseband: %s: %s\n", path, strerror(errno));
+			fprintf(stderr, "fuseband: mount point %s: %s\n", path, strerror(errno));
 		return EXIT_USAGE;
 	}
 	if (!S_ISDIR(st.st_mode)) {
-		fprintf(stderr, "fuseband: %s: the mount point is not a directory\n", path);
+		fprintf(stderr, "fuseband: %s: the mount point is not a directory: name one\n",
+			path);
 		return EXIT_USAGE;
 	}
 	if (is_taken(d->setup.serve.mountpoint)) {
-		fprintf(stderr, "fuseband: %s: is the mount point of another fuseband\n", path);
+		fprintf(stderr,
+			"fuseband: %s: is the mount point of another fuseband: name another "
+			"directory, or end that one\n",
+			path);
 		return EXIT_USAGE;
 	}
 	return 0;
@@ -149,14 +153,17 @@ static int write_pidfile(struct daemon *d)
 
 		fprintf(stderr, "fuseband: pid file %s: %s%s\n", path,
 			in_use ? "is in use by another fuseband" : strerror(errno),
-			given ? "" : "; this one goes without, use -p");
+			given ? "" : "; this one goes without, name another one with -p");
 		if (fd >= 0)
 			close(fd);
 		return given ? EXIT_COULD_NOT_RUN : 0;
 	}
 	n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
 	if (ftruncate(fd, 0) || pwrite(fd, text, (size_t)n, 0) != n) {
-		fprintf(stderr, "fuseband: pid file %s: %s\n", path, strerror(errno));
+		fprintf(stderr,
+			"fuseband: pid file %s: %s; make room for it, or name another one with "
+			"-p\n",
+			path, strerror(errno));
 		close(fd);
 		return EXIT_COULD_NOT_RUN;
 	}
@@ -199,7 +206,7 @@ static int wait_until_ready(int fd, pid_t child)
 		return status;
 	if (waitpid(child, &wait_status, 0) == child && WIFEXITED(wait_status))
 		return WEXITSTATUS(wait_status);
-	fprintf(stderr, "fuseband: died while it started\n");
+	fprintf(stderr, "fuseband: died while it started: see the lines above, or the log\n");
 	return EXIT_COULD_NOT_RUN;
 }
 
@@ -213,7 +220,8 @@ static void detach(void *data)
 	(void)data;
 	log_to_syslog();
 	if (chdir("/"))
-		log_warning("cannot go to /: %s", strerror(errno));
+		log_warning("cannot go to / (%s): the directory it was started in stays in use",
+			    strerror(errno));
 	for (int fd = 0; fd <= 2 && null >= 0; fd++)
 		dup2(null, fd);
 	if (null > 2)
@@ -313,7 +321,10 @@ static int run(struct daemon *d, bool *ret_abrupt)
 	raise_limits();
 	r = serve_block_signals(&serve->signal_fd);
 	if (r) {
-		fprintf(stderr, "fuseband: signalfd: %s\n", strerror(-r));
+		fprintf(stderr,
+			"fuseband: cannot start: signals cannot be received: %s; more descriptors "
+			"have to be allowed (ulimit -n)\n",
+			strerror(-r));
 		return give_up(d, EXIT_COULD_NOT_RUN);
 	}
 	r = write_pidfile(d);
@@ -327,7 +338,8 @@ static int run(struct daemon *d, bool *ret_abrupt)
 	}
 	supervised = serve->conf->main.supervise;
 	if (supervised && unmounts_itself(&d->options)) {
-		log_warning("with auto_unmount a crash ends the mount");
+		log_warning("with auto_unmount a crash ends the mount: without that option it is "
+			    "survived");
 		supervised = false;
 	}
 	return supervised ? supervise(&d->setup, ret_abrupt) : serve_alone(d, ret_abrupt);

@@ -193,7 +193,8 @@ int options_parse(int argc, char **argv, struct options *options)
 	if (n == 2 && !options->config)
 		options->config = argv[optind++];
 	else if (n > 1)
-		return usage_error("too many arguments: ", argv[optind + 1]);
+		return usage_error("too many arguments: ",
+				   argv[optind + (options->config ? 1 : 2)]);
 	if (optind < argc)
 		options->mountpoint = argv[optind];
 	else if (!options->check)

@@ -163,7 +163,9 @@ static void settle_in_memory(void)
 	if (prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0))
 		log_debug("PR_SET_IO_FLUSHER: %s", strerror(errno));
 	if (!geteuid() && mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT))
-		log_warning("memory cannot be locked: %s", strerror(errno));
+		log_warning("memory cannot be locked (%s): where it is short, its own disks may "
+			    "hold it up; allow more (ulimit -l, LimitMEMLOCK of the unit)",
+			    strerror(errno));
 }
 
 int serve_block_signals(int *ret_signal_fd)
@@ -199,7 +201,7 @@ static void lose_parent(struct serve *s)
 	s->bequest.broken = false;
 	if (r < 0)
 		log_error("the parent process is dead and cannot be replaced (%s): a crash would "
-			  "end the mount",
+			  "end the mount; start it again when its users can do without",
 			  strerror(-r));
 	else
 		log_warning("the parent process is dead: another one takes its place");
@@ -215,8 +217,8 @@ static void commit(struct serve *s)
 		return;
 	r = bequeath_accepted(&s->bequest, s->mount, &s->text);
 	if (r && !again)
-		log_error("cannot be kept (%s): after a crash the configuration before this one "
-			  "would be served, until another attempt goes well",
+		log_error("the configuration cannot be kept (%s): after a crash the one before it "
+			  "would be served, until a reload goes well",
 			  strerror(-r));
 	if (s->bequest.broken)
 		lose_parent(s);
@@ -354,7 +356,8 @@ static void reload(struct serve *s)
 
 	notify_reloading();
 	if (!s->setup->config_path) {
-		log_error("reload refused: the configuration came from a pipe");
+		log_error("reload refused: the configuration came from a pipe and cannot be read "
+			  "again; start it with -c FILE");
 		note_outcome(s, "the configuration came from a pipe");
 		return;
 	}
@@ -365,7 +368,8 @@ static void reload(struct serve *s)
 	log_errors(&errors);
 	log_notes(&notes);
 	if (r) {
-		log_error("reload refused: the running configuration stays as it is");
+		log_error("reload refused: the running configuration stays as it is; correct what "
+			  "the lines above say");
 		note_outcome(s, errors.n ? errors.list[0].text : strerror(-r));
 	} else {
 		note_outcome(s, NULL);
@@ -423,7 +427,9 @@ static bool drain(struct serve *s)
 		crew_leave(s->crew);
 	left = crew_unanswered(s->crew);
 	if (left)
-		log_error("%u requests did not finish and are answered with an error", left);
+		log_error("%u requests did not finish and are answered with an error: what they "
+			  "would have written is not there",
+			  left);
 	crew_abandon(s->crew);
 	return parked;
 }
@@ -473,7 +479,9 @@ static void start_status(struct serve *s)
 	int r = status_files_start(s->mount, &told, &s->status);
 
 	if (r)
-		log_error("the status files cannot be served: %s", strerror(-r));
+		log_error(
+			"the status files cannot be served: %s; SIGUSR1 logs a status all the same",
+			strerror(-r));
 	s->front->status = s->status;
 }
 
@@ -714,7 +722,9 @@ int serve_next(struct serve_setup *setup, bool *ret_abrupt)
 	crew_resume(s.crew);
 	r = front_resend(s.front);
 	if (r)
-		log_error("the kernel does not send requests again: %s", strerror(-r));
+		log_error("the kernel does not send requests again: %s; who waits for one of "
+			  "before the crash waits until the mount ends",
+			  strerror(-r));
 	log_info("took over: %zu files%s", s.mount->n_files,
 		 waiting ? ", some of them once the disk has done what it was told before" : "");
 	atomic_store(&s.mount->garbage, true); /* what was closed meanwhile */

@@ -123,7 +123,9 @@ static void become_data_path(struct supervisor *s, int link, bool first)
 	serve->data = s;
 	r = serve_block_signals(&serve->signal_fd);
 	if (r) {
-		log_error("signalfd: %s", strerror(-r));
+		log_error("signals cannot be received: %s; more descriptors have to be allowed "
+			  "(ulimit -n)",
+			  strerror(-r));
 		status = EXIT_FAILURE;
 	} else {
 		status = first ? serve_first(serve, &abrupt) : serve_next(serve, &abrupt);
@@ -213,7 +215,9 @@ static void start_standby(struct supervisor *s)
 		return;
 	r = spawn(s, false, &s->standby);
 	if (r) {
-		log_warning("no standby: %s", strerror(-r));
+		log_warning("no standby: %s; until there is one, and it is tried again, a crash "
+			    "takes longer to recover from",
+			    strerror(-r));
 		s->standby = (struct child){.pidfd = -1, .link = -1};
 		s->standby_not_before_ns = now_ns() + STANDBY_RETRY_NS;
 	}
@@ -257,7 +261,8 @@ static bool count_life(struct supervisor *s, bool crashed)
 
 	if (!restart_again(&s->restart, crashed, now_ns(), &pause_ns)) {
 		log_error("one data path after the other dies as soon as it serves: giving up. The "
-			  "mount ends, and its users get errors");
+			  "mount ends, and its users get errors; the lines above say why, start it "
+			  "again when that is mended");
 		return false;
 	}
 	if (pause_ns)
@@ -272,7 +277,8 @@ static void go(struct supervisor *s)
 	if (!s->standby.pid) {
 		r = spawn(s, false, &s->standby);
 		if (r) {
-			log_error("no process to take over: %s", strerror(-r));
+			log_error("no process to take over: %s. The mount ends: start it again",
+				  strerror(-r));
 			s->standby = (struct child){.pidfd = -1, .link = -1};
 			give_up(s, EXIT_FAILURE);
 			return;
@@ -315,7 +321,9 @@ static void on_active_death(struct supervisor *s)
 		return;
 	if (!s->told_ready) {
 		if (info.si_code != CLD_EXITED)
-			fprintf(stderr, "fuseband: the data path %s while it started\n",
+			fprintf(stderr,
+				"fuseband: the data path %s while it started: see the lines above, "
+				"or the log\n",
 				how(&info, text, sizeof(text)));
 		give_up(s, info.si_code == CLD_EXITED ? info.si_status : EXIT_FAILURE);
 		return;
@@ -473,7 +481,7 @@ static void go_back(struct supervisor *s)
 	s->state.upgrading = false;
 	r = execute(s, s->state.old_program, -1, false);
 	log_error("which cannot be executed (%s): the data path is still the old one, after a "
-		  "crash it would be the new one",
+		  "crash it would be the new one; put the old program back",
 		  strerror(-r));
 	close(s->state.old_program);
 	s->state.old_program = -1;
@@ -549,7 +557,9 @@ static bool handle_active(struct supervisor *s)
 		r = estate_apply(&s->state.estate, &message);
 	}
 	if (r)
-		log_error("what the data path leaves cannot be kept: %s", strerror(-r));
+		log_error("what the data path leaves cannot be kept: %s; a crash would end the "
+			  "mount until a reload goes well",
+			  strerror(-r));
 	link_close_fds(&message); /* of one that brings none */
 	return true;
 }
@@ -684,7 +694,8 @@ static void rewrite_pidfile(const struct supervise_setup *setup)
 
 	if (setup->pidfile_fd >= 0 &&
 	    (ftruncate(setup->pidfile_fd, 0) || pwrite(setup->pidfile_fd, text, (size_t)n, 0) != n))
-		log_error("pid file %s: %s", setup->pidfile_path, strerror(errno));
+		log_error("pid file %s: %s; the process to be signalled is %d now",
+			  setup->pidfile_path, strerror(errno), (int)getpid());
 }
 
 int supervise_resume(const char *resume, struct supervise_setup *setup, bool *ret_abrupt)
@@ -700,7 +711,9 @@ int supervise_resume(const char *resume, struct supervise_setup *setup, bool *re
 		r = serve_block_signals(&setup->serve.signal_fd);
 	if (r) {
 		/* the data path will see that nobody is there, and start its own program */
-		log_error("cannot go on from what another program left: %s", strerror(-r));
+		log_error("cannot go on from what another program left: %s; the data path puts its "
+			  "own program in its place",
+			  strerror(-r));
 		return EXIT_FAILURE;
 	}
 	if (!setup->foreground)

@@ -8,8 +8,9 @@
 # and then has a private directory $WORK, an empty directory $MNT to mount fuseband on, and the
 # functions below. However it ends, the processes it started are killed (those that carry
 # TEST_WORK=$WORK in their environment, so those of a daemon that forked too, and no others), its
-# mounts are unmounted and its loop devices detached. Functions that start something set variables
-# instead of printing, so that they run in this shell and what they started is known to it.
+# mounts are unmounted and its loop devices detached; then put_back is called, if the test has such
+# a function. Functions that start something set variables instead of printing, so that they run in
+# this shell and what they started is known to it.
 #
 # Exit status of a test: 0 passed, 1 failed, 77 skipped.
 #
@@ -193,6 +194,7 @@ cleanup() {
 	kill_ours KILL
 	wait_gone 3 || echo "# processes left: $(our_pids | tr '\n' ' ')"
 	unmount_ours
+	! declare -F put_back >/dev/null || put_back
 	if [ -n "${KEEP:-}" ]; then
 		echo "# kept $WORK"
 	else
