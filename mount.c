@@ -792,11 +792,14 @@ static void collect(struct mount *mount)
 	collect_disks(mount);
 }
 
-void mount_collect(struct mount *mount)
+bool mount_collect(struct mount *mount)
 {
+	size_t before = mount->n_orphans;
+
 	pthread_mutex_lock(&mount->reading);
 	collect(mount);
 	pthread_mutex_unlock(&mount->reading);
+	return mount->n_orphans != before;
 }
 
 /* The files first: their leaves are in the disks' trees. */

@@ -164,8 +164,8 @@ void mount_free(struct mount *mount);
  * was made or when an open file would have to move to another scheduler: -EBUSY, -ENOMEM.
  */
 int mount_apply(struct mount *mount, const struct plan *plan, struct conf_errors *errors);
-/* Take out orphans that nobody has open any more. Workers are parked. */
-void mount_collect(struct mount *mount);
+/* Take out orphans that nobody has open any more: whether there were any. Workers are parked. */
+bool mount_collect(struct mount *mount);
 /*
  * The fences of what is new, so that no write comes before them. Workers are parked. Those that
  * something in the trash still has are left to mount_finish().

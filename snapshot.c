@@ -346,7 +346,9 @@ static void take_all(struct taking *t, const struct snapshot_about *about)
 	status->last_error = kept->last_error[0] ? copy(t, kept->last_error) : NULL;
 	status->generation = mount->generation;
 	status->reloads = kept->reloads;
-	status->restarts = mount->keep ? mount->keep->restarts - mount->keep->upgrades : 0;
+	if (mount->keep &&
+	    atomic_load(&mount->keep->turns)) /* the first one is none, nor are upgrades */
+		status->restarts = atomic_load(&mount->keep->turns) - 1 - mount->keep->upgrades;
 	status->memory_missed = atomic_load(&kept->memory_missed);
 	name_all(t);
 	for (size_t i = 0; i < mount->n_disks; i++) {

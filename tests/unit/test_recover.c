@@ -139,7 +139,8 @@ static void begin(struct path *path)
 	assert_int_equal(link_pair(ends), 0);
 	parent_end = ends[0];
 	path->estate = inherited();
-	path->bequest = (struct bequest){.estate = &path->estate, .link = ends[1]};
+	path->bequest =
+		(struct bequest){.estate = &path->estate, .link = ends[1], .heir = HEIR_NONE};
 }
 
 /* The first one serves text. */
@@ -346,6 +347,31 @@ static void test_bequeath_without_parent(void **state)
 	assert_int_equal(first.estate.n_claims, 2);
 	assert_false(first.estate.claims[1].fresh);
 	assert_int_equal(parent.n_claims, 1);
+}
+
+/* Whoever stands by knows what was before: it is told to end before anybody sees the new. */
+static void test_bequeath_dismisses_heir(void **state)
+{
+	struct link_message heir = {.kind = LINK_HEIR, .n_fds = 2};
+	struct link_message got;
+	int standby[2];
+
+	(void)state;
+	serve(FILE_A);
+	assert_int_equal(link_pair(standby), 0);
+	heir.fds[0] = standby[0];
+	heir.fds[1] = STDIN_FILENO;
+	assert_int_equal(link_send(parent_end, &heir), 0);
+	close(standby[0]);
+	close(parent_end);
+	parent_end = -1;
+	apply(first.mount, FILE_A FILE_B);
+	assert_int_equal(bequeath_accepted(&first.bequest, first.mount, &first.text), 0);
+	assert_int_equal(first.bequest.heir.link, -1);
+	assert_int_equal(link_receive(standby[1], true, &got), 0);
+	assert_int_equal(got.kind, LINK_END);
+	assert_int_equal(link_receive(standby[1], true, &got), -EPIPE);
+	close(standby[1]);
 }
 
 /* The kernel does not take a message: what was not sent is sent the next time. */
@@ -799,6 +825,7 @@ int main(void)
 		TEST(test_bequeath),
 		TEST(test_bequeath_many),
 		TEST(test_bequeath_without_parent),
+		TEST(test_bequeath_dismisses_heir),
 		TEST(test_bequeath_fails),
 		TEST(test_same),
 		TEST(test_again),
