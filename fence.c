@@ -69,7 +69,7 @@ static bool take_now(struct file *file)
 {
 	int r = file->unfenced ? backing_fence(file->backing, false) : 0;
 
-	file->unfenced = false;
+	file->unfenced = file->found = false;
 	if (r && r != -EAGAIN)
 		log_error("%s: %s cannot be locked: %s", file->name, file->path, strerror(-r));
 	return r != -EAGAIN;
@@ -111,7 +111,7 @@ static int compare_disks(const void *a, const void *b)
 	return ((*x)->disk > (*y)->disk) - ((*x)->disk < (*y)->disk);
 }
 
-size_t fence_take_over(struct crew *crew)
+static size_t take_all(struct crew *crew, bool only_found)
 {
 	const struct mount *mount = crew->mount;
 	size_t n = 0, waiting = 0;
@@ -121,7 +121,7 @@ size_t fence_take_over(struct crew *crew)
 		struct file *file =
 			i < mount->n_files ? mount->files[i] : mount->orphans[i - mount->n_files];
 
-		if (file->backing)
+		if (file->backing && (file->found || !only_found))
 			all[n++] = file;
 	}
 	if (!all) {
@@ -136,4 +136,14 @@ size_t fence_take_over(struct crew *crew)
 	}
 	free(all);
 	return waiting;
+}
+
+size_t fence_take_over(struct crew *crew)
+{
+	return take_all(crew, false);
+}
+
+size_t fence_found(struct crew *crew)
+{
+	return take_all(crew, true);
 }

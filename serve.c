@@ -15,6 +15,7 @@
 #include "log.h"
 #include "plan.h"
 #include "recover.h"
+#include "reopen.h"
 #include "watch.h"
 #include "worker.h"
 
@@ -48,6 +49,8 @@ struct serve {
 	struct crew *crew;
 	struct status_files *status;
 	struct watch watch;
+	struct reopen reopen;
+	bool unsaid; /* a successor is to know that something was lost */
 	unsigned workers_configured;
 	struct bequest bequest;	  /* estate NULL: nothing outlives us */
 	uint64_t parent_since_ns; /* the one that we started last */
@@ -312,6 +315,7 @@ static int switch_to(struct serve *s, const struct plan *plan, struct conf_text 
 		s->text = *text;
 		*text = old;
 		mount_fence(s->mount);
+		fence_found(s->crew);
 		commit(s);
 	}
 	crew_resume(s->crew);
@@ -500,10 +504,32 @@ static void collect_garbage(struct serve *s)
 {
 	if (!atomic_load(&s->mount->garbage) || !crew_park(s->crew))
 		return;
-	if (mount_collect(s->mount)) /* otherwise who stands by knows it all */
+	if (mount_collect(s->mount) || s->unsaid) /* otherwise who stands by knows it all */
 		commit(s);
+	s->unsaid = false;
 	crew_resume(s->crew);
 	mount_finish(s->mount);
+}
+
+/* What could not be opened when we took over. */
+static void find_lost(struct serve *s)
+{
+	size_t found;
+
+	if (!reopen_look(&s->reopen, s->mount, s->crew->event_fd, monotonic_ns()) ||
+	    !crew_park(s->crew))
+		return;
+	found = reopen_settle(&s->reopen, s->mount);
+	if (found) {
+		fence_found(s->crew);
+		commit(s); /* should it be lost again, that is news */
+	}
+	crew_resume(s->crew);
+}
+
+static int sooner_ms(int a, int b)
+{
+	return a < 0 || (b >= 0 && b < a) ? b : a;
 }
 
 static void run(struct serve *s)
@@ -516,9 +542,11 @@ static void run(struct serve *s)
 		int timeout_ms;
 
 		watch_look(&s->watch, s->mount, monotonic_ns());
-		timeout_ms = watch_timeout_ms(&s->watch, monotonic_ns());
-		if (s->bequest.failed && (timeout_ms < 0 || timeout_ms > RETRY_MS))
-			timeout_ms = RETRY_MS;
+		find_lost(s);
+		timeout_ms = sooner_ms(watch_timeout_ms(&s->watch, monotonic_ns()),
+				       reopen_timeout_ms(&s->reopen, monotonic_ns()));
+		if (s->bequest.failed)
+			timeout_ms = sooner_ms(timeout_ms, RETRY_MS);
 		wait_for_anything(s, s->crew->event_fd, timeout_ms);
 		r = read(s->crew->event_fd, &n, sizeof(n));
 		(void)r;
@@ -701,6 +729,14 @@ static bool wait_for_turn(struct serve *s, const struct keep_turn *turn)
 	return true;
 }
 
+static bool has_lost(const struct mount *mount)
+{
+	for (size_t i = 0; i < mount->n_files; i++)
+		if (mount->files[i]->lost)
+			return true;
+	return false;
+}
+
 int serve_next(struct serve_setup *setup, bool *ret_abrupt)
 {
 	struct keep_turn turn;
@@ -721,6 +757,7 @@ int serve_next(struct serve_setup *setup, bool *ret_abrupt)
 		return leave(setup);
 	prctl(PR_SET_NAME, SERVE_NAME);
 	mount_take_over(s.mount);
+	s.unsaid = has_lost(s.mount);
 	start_status(&s);
 	waiting = fence_take_over(s.crew);
 	crew_resume(s.crew);

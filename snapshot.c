@@ -168,7 +168,7 @@ static void fill_file(struct status_file *to, const struct file *file, const str
 	to->share = (struct status_share){raw->leaf.entitled_ppm, raw->leaf.achieved_ppm};
 	to->queued = raw->leaf.queued;
 	to->in_flight = raw->leaf.in_flight;
-	to->buffered = file->backing->buffered;
+	to->buffered = file->backing && file->backing->buffered;
 	to->capped = raw->leaf.capped;
 	to->ios[STATUS_READ] = c->read_ios;
 	to->ios[STATUS_WRITE] = c->write_ios;

@@ -17,10 +17,13 @@
 #include "memfd.h"
 #include "mount_rig.h"
 #include "recover.h"
+#include "reopen.h"
 #include "log.h"
 
 #include <linux/fuse.h>
+#include <poll.h>
 #include <sched.h>
+#include <sys/eventfd.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -62,6 +65,12 @@ static void has_logged(const char *wanted)
 	if (!strstr(logged, wanted))
 		fail_msg("\"%s\" is not in \"%s\"", wanted, logged);
 	logged[0] = '\0';
+}
+
+static void has_not_logged(const char *unwanted)
+{
+	if (strstr(logged, unwanted))
+		fail_msg("\"%s\" is in \"%s\"", unwanted, logged);
 }
 
 /* ---- the two sides ---- */
@@ -640,7 +649,8 @@ static void test_missing(void **state)
 	succeed();
 	has_logged("[a] path: ");
 	assert_null(by_name("a")->backing);
-	assert_null(by_name("a")->disk);
+	assert_ptr_equal(by_name("a")->disk, by_name("b")->disk);
+	assert_int_equal(by_name("a")->claim->kept, 1);
 	assert_int_equal(by_name("a")->id, id);
 	assert_int_equal(by_name("a")->size_bytes, MIB);
 	assert_int_equal(atomic_load(&by_name("a")->kept->opens), 1);
@@ -652,12 +662,85 @@ static void test_missing(void **state)
 	/* a reload that gives it up gives up the claim; then it can be had again */
 	second.mount->standby = false;
 	mount_finish(second.mount);
+	atomic_store(&by_name("a")->kept->opens, 0);
 	reload(&second, FILE_B);
 	assert_int_equal(parent.n_claims, 1);
 	image("a.img", MIB);
 	reload(&second, FILE_A FILE_B);
 	assert_int_equal(by_name("b")->claim->kept, 2);
 	assert_int_equal(by_name("a")->claim->kept, 3);
+}
+
+/* Until it can be opened: by the same process, or by the next, which does not say it again. */
+static bool found_within(unsigned ms)
+{
+	struct reopen reopen = {0};
+	int event_fd = eventfd(0, EFD_CLOEXEC);
+	struct pollfd pfd = {.fd = event_fd, .events = POLLIN};
+	size_t n;
+
+	if (!reopen_look(&reopen, second.mount, event_fd, 0))
+		assert_int_equal(poll(&pfd, 1, (int)ms), 1);
+	assert_int_equal(reopen_timeout_ms(&reopen, 0), REOPEN_NS / 1000000 + 1);
+	assert_true(reopen_look(&reopen, second.mount, event_fd, 1));
+	n = reopen_settle(&reopen, second.mount);
+	assert_false(reopen_look(&reopen, second.mount, event_fd, 2));
+	close(event_fd);
+	return n == 1;
+}
+
+static void test_lost_and_found(void **state)
+{
+	(void)state;
+	serve(FILE_A FILE_B);
+	open_file(first.mount, "a");
+	uint64_t id = mount_by_name(first.mount, "a")->id;
+	end(&first);
+	assert_int_equal(truncate(in_dir("a.img"), 0), 0);
+	succeed();
+	has_logged("[a] path: ");
+	second.mount->standby = false;
+	mount_finish(second.mount);
+	assert_false(found_within(20000));
+	commit(&second);
+	assert_int_equal(parent.n_claims, 2);
+	first = second; /* and dies */
+	second = (struct path){0};
+	crash();
+	has_not_logged("[a] path: ");
+	assert_int_equal(by_name("a")->claim->kept, 1);
+	image("a.img", MIB);
+	assert_true(found_within(20000));
+	has_logged("can be opened again");
+	assert_non_null(by_name("a")->backing);
+	assert_null(by_name("a")->lost);
+	assert_true(by_name("a")->found && by_name("a")->unfenced);
+	assert_int_equal(by_name("a")->id, id);
+	assert_int_equal(atomic_load(&by_name("a")->kept->opens), 1);
+	assert_int_equal(by_name("a")->present_bytes, MIB);
+	/* nothing is lost any more */
+	assert_int_equal(reopen_timeout_ms(&(struct reopen){.next_ns = UINT64_MAX}, 0), -1);
+}
+
+/* By a reload, while somebody has it open. */
+static void test_lost_and_reloaded(void **state)
+{
+	(void)state;
+	serve(FILE_A FILE_B);
+	open_file(first.mount, "a");
+	uint64_t id = mount_by_name(first.mount, "a")->id;
+	end(&first);
+	assert_int_equal(truncate(in_dir("a.img"), 0), 0);
+	succeed();
+	has_logged("[a] path: ");
+	second.mount->standby = false;
+	mount_finish(second.mount);
+	image("a.img", MIB);
+	reload(&second, FILE_A FILE_B);
+	assert_non_null(by_name("a")->backing);
+	assert_null(by_name("a")->lost);
+	assert_int_equal(by_name("a")->id, id);
+	assert_int_equal(parent.n_claims, 2);
 }
 
 /* The parent has no such claim: what is at the path by now is not asked. */
@@ -835,6 +918,8 @@ int main(void)
 		TEST(test_removed_device),
 		TEST(test_replaced),
 		TEST(test_missing),
+		TEST(test_lost_and_found),
+		TEST(test_lost_and_reloaded),
 		TEST(test_no_claim),
 		TEST(test_grown),
 		TEST(test_shrunk),
