@@ -265,7 +265,7 @@ static void explain_open(int err, bool device, char *why, size_t why_size)
 	if (err == -EROFS)
 		snprintf(why, why_size, "%s; readonly = yes would allow it", what);
 	else if (err == -ETXTBSY)
-		snprintf(why, why_size, "is used as swap, or is a running program");
+		snprintf(why, why_size, "is used as swap, or is a running program: end that first");
 	else
 		snprintf(why, why_size, "cannot be opened: %s", strerror(-err));
 }

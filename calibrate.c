@@ -284,7 +284,9 @@ static int target_open(struct target *target, bool readonly)
 	if (is_ours(target->real))
 		return complain(target->path, "is served by fuseband: name the disk below it");
 	if (backing->buffered)
-		return complain(target->path, "refuses O_DIRECT: memory would be measured");
+		return complain(
+			target->path,
+			"refuses O_DIRECT: memory would be measured; name the device below it");
 	if (backing->align_bytes > SMALL_BYTES || backing->memory_align > SMALL_BYTES)
 		return complain(target->path,
 				"has blocks larger than 4K: write the numbers by hand");

@@ -30,7 +30,7 @@ static void *wait_for_fences(void *arg)
 		while (r == -EINTR);
 		if (r)
 			log_error("%s: %s cannot be locked (%s): writes of the process that died "
-				  "may still come",
+				  "may still land over newer ones; check its data",
 				  file->name, file->path, strerror(-r));
 		worker_file_fenced(crew, file);
 	}
@@ -71,7 +71,9 @@ static bool take_now(struct file *file)
 
 	file->unfenced = file->found = false;
 	if (r && r != -EAGAIN)
-		log_error("%s: %s cannot be locked: %s", file->name, file->path, strerror(-r));
+		log_error("%s: %s cannot be locked (%s): it is served, but nothing keeps other "
+			  "programs from writing to it",
+			  file->name, file->path, strerror(-r));
 	return r != -EAGAIN;
 }
 
@@ -125,7 +127,7 @@ static size_t take_all(struct crew *crew, bool only_found)
 			all[n++] = file;
 	}
 	if (!all) {
-		log_error("out of memory: nothing can be served");
+		log_error("out of memory: nothing can be served; give the machine more memory");
 		abort();
 	}
 	qsort(all, n, sizeof(*all), compare_disks);

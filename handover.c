@@ -61,6 +61,7 @@ static int write_down(const struct handover *state, int *ret_fd)
 	pack_string(&pack, serve->mount_options);
 	pack_u64(&pack, serve->debug);
 	pack_u64(&pack, setup->foreground);
+	pack_number(&pack, serve->steward);
 	pack_number(&pack, setup->pidfile_fd);
 	pack_string(&pack, setup->pidfile_path);
 	estate_pack(&state->estate, &pack);
@@ -89,6 +90,7 @@ static int read_back(int fd, struct handover *state)
 		serve->mount_options = unpack_string(&in);
 		serve->debug = unpack_u64(&in);
 		setup->foreground = unpack_u64(&in);
+		serve->steward = (int)unpack_u64(&in);
 		setup->pidfile_fd = (int)unpack_u64(&in);
 		setup->pidfile_path = unpack_string(&in);
 		r = estate_unpack(&in, &state->estate);
@@ -102,13 +104,10 @@ static int read_back(int fd, struct handover *state)
 static int each_descriptor(const struct handover *state, int state_fd,
 			   int (*each)(int fd, void *data), void *data)
 {
-	const int fds[] = {state->active.pidfd,
-			   state->active.link,
-			   state->standby.pidfd,
-			   state->standby.link,
-			   state->setup->pidfile_fd,
-			   state->old_program,
-			   state_fd};
+	const int fds[] = {state->active.pidfd,	     state->active.link,
+			   state->standby.pidfd,     state->standby.link,
+			   state->setup->pidfile_fd, state->setup->serve.steward,
+			   state->old_program,	     state_fd};
 	int r = estate_each(&state->estate, each, data);
 
 	for (size_t i = 0; !r && i < sizeof(fds) / sizeof(fds[0]); i++)

@@ -189,6 +189,12 @@ static void suspect(struct keep *keep, uint64_t unique)
 		(struct keep_suspect){.unique = unique, .crashes = 1};
 }
 
+void keep_refuse_upgrade(struct kept_mount *kept, const char *why)
+{
+	snprintf(kept->upgrade_error, sizeof(kept->upgrade_error), "%s", why);
+	atomic_fetch_add(&kept->upgrades_refused, 1);
+}
+
 void keep_bury(struct keep *keep, bool crashed)
 {
 	uint64_t touched = atomic_exchange(&keep->crashed, 0) & ~KEEP_RESENT;

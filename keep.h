@@ -35,7 +35,7 @@
  * that finds one does not touch it.
  */
 #define KEEP_MAGIC UINT64_C(0x4b444e4142455346) /* "FSEBANDK" */
-#define KEEP_VERSION 4U
+#define KEEP_VERSION 5U
 
 #define KEEP_WORKERS 64U  /* more share the last place */
 #define KEEP_FILES 16384U /* more start from nothing after a crash; so many are 15 MiB */
@@ -78,9 +78,12 @@ struct kept_disk {
 
 /* Of all of the mount. */
 struct kept_mount {
-	uint32_t reloads;		   /* accepted ones. The main thread's */
+	uint32_t reloads, reloads_refused; /* the main thread's */
 	_Atomic uint32_t memory_missed;	   /* episodes */
 	char last_error[KEEP_ERROR_BYTES]; /* of the last reload, "": none. mount->reading */
+	/* of whoever got the signal; the text is there before it is counted */
+	_Atomic uint32_t upgrades_refused;
+	char upgrade_error[KEEP_ERROR_BYTES]; /* of the last one refused, "": none yet */
 };
 
 struct kept_worker {			     /* the worker's; the parent only reads */
@@ -135,6 +138,9 @@ uint64_t keep_disk_id(const char *name); /* never 0 */
 bool keep_was_counted(const struct keep *keep, uint64_t unique);
 /* Whether it has crashed so many processes that one more is too many. */
 bool keep_is_poison(const struct keep *keep, uint64_t unique);
+
+/* An upgrade that does not come to pass, and why. */
+void keep_refuse_upgrade(struct kept_mount *kept, const char *why);
 
 /* What a process needs that is to serve. */
 struct keep_turn {

@@ -539,7 +539,7 @@ static void settle_size(struct file *file, uint64_t now_bytes)
 		now_bytes -= now_bytes % backing->align_bytes;
 	if (now_bytes < file->size_bytes)
 		log_error("%s: %s has shrunk from %llu to %llu bytes; reads and writes beyond that "
-			  "fail",
+			  "fail: make it as large again, and reload",
 			  file->name, file->path, (unsigned long long)file->size_bytes,
 			  (unsigned long long)now_bytes);
 	else
@@ -877,8 +877,7 @@ void mount_finish(struct mount *mount)
 		r = backing_fence(file->backing, false);
 		if (r)
 			log_error("%s: %s is locked by another process (%s): it is served, but "
-				  "whoever "
-				  "holds the lock may still write to it",
+				  "whoever holds the lock may still write to it: lslocks tells who",
 				  file->name, file->path, strerror(-r));
 	}
 }

@@ -56,6 +56,14 @@ static char *unescape(const char *text, size_t len)
 	return out;
 }
 
+/* "rw,user_id=0,group_id=0": of FUSE. */
+static long user_of(const char *options)
+{
+	const char *user = strstr(options, "user_id=");
+
+	return user ? strtol(user + strlen("user_id="), NULL, 10) : -1;
+}
+
 /*
  * "36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw": the number of optional
  * fields before the dash varies. Lines that look different are left out.
@@ -80,6 +88,7 @@ static int parse_mount(char *line, struct mountinfo_line *ret_mount)
 	mount.point = unescape(point, point_len);
 	mount.type = unescape(type, type_len);
 	mount.source = unescape(source, strcspn(source, " "));
+	mount.user = user_of(source + strcspn(source, " "));
 	if (!mount.point || !mount.type || !mount.source) {
 		free(mount.point);
 		free(mount.type);

@@ -15,6 +15,7 @@ struct mountinfo_line {
 	int id, parent;
 	dev_t dev; /* of the filesystem's superblock */
 	char *point, *type, *source;
+	long user; /* of FUSE: who mounted it; else -1 */
 };
 struct mountinfo {
 	struct mountinfo_line *list;

@@ -13,9 +13,12 @@
 #include "fence.h"
 #include "front.h"
 #include "log.h"
+#include "notify.h"
 #include "plan.h"
+#include "privilege.h"
 #include "recover.h"
 #include "reopen.h"
+#include "steward.h"
 #include "watch.h"
 #include "worker.h"
 
@@ -50,7 +53,6 @@ struct serve {
 	struct status_files *status;
 	struct watch watch;
 	struct reopen reopen;
-	bool unsaid; /* a successor is to know that something was lost */
 	unsigned workers_configured;
 	struct bequest bequest;	  /* estate NULL: nothing outlives us */
 	uint64_t parent_since_ns; /* the one that we started last */
@@ -163,7 +165,9 @@ static void settle_in_memory(void)
 	if (prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0))
 		log_debug("PR_SET_IO_FLUSHER: %s", strerror(errno));
 	if (!geteuid() && mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT))
-		log_warning("memory cannot be locked: %s", strerror(errno));
+		log_warning("memory cannot be locked (%s): where it is short, its own disks may "
+			    "hold it up; allow more (ulimit -l, LimitMEMLOCK of the unit)",
+			    strerror(errno));
 }
 
 int serve_block_signals(int *ret_signal_fd)
@@ -200,7 +204,7 @@ static void lose_parent(struct serve *s)
 	s->bequest.broken = false;
 	if (r < 0)
 		log_error("the parent process is dead and cannot be replaced (%s): a crash would "
-			  "end the mount",
+			  "end the mount; start it again when its users can do without",
 			  strerror(-r));
 	else
 		log_warning("the parent process is dead: another one takes its place");
@@ -216,8 +220,8 @@ static void commit(struct serve *s)
 		return;
 	r = bequeath_accepted(&s->bequest, s->mount, &s->text);
 	if (r && !again)
-		log_error("cannot be kept (%s): after a crash the configuration before this one "
-			  "would be served, until another attempt goes well",
+		log_error("the configuration cannot be kept (%s): after a crash the one before it "
+			  "would be served, until a reload goes well",
 			  strerror(-r));
 	if (s->bequest.broken)
 		lose_parent(s);
@@ -323,15 +327,27 @@ static int switch_to(struct serve *s, const struct plan *plan, struct conf_text 
 	return r;
 }
 
-/* The first of what was wrong; NULL: nothing. For the status. */
-static void note_outcome(struct mount *mount, const char *error)
+/* For the service manager; reload or not. error: of a reload that was refused; NULL: none. */
+static void tell_what_is_served(const struct serve *s, const char *error)
 {
-	struct kept_mount *kept = mount_kept(mount);
+	notify("READY=1\nSTATUS=%s%s%sserving %zu files at %s, generation %llu",
+	       error ? "reload refused: " : "", error ? error : "", error ? "; " : "",
+	       s->mount->n_files, s->setup->mountpoint, (unsigned long long)s->mount->generation);
+}
 
-	pthread_mutex_lock(&mount->reading);
+/* The first of what was wrong; NULL: nothing. */
+static void note_outcome(const struct serve *s, const char *error)
+{
+	struct kept_mount *kept = mount_kept(s->mount);
+
+	pthread_mutex_lock(&s->mount->reading);
 	snprintf(kept->last_error, sizeof(kept->last_error), "%s", error ? error : "");
-	kept->reloads += !error;
-	pthread_mutex_unlock(&mount->reading);
+	if (error)
+		kept->reloads_refused++;
+	else
+		kept->reloads++;
+	pthread_mutex_unlock(&s->mount->reading);
+	tell_what_is_served(s, error);
 }
 
 static void reload(struct serve *s)
@@ -341,9 +357,11 @@ static void reload(struct serve *s)
 	struct plan *plan = NULL;
 	int r;
 
+	notify_reloading();
 	if (!s->setup->config_path) {
-		log_error("reload refused: the configuration came from a pipe");
-		note_outcome(s->mount, "the configuration came from a pipe");
+		log_error("reload refused: the configuration came from a pipe and cannot be read "
+			  "again; start it with -c FILE");
+		note_outcome(s, "the configuration came from a pipe");
 		return;
 	}
 	commit_again(s); /* or the parent may have what this one wants back */
@@ -353,10 +371,11 @@ static void reload(struct serve *s)
 	log_errors(&errors);
 	log_notes(&notes);
 	if (r) {
-		log_error("reload refused: the running configuration stays as it is");
-		note_outcome(s->mount, errors.n ? errors.list[0].text : strerror(-r));
+		log_error("reload refused: the running configuration stays as it is; correct what "
+			  "the lines above say");
+		note_outcome(s, errors.n ? errors.list[0].text : strerror(-r));
 	} else {
-		note_outcome(s->mount, NULL);
+		note_outcome(s, NULL);
 		watch_note_lone_weights(s->mount);
 		set_log_level(s, &plan->conf->main);
 		if (plan->conf->main.workers != s->workers_configured)
@@ -411,7 +430,9 @@ static bool drain(struct serve *s)
 		crew_leave(s->crew);
 	left = crew_unanswered(s->crew);
 	if (left)
-		log_error("%u requests did not finish and are answered with an error", left);
+		log_error("%u requests did not finish and are answered with an error: what they "
+			  "would have written is not there",
+			  left);
 	crew_abandon(s->crew);
 	return parked;
 }
@@ -461,7 +482,9 @@ static void start_status(struct serve *s)
 	int r = status_files_start(s->mount, &told, &s->status);
 
 	if (r)
-		log_error("the status files cannot be served: %s", strerror(-r));
+		log_error(
+			"the status files cannot be served: %s; SIGUSR1 logs a status all the same",
+			strerror(-r));
 	s->front->status = s->status;
 }
 
@@ -492,10 +515,14 @@ static bool on_signal(struct serve *s, int signo)
 		log_status(s);
 		return false;
 	case SIGUSR2:
-		log_warning("upgrade in place needs `supervise = yes` and Linux 6.9 or newer");
+		keep_refuse_upgrade(
+			mount_kept(s->mount),
+			"upgrade in place needs `supervise = yes` and Linux 6.9 or newer");
+		log_warning("%s", mount_kept(s->mount)->upgrade_error);
 		return false;
 	default:
 		log_info("stopping");
+		notify("STOPPING=1\nSTATUS=Stopping: what was received is finished");
 		return true;
 	}
 }
@@ -504,9 +531,8 @@ static void collect_garbage(struct serve *s)
 {
 	if (!atomic_load(&s->mount->garbage) || !crew_park(s->crew))
 		return;
-	if (mount_collect(s->mount) || s->unsaid) /* otherwise who stands by knows it all */
+	if (mount_collect(s->mount)) /* otherwise who stands by knows it all */
 		commit(s);
-	s->unsaid = false;
 	crew_resume(s->crew);
 	mount_finish(s->mount);
 }
@@ -617,6 +643,8 @@ static int start_first(struct serve *s, struct plan *plan, struct conf_errors *e
 			r == -EINVAL ? "" : ": ", r == -EINVAL ? "" : strerror(-r));
 		return r;
 	}
+	s->front->steward = setup->steward;
+	steward_watch(setup->steward, s->front->dev);
 	r = crew_create(s->mount, s->front, worker_count(&plan->conf->main), NULL,
 			memory_cap(&plan->conf->main), &s->crew);
 	if (!r && s->bequest.estate && !s->front->can_resend) {
@@ -664,8 +692,10 @@ int serve_first(struct serve_setup *setup, bool *ret_abrupt)
 	conf_errors_free(&errors);
 	conf_errors_free(&notes);
 	if (!status) {
+		privilege_drop(PRIVILEGE_DATA_PATH);
 		setup->ready(setup->data);
 		log_info("serving %zu files at %s", s.mount->n_files, setup->mountpoint);
+		tell_what_is_served(&s, NULL);
 		watch_note_lone_weights(s.mount);
 		run(&s);
 	}
@@ -684,6 +714,7 @@ static int prepare_next(struct serve *s)
 		return r;
 	s->mount = recovered.mount;
 	s->front = recovered.front;
+	s->front->steward = s->setup->steward;
 	s->text = recovered.text;
 	s->workers_configured = recovered.main.workers;
 	set_log_level(s, &recovered.main);
@@ -751,24 +782,29 @@ int serve_next(struct serve_setup *setup, bool *ret_abrupt)
 		r = prepare_next(&s);
 	if (r)
 		log_error("a successor cannot be prepared: %s", strerror(-r));
-	else
+	privilege_drop(PRIVILEGE_DATA_PATH);
+	if (!r)
 		setup->ready(setup->data);
 	if (r || !wait_for_turn(&s, &turn))
 		return leave(setup);
 	prctl(PR_SET_NAME, SERVE_NAME);
 	mount_take_over(s.mount);
-	s.unsaid = has_lost(s.mount);
 	start_status(&s);
 	waiting = fence_take_over(s.crew);
+	if (has_lost(s.mount))
+		commit(&s); /* so that who stands by next does not say it again */
 	crew_resume(s.crew);
 	r = front_resend(s.front);
 	if (r)
-		log_error("the kernel does not send requests again: %s", strerror(-r));
+		log_error("the kernel does not send requests again: %s; who waits for one of "
+			  "before the crash waits until the mount ends",
+			  strerror(-r));
 	log_info("took over: %zu files%s", s.mount->n_files,
 		 waiting ? ", some of them once the disk has done what it was told before" : "");
 	atomic_store(&s.mount->garbage, true); /* what was closed meanwhile */
 	eventfd_write(s.crew->event_fd, 1);
 	setup->ready(setup->data);
+	tell_what_is_served(&s, NULL);
 	run(&s);
 	return end(&s, 0, ret_abrupt);
 }

@@ -32,6 +32,7 @@ struct serve_setup {
 	struct conf *conf;	   /* it takes this over */
 	struct estate *estate;	   /* NULL: there is no parent */
 	int link;		   /* to the parent, -1: none */
+	int steward;		   /* steward.h; -1: none */
 	void (*ready)(void *data); /* it serves */
 	/* the parent is dead, and somebody has to be: a link to a new one, or -errno */
 	int (*orphaned)(const struct heir *heir, void *data);

@@ -8,13 +8,15 @@
 # and then has a private directory $WORK, an empty directory $MNT to mount fuseband on, and the
 # functions below. However it ends, the processes it started are killed (those that carry
 # TEST_WORK=$WORK in their environment, so those of a daemon that forked too, and no others), its
-# mounts are unmounted and its loop devices detached. Functions that start something set variables
-# instead of printing, so that they run in this shell and what they started is known to it.
+# mounts are unmounted and its loop devices detached; then put_back is called, if the test has such
+# a function. Functions that start something set variables instead of printing, so that they run in
+# this shell and what they started is known to it.
 #
 # Exit status of a test: 0 passed, 1 failed, 77 skipped.
 #
 # From the environment: FUSEBAND and TESTDISK, the programs (default ../build/release/); WORKERS, a number
-# of workers to write into every configuration; KEEP=1 keeps $WORK.
+# of workers to write into every configuration; KEEP=1 keeps $WORK. What else a test takes from there is
+# listed in tests/run.
 
 set -u
 shopt -s inherit_errexit 2>/dev/null
@@ -58,6 +60,15 @@ need() {
 
 need_root() {
 	[ "$(id -u)" = 0 ] || skip "needs root"
+}
+
+# The kernel's control files of FUSE mounts, where nobody mounts them. Sets FUSECTL.
+need_fusectl() {
+	FUSECTL=/sys/fs/fuse/connections
+	[ -z "$(ls $FUSECTL 2>/dev/null)" ] || return 0
+	FUSECTL=$WORK/fusectl
+	mkdir "$FUSECTL"
+	mount -t fusectl none "$FUSECTL" || skip "no fusectl"
 }
 
 # ---- verdicts ----
@@ -183,6 +194,7 @@ cleanup() {
 	kill_ours KILL
 	wait_gone 3 || echo "# processes left: $(our_pids | tr '\n' ' ')"
 	unmount_ours
+	! declare -F put_back >/dev/null || put_back
 	if [ -n "${KEEP:-}" ]; then
 		echo "# kept $WORK"
 	else
@@ -292,6 +304,20 @@ answered() { # TIME LOG FROM TO PART [PARTS]
 			n[i < parts ? i : parts - 1] += time ? $11 : 1
 		}
 		END { for (i = 0; i < parts; i++) printf i < parts - 1 ? "%d " : "%d\n", n[i] }' "$2"
+}
+
+# measure_time LOG SERVERS: after a second for the loads to settle, measures for $WINDOW seconds, and
+# ends them. Sets TIMES, the microseconds for which both parts of the disk occupied its servers, the
+# first one's SHARE of that, and for how many percent of the time the disk was BUSY. The disk has
+# two parts of $PART_BYTES.
+measure_time() {
+	sleep 1
+	ctl log-reset
+	watch "$WINDOW"
+	stop_loads || fail "the load ended early, or a request failed"
+	read -ra TIMES < <(disk_time "$1" "$FROM" "$TO" "$PART_BYTES")
+	SHARE=$(ratio "${TIMES[@]}")
+	BUSY=$(calc "100 * (${TIMES[0]} + ${TIMES[1]}) / $2 / ($TO - $FROM)")
 }
 
 # per_second COUNT FROM TO: the rate, for two times of log_now.

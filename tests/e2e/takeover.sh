@@ -70,8 +70,22 @@ test_late_write() {
 
 # ---- a disk that hangs holds back its own files, and only writes ----
 
+# The disk hangs with a write of a in it. Sets WRITER.
+hang_with() { # BYTE
+	ctl "hang on"
+	fill "$MNT/a" "$1" &
+	WRITER=$!
+	wait_for 5 in_service 1 || fail "$1 does not reach the disk"
+}
+
+# It moves again.
+lands() { # BYTE TEXT
+	ctl "hang off"
+	promise "$2" wait $WRITER
+	promise "and is there" same "$1" "$(first_byte "$MNT/a")"
+}
+
 test_hanging_disk() {
-	local writer ctl_b
 	start_testdisk -s 4 -t 1000 -b 16M
 	section b "path = $DISK" >"$WORK/b.ini"
 	start_testdisk -s 4 -t 1000 -b 16M
@@ -80,34 +94,21 @@ test_hanging_disk() {
 		section a "path = $DISK"
 	} | ini "$conf"
 	start_fuseband "$conf"
-	ctl "hang on"
-	fill "$MNT/a" A &
-	writer=$!
-	wait_for 5 in_service 1
+	hang_with A
 	kill_data_path
 	promise "another disk is written to while one hangs" timeout 5 sh -c \
 		"head -c 4096 /dev/zero | dd of='$MNT/b' bs=4096 oflag=direct conv=notrunc status=none"
 	promise "and the mount can be looked at" timeout 5 ls "$MNT"
-	kill -0 $writer 2>/dev/null || miss "the write was answered while the disk hangs"
-	ctl "hang off"
-	promise "the write goes through when the disk moves again" wait $writer
-	promise "and is there" same A "$(first_byte "$MNT/a")"
-	ctl "hang on"
-	fill "$MNT/a" C &
-	writer=$!
-	sleep 0.2
+	kill -0 $WRITER 2>/dev/null || miss "the write was answered while the disk hangs"
+	lands A "the write goes through when the disk moves again"
+	hang_with C
 	kill_data_path
 	kill_data_path
-	ctl "hang off"
-	promise "likewise after two kills while it hangs" wait $writer
-	promise "and is there" same C "$(first_byte "$MNT/a")"
-	ctl "hang on"
-	fill "$MNT/a" D &
-	writer=$!
-	sleep 0.2
+	lands C "likewise after two kills while it hangs"
+	hang_with D
 	kill_data_path
-	kill -KILL $(pgrep -P $writer) # now nobody waits for the disk but the fence
-	wait $writer
+	kill -KILL $(pgrep -P $WRITER) # now nobody waits for the disk but the fence
+	wait $WRITER
 	kill -TERM "$FUSEBAND_PID"
 	promise "a stop does not wait for the fence of a disk that hangs" wait_pid 10 "$FUSEBAND_PID"
 	promise "nor is it a crash" not grep -q 'Assert\|giving up' "$WORK/fuseband.log"

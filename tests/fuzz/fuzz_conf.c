@@ -221,41 +221,37 @@ static void check_conf(const struct conf *conf)
 
 /* ---- printed, and parsed again ---- */
 
-/* "a=1 b=2" as two lines. */
-static void print_lines(const char *pairs, FILE *out)
+/* What a function of conf.h prints as "a=1 b=2", as two lines: of limits, or else of a device. */
+static void print_pairs(const struct conf_limits *limits, const struct conf_device *device,
+			FILE *out)
 {
-	for (; *pairs; pairs++)
-		putc(*pairs == ' ' ? '\n' : *pairs, out);
+	char *pairs = NULL;
+	size_t len;
+	FILE *memory = open_memstream(&pairs, &len);
+
+	CHECK(memory);
+	if (limits)
+		conf_print_limits(limits, memory);
+	else
+		conf_print_device(device, memory);
+	fclose(memory);
+	for (const char *c = pairs; *c; c++)
+		putc(*c == ' ' ? '\n' : *c, out);
 	putc('\n', out);
+	free(pairs);
 }
 
 static void print_limits(const struct conf_limits *limits, FILE *out)
 {
-	char *pairs = NULL;
-	size_t len;
-	FILE *memory = open_memstream(&pairs, &len);
-
-	CHECK(memory);
-	conf_print_limits(limits, memory);
-	fclose(memory);
-	print_lines(pairs, out);
-	free(pairs);
+	print_pairs(limits, NULL, out);
 }
 
 static void print_device(const struct conf_device *device, FILE *out)
 {
-	char *pairs = NULL;
-	size_t len;
-	FILE *memory = open_memstream(&pairs, &len);
-
-	CHECK(memory);
-	conf_print_device(device, memory);
-	fclose(memory);
 	fprintf(out, "[device:%s]\n", device->name);
 	if (device->path)
 		fprintf(out, "path=%s\n", device->path);
-	print_lines(pairs, out);
-	free(pairs);
+	print_pairs(NULL, device, out);
 }
 
 static void print_file(const struct conf *conf, const struct conf_file *file, FILE *out)

@@ -8,9 +8,9 @@
 #endif
 #include "plan_rig.h"
 #include "loopdev.h"
+#include "memfd.h"
 #include "mountinfo.h"
 
-#include <dirent.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
@@ -28,18 +28,6 @@ static void put(const char *path, const char *text)
 	assert_non_null(out);
 	fprintf(out, "%s\n", text);
 	assert_int_equal(fclose(out), 0);
-}
-
-static unsigned open_descriptors(void)
-{
-	DIR *fds = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	assert_non_null(fds);
-	while (readdir(fds))
-		n++;
-	closedir(fds);
-	return n;
 }
 
 /* ---- a start ---- */

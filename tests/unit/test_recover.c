@@ -13,6 +13,7 @@
 #include "accepted.h"
 #include "bequeath.h"
 #include "failing.h"
+#include "logged.h"
 #include "loopdev.h"
 #include "memfd.h"
 #include "mount_rig.h"
@@ -44,28 +45,6 @@ static struct path {
 	struct bequest bequest;
 	struct conf_text text;
 } first, second;
-
-/* What was last logged. */
-static char logged[4096];
-
-void __wrap_log_line(enum log_level level, const char *fmt, ...);
-void __wrap_log_line(enum log_level level, const char *fmt, ...)
-{
-	size_t n = strlen(logged);
-	va_list args;
-
-	(void)level;
-	va_start(args, fmt);
-	vsnprintf(logged + n, sizeof(logged) - n, fmt, args);
-	va_end(args);
-}
-
-static void has_logged(const char *wanted)
-{
-	if (!strstr(logged, wanted))
-		fail_msg("\"%s\" is not in \"%s\"", wanted, logged);
-	logged[0] = '\0';
-}
 
 static void has_not_logged(const char *unwanted)
 {
