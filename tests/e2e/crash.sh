@@ -241,6 +241,7 @@ test_lost() {
 	truncate -s 8M "$WORK/back"
 	cat "$WORK/back" >"$WORK/lost.img"
 	promise "it is there again, without a reload" wait_for 20 is_served lost.img
+	promise "which is said" grep -q 'can be opened again' "$WORK/fuseband.log"
 	promise "also for who has it open" same back "$(first_word 5)"
 	promise "and is written to" writes 5 4096
 	wait_for 10 one_stands_by
