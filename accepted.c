@@ -29,13 +29,18 @@ static void put_file(struct pack *out, const struct file *file)
 	struct backing_id object = file->backing ? file->backing->id : (struct backing_id){0};
 	struct backing_traits traits = {0};
 
-	if (file->backing)
+	if (file->backing) {
 		traits = backing_traits_of(file->backing);
+	} else if (file->lost) {
+		object = file->lost->object;
+		traits = file->lost->traits;
+	}
 
 	pack_u64(out, file->id);
 	pack_u64(out, file->size_bytes);
 	pack_string(out, file->name);
-	pack_u64(out, file->backing != NULL);
+	pack_u64(out, file->backing || file->lost);
+	pack_u64(out, file->lost != NULL);
 	pack_raw(out, &object, sizeof(object));
 	pack_raw(out, &traits, sizeof(traits));
 	pack_u64(out, file->claim ? file->claim->kept : 0);
@@ -97,6 +102,7 @@ static void get_file(struct unpack *in, struct accepted_file *file)
 	file->size_bytes = unpack_u64(in);
 	file->name = unpack_bytes(in, NULL);
 	file->present = unpack_u64(in);
+	file->lost = unpack_u64(in);
 	unpack_raw(in, &file->object, sizeof(file->object));
 	unpack_raw(in, &file->traits, sizeof(file->traits));
 	file->claim = unpack_u64(in);

@@ -22,6 +22,7 @@ struct accepted_file {
 	bool present; /* it has a backing, which is: */
 	struct backing_id object;
 	struct backing_traits traits;
+	bool lost;	/* or had, and it was said that it cannot be opened now */
 	uint64_t claim; /* at the parent (backing.h); 0: none */
 	bool removed;	/* then section and device tell what it was */
 	struct conf_file section;

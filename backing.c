@@ -412,6 +412,15 @@ int backing_object_size(const struct backing *backing, uint64_t *ret_bytes)
 	return 0;
 }
 
+uint64_t backing_present_size(const struct backing *backing)
+{
+	uint64_t object = 0;
+	if (backing_object_size(backing, &object) || object <= backing->start_bytes)
+		return 0;
+	object -= backing->start_bytes;
+	return object < backing->size_bytes ? object : backing->size_bytes;
+}
+
 static int set_range(struct backing *backing, const struct backing_spec *spec, char *why,
 		     size_t why_size, const char **ret_key)
 {

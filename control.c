@@ -134,7 +134,10 @@ static bool may_be_told(const char *mountpoint)
 		if (!strcmp(mounts.list[i].point, mountpoint))
 			found = &mounts.list[i]; /* the last one covers the others */
 	if (!found || strcmp(found->type, "fuse.fuseband") != 0) {
-		fprintf(stderr, "fuseband: %s: is not the mount point of a fuseband\n", mountpoint);
+		fprintf(stderr,
+			"fuseband: %s: is not the mount point of a fuseband; findmnt -t "
+			"fuse.fuseband lists them\n",
+			mountpoint);
 		found = NULL;
 	} else if (found->user != (long)geteuid()) {
 		fprintf(stderr, "fuseband: %s: was mounted by user %ld, who alone may do this\n",
@@ -170,8 +173,8 @@ static int wait_for_outcome(const char *path, const struct order *order,
 			return 0;
 		if (now.pid != before->pid && order->signo == SIGUSR2) {
 			fprintf(stderr,
-				"fuseband: %s refused, nothing has changed: the new program "
-				"ended\n",
+				"fuseband: %s refused, nothing has changed: the new program ended; "
+				"see the log\n",
 				order->what);
 			return order->status;
 		}

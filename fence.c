@@ -69,7 +69,7 @@ static bool take_now(struct file *file)
 {
 	int r = file->unfenced ? backing_fence(file->backing, false) : 0;
 
-	file->unfenced = false;
+	file->unfenced = file->found = false;
 	if (r && r != -EAGAIN)
 		log_error("%s: %s cannot be locked (%s): it is served, but nothing keeps other "
 			  "programs from writing to it",
@@ -113,7 +113,7 @@ static int compare_disks(const void *a, const void *b)
 	return ((*x)->disk > (*y)->disk) - ((*x)->disk < (*y)->disk);
 }
 
-size_t fence_take_over(struct crew *crew)
+static size_t take_all(struct crew *crew, bool only_found)
 {
 	const struct mount *mount = crew->mount;
 	size_t n = 0, waiting = 0;
@@ -123,7 +123,7 @@ size_t fence_take_over(struct crew *crew)
 		struct file *file =
 			i < mount->n_files ? mount->files[i] : mount->orphans[i - mount->n_files];
 
-		if (file->backing)
+		if (file->backing && (file->found || !only_found))
 			all[n++] = file;
 	}
 	if (!all) {
@@ -138,4 +138,14 @@ size_t fence_take_over(struct crew *crew)
 	}
 	free(all);
 	return waiting;
+}
+
+size_t fence_take_over(struct crew *crew)
+{
+	return take_all(crew, false);
+}
+
+size_t fence_found(struct crew *crew)
+{
+	return take_all(crew, true);
 }

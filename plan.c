@@ -400,14 +400,19 @@ static int current_size(const struct backing *backing, uint64_t *ret_size)
 	return size > 0 ? 0 : -ESTALE;
 }
 
-/* What an object that was served has left of its range. */
-static uint64_t present_size(const struct backing *backing)
+/* What cannot be opened after a crash: the claim is kept until it can. Told once. */
+static void lose_file(struct making *making, size_t i, const char *key, const char *why)
 {
-	uint64_t object = 0;
-	if (backing_object_size(backing, &object) || object <= backing->start_bytes)
-		return 0;
-	object -= backing->start_bytes;
-	return object < backing->size_bytes ? object : backing->size_bytes;
+	const struct plan_running *was = &making->running[i];
+	struct plan_file *planned = &making->plan->files[i];
+	struct draft *draft = &making->drafts[i];
+	if (!was->lost)
+		complain(making, &making->conf->files[i], key, "%s", why);
+	planned->object = was->object;
+	planned->traits = was->traits;
+	planned->lost = draft->object->claim != NULL;
+	if (planned->lost)
+		planned->claim = backing_claim_ref(draft->object->claim);
 }
 
 static void open_file(struct making *making, size_t i)
@@ -448,6 +453,10 @@ static void open_file(struct making *making, size_t i)
 			spec.served_bytes = making->running[i].served_bytes;
 		}
 		int err = backing_open(&spec, why, sizeof(why), &key, &planned->backing);
+		if (err && making->purpose == PLAN_RECOVER) {
+			lose_file(making, i, key, why);
+			return;
+		}
 		if (backing_is_missing(err) && file->optional)
 			return;
 		if (err) {
@@ -455,7 +464,7 @@ static void open_file(struct making *making, size_t i)
 			return;
 		}
 		planned->size_bytes = making->purpose == PLAN_RECOVER
-					      ? present_size(planned->backing)
+					      ? backing_present_size(planned->backing)
 					      : planned->backing->size_bytes;
 		if (backing_id_compare(&planned->backing->id, &draft->object->id) != 0) {
 			complain(making, file, "path", "was replaced while it was being opened");

@@ -69,6 +69,7 @@ static void recall(const struct accepted_file *was, struct backing_claim *const 
 		.claim = was->present ? find_claim(claims, n_claims, was->claim) : NULL,
 		.path = was->path,
 		.removed = was->removed,
+		.lost = was->lost,
 		.id = was->id,
 		.served_bytes = was->size_bytes,
 		.object = was->object,

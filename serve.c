@@ -18,6 +18,7 @@
 #include "plan.h"
 #include "privilege.h"
 #include "recover.h"
+#include "reopen.h"
 #include "steward.h"
 #include "watch.h"
 #include "worker.h"
@@ -52,6 +53,7 @@ struct serve {
 	struct crew *crew;
 	struct status_files *status;
 	struct watch watch;
+	struct reopen reopen;
 	unsigned workers_configured;
 	struct bequest bequest;	  /* estate NULL: nothing outlives us */
 	uint64_t parent_since_ns; /* the one that we started last */
@@ -198,6 +200,7 @@ static void lose_parent(struct serve *s)
 	uint64_t now_ns = monotonic_ns();
 	int r = -EAGAIN;
 
+	bequeath_listen(&s->bequest);
 	close(s->bequest.link);
 	while (waitpid(-1, NULL, WNOHANG) > 0) /* it may have been our child */
 		;
@@ -205,7 +208,7 @@ static void lose_parent(struct serve *s)
 		s->parent_short_lives = 0;
 	s->parent_since_ns = now_ns;
 	if (s->parent_short_lives++ < PARENT_SHORT_LIVES_MOST)
-		r = s->setup->orphaned(s->setup->data);
+		r = s->setup->orphaned(&s->bequest.heir, s->setup->data);
 	s->bequest.link = r < 0 ? -1 : r;
 	s->bequest.broken = false;
 	if (r < 0)
@@ -247,11 +250,10 @@ static int next_signal(struct serve *s)
 {
 	struct signalfd_siginfo info;
 	struct link_message message;
-	int r;
+	int signo, r;
 
 	if (s->bequest.signals) { /* commit() came across them: they have been through the parent */
-		int signo = __builtin_ctz(s->bequest.signals);
-
+		signo = __builtin_ctz(s->bequest.signals);
 		s->bequest.signals &= s->bequest.signals - 1;
 		return signo;
 	}
@@ -272,8 +274,8 @@ static int next_signal(struct serve *s)
 			lose_parent(s);
 			break;
 		}
-		if (message.kind == LINK_SIGNAL)
-			return message.value;
+		if (bequeath_hear(&s->bequest, &message, &signo))
+			return signo;
 	}
 	return 0;
 }
@@ -327,6 +329,7 @@ static int switch_to(struct serve *s, const struct plan *plan, struct conf_text 
 		s->text = *text;
 		*text = old;
 		mount_fence(s->mount);
+		fence_found(s->crew);
 		commit(s);
 	}
 	crew_resume(s->crew);
@@ -538,10 +541,31 @@ static void collect_garbage(struct serve *s)
 {
 	if (!atomic_load(&s->mount->garbage) || !crew_park(s->crew))
 		return;
-	mount_collect(s->mount);
-	commit(s);
+	if (mount_collect(s->mount)) /* otherwise who stands by knows it all */
+		commit(s);
 	crew_resume(s->crew);
 	mount_finish(s->mount);
+}
+
+/* What could not be opened when we took over. */
+static void find_lost(struct serve *s)
+{
+	size_t found;
+
+	if (!reopen_look(&s->reopen, s->mount, s->crew->event_fd, monotonic_ns()) ||
+	    !crew_park(s->crew))
+		return;
+	found = reopen_settle(&s->reopen, s->mount);
+	if (found) {
+		fence_found(s->crew);
+		commit(s); /* should it be lost again, that is news */
+	}
+	crew_resume(s->crew);
+}
+
+static int sooner_ms(int a, int b)
+{
+	return a < 0 || (b >= 0 && b < a) ? b : a;
 }
 
 static void run(struct serve *s)
@@ -554,9 +578,11 @@ static void run(struct serve *s)
 		int timeout_ms;
 
 		watch_look(&s->watch, s->mount, monotonic_ns());
-		timeout_ms = watch_timeout_ms(&s->watch, monotonic_ns());
-		if (s->bequest.failed && (timeout_ms < 0 || timeout_ms > RETRY_MS))
-			timeout_ms = RETRY_MS;
+		find_lost(s);
+		timeout_ms = sooner_ms(watch_timeout_ms(&s->watch, monotonic_ns()),
+				       reopen_timeout_ms(&s->reopen, monotonic_ns()));
+		if (s->bequest.failed)
+			timeout_ms = sooner_ms(timeout_ms, RETRY_MS);
 		wait_for_anything(s, s->crew->event_fd, timeout_ms);
 		r = read(s->crew->event_fd, &n, sizeof(n));
 		(void)r;
@@ -574,8 +600,9 @@ static void run(struct serve *s)
 
 static void begin(struct serve *s, struct serve_setup *setup)
 {
-	*s = (struct serve){.setup = setup,
-			    .bequest = {.estate = setup->estate, .link = setup->link}};
+	*s = (struct serve){
+		.setup = setup,
+		.bequest = {.estate = setup->estate, .link = setup->link, .heir = HEIR_NONE}};
 	if (setup->estate) {
 		settle_in_memory();
 		watch_for_crashes(setup->estate->keep);
@@ -588,10 +615,21 @@ static int end(struct serve *s, int status, bool *ret_abrupt)
 
 	*ret_abrupt = stop(s, &unfinished);
 	s->setup->link = s->bequest.link;
+	if (s->bequest.estate)
+		atomic_store(&s->bequest.estate->keep->ended, 1);
 	return unfinished ? EXIT_FAILURE : status;
 }
 
 /* ---- the first one ---- */
+
+/* No other process serves this mount from here on. */
+static int take_first_turn(const struct estate *estate)
+{
+	struct keep_turn turn;
+	int r = keep_turn_prepare(estate->keep, estate->keep_fd, &turn);
+
+	return r ? r : keep_turn_take(estate->keep, &turn, false);
+}
 
 static int start_first(struct serve *s, struct plan *plan, struct conf_errors *errors)
 {
@@ -624,6 +662,8 @@ static int start_first(struct serve *s, struct plan *plan, struct conf_errors *e
 			 "crash ends the mount");
 		s->bequest.estate = NULL;
 	}
+	if (!r && s->bequest.estate)
+		r = take_first_turn(s->bequest.estate);
 	if (!r && s->bequest.estate)
 		r = bequeath_mount(&s->bequest, s->front, s->crew);
 	if (!r) {
@@ -693,42 +733,76 @@ static int prepare_next(struct serve *s)
 	return r ? r : crew_start(s->crew, true);
 }
 
-/* False: the parent is gone before it came to that. */
-static bool wait_for_go(struct serve *s)
+/* Of who is not to serve. */
+static int leave(struct serve_setup *setup)
 {
-	struct link_message message;
+	close(setup->link);
+	setup->link = -1; /* no farewell: it is no end of the mount */
+	return EXIT_FAILURE;
+}
 
-	for (;;) {
-		if (link_receive(s->bequest.link, true, &message))
+/*
+ * Until it is our turn: somebody says so, or everybody who could is dead (supervise.h). False: it
+ * never will be.
+ */
+static bool wait_for_turn(struct serve *s, const struct keep_turn *turn)
+{
+	struct keep *keep = s->setup->estate->keep;
+	struct link_message message;
+	bool alone;
+	int r;
+
+	do {
+		r = link_receive(s->bequest.link, true, &message);
+		if (!r)
+			link_close_fds(&message);
+		if (!r && message.kind == LINK_END)
 			return false;
-		if (message.kind == LINK_GO)
+	} while (!r && message.kind != LINK_GO);
+	alone = r != 0;
+	r = keep_turn_take(keep, turn, true); /* of who is dead, but not all of it yet */
+	if (r && (r != -ESTALE || !alone))
+		log_error("cannot take over: %s", strerror(-r));
+	if (r || !alone)
+		return !r;
+	log_warning("the parent process and the data path are dead: the standby takes over");
+	keep_bury(keep, atomic_load(&keep->crashed) != 0);
+	return true;
+}
+
+static bool has_lost(const struct mount *mount)
+{
+	for (size_t i = 0; i < mount->n_files; i++)
+		if (mount->files[i]->lost)
 			return true;
-	}
+	return false;
 }
 
 int serve_next(struct serve_setup *setup, bool *ret_abrupt)
 {
+	struct keep_turn turn;
 	struct serve s;
 	size_t waiting;
 	int r;
 
 	begin(&s, setup);
 	*ret_abrupt = true; /* what would be freed is another process's, too */
-	r = prepare_next(&s);
+	r = keep_turn_prepare(setup->estate->keep, setup->estate->keep_fd, &turn);
+	if (!r)
+		r = prepare_next(&s);
 	if (r)
 		log_error("a successor cannot be prepared: %s", strerror(-r));
 	privilege_drop(PRIVILEGE_DATA_PATH);
 	if (!r)
 		setup->ready(setup->data);
-	if (r || !wait_for_go(&s)) {
-		close(setup->link);
-		setup->link = -1; /* no farewell: it is no end of the mount */
-		return EXIT_FAILURE;
-	}
+	if (r || !wait_for_turn(&s, &turn))
+		return leave(setup);
 	prctl(PR_SET_NAME, SERVE_NAME);
 	mount_take_over(s.mount);
 	start_status(&s);
 	waiting = fence_take_over(s.crew);
+	if (has_lost(s.mount))
+		commit(&s); /* so that who stands by next does not say it again */
 	crew_resume(s.crew);
 	r = front_resend(s.front);
 	if (r)

@@ -168,7 +168,7 @@ static void fill_file(struct status_file *to, const struct file *file, const str
 	to->share = (struct status_share){raw->leaf.entitled_ppm, raw->leaf.achieved_ppm};
 	to->queued = raw->leaf.queued;
 	to->in_flight = raw->leaf.in_flight;
-	to->buffered = file->backing->buffered;
+	to->buffered = file->backing && file->backing->buffered;
 	to->capped = raw->leaf.capped;
 	to->ios[STATUS_READ] = c->read_ios;
 	to->ios[STATUS_WRITE] = c->write_ios;
@@ -350,7 +350,9 @@ static void take_all(struct taking *t, const struct snapshot_about *about)
 	status->upgrades_refused = atomic_load(&kept->upgrades_refused); /* before its text */
 	status->upgrade_error = status->upgrades_refused ? copy(t, kept->upgrade_error) : NULL;
 	status->upgrades = mount->keep ? mount->keep->upgrades : 0;
-	status->restarts = mount->keep ? mount->keep->restarts - mount->keep->upgrades : 0;
+	if (mount->keep &&
+	    atomic_load(&mount->keep->turns)) /* the first one is none, nor are upgrades */
+		status->restarts = atomic_load(&mount->keep->turns) - 1 - mount->keep->upgrades;
 	status->memory_missed = atomic_load(&kept->memory_missed);
 	name_all(t);
 	for (size_t i = 0; i < mount->n_disks; i++) {

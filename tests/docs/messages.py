@@ -5,8 +5,8 @@
     messages.py TOP          compares; prints what is wrong
     messages.py TOP FILE...  prints the rows that the messages of those sources would have
 
-What counts as a message is found in the sources themselves: each string literal with a blank in it,
-but in calls that no user reads (QUIET); of sources that fill screens and files (SCREENS) only those
+What counts as a message is found in the sources themselves: each string literal of one line with a
+blank in it, but in calls that no user reads (QUIET); of sources that fill screens and files (SCREENS) only those
 in calls that tell (TELLS); and each text, if only of a word, that goes to the log. A literal that is
 no message all the same has a row that says so.
 
@@ -66,7 +66,7 @@ def stream_of(tokens, at):
 
 
 def literals(path):
-    """(line, text, calls it stands in, innermost last, is it the first one of its call)."""
+    """(line, text, calls it stands in, innermost last, is it their first one, has it several lines)."""
     with open(path, encoding="utf-8") as source:
         tokens = tokens_of(source.read())
     calls, at, found = [], 0, []
@@ -95,7 +95,8 @@ def literals(path):
             names = [c[0] for c in calls if re.match(r"[A-Za-z_]", c[0])]
             for call in calls:
                 call[1] += 1
-            found.append((line, plain(text), names, bool(calls) and calls[-1][1] == 1))
+            found.append((line, plain(text), names, bool(calls) and calls[-1][1] == 1,
+                          r"\n" in text.strip(r"\n")))
             continue
         at += 1
     return found
@@ -106,10 +107,10 @@ def messages(top, path):
     name = os.path.relpath(path, top)
     screen = any(fnmatch.fnmatch(name, s) for s in SCREENS)
     found = {}
-    for line, text, calls, first in literals(path):
+    for line, text, calls, first, several in literals(path):
         tells = any(TELLS.fullmatch(c) for c in calls)
         logs = any(c.startswith("log_") for c in calls)
-        if not re.search("[A-Za-z]{3}", text):
+        if several or not re.search("[A-Za-z]{3}", text): # a help, what the service manager is told
             continue
         if not (SENTENCE.search(text) or (logs and first)):
             continue

@@ -59,6 +59,7 @@ usage "--calibrate goes with nothing but --overwrite" --calibrate a -f
 usage "--overwrite goes only with --calibrate" --overwrite a "$MNT"
 usage "too many arguments: c" a b c
 usage "no mount point" -f
+usage "--reload and --upgrade go with a mount point only" --reload -f "$MNT"
 
 # ---- a start and a reload ----
 

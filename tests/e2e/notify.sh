@@ -112,7 +112,7 @@ wait_for 20 not kill -0 "$FUSEBAND_PID" 2>/dev/null || miss "it does not stop"
 
 promise "who serves nothing cannot reload" order 2 "$MNT: is not the mount point of a fuseband" --reload "$MNT"
 promise "nor does what is not there" order 2 'No such file' --reload "$WORK/nowhere"
-promise "--reload takes a mount point and nothing else" order 2 'usage' --reload -c "$conf" "$MNT"
+promise "--reload takes a mount point and nothing else" order 2 '--reload and --upgrade go with a mount point only' --reload -c "$conf" "$MNT"
 
 # ---- alone ----
 
