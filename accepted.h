@@ -2,7 +2,8 @@
 /*
  * accepted.h - what a data path serves, as bytes that the next one can start from.
  *
- * The text of the configuration as it was accepted, whatever the file says by now; the node id and
+ * The text of the configuration as it was accepted, whatever the file says by now, with the
+ * partition tables as they were read; the node id and
  * size of each file, which those who have it open rely on; and files that were removed from the
  * configuration but are still open, with the settings they had. (Of a removed file the group is not
  * kept: after a crash its share is that of a file directly below the disk.)

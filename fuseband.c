@@ -53,7 +53,7 @@ static int check(const struct options *options)
 	char *mountpoint = options->mountpoint ? realpath(options->mountpoint, NULL) : NULL;
 	struct conf_text text = {0};
 	struct conf *conf = NULL;
-	int r = serve_read(options->config, &errors, &text, &conf);
+	int r = serve_read(options->config, mountpoint, &errors, &notes, &text, &conf);
 
 	if (!r)
 		r = plan_make(conf, mountpoint, NULL, 0, PLAN_CHECK, &disks_system, &errors, &notes,
@@ -286,11 +286,14 @@ static char *mount_options(const char *config_path, const char *options)
 static int read_configuration(struct daemon *d)
 {
 	struct serve_setup *serve = &d->setup.serve;
-	struct conf_errors errors = {0};
-	int r = serve_read(d->options.config, &errors, &serve->text, &serve->conf);
+	struct conf_errors errors = {0}, notes = {0};
+	int r = serve_read(d->options.config, serve->mountpoint, &errors, &notes, &serve->text,
+			   &serve->conf);
 
 	print_errors(&errors);
+	print_errors(&notes);
 	conf_errors_free(&errors);
+	conf_errors_free(&notes);
 	serve->config = strdup(d->options.config);
 	serve->config_path = path_for_reloads(d->options.config);
 	serve->mount_options = mount_options(serve->config_path, d->options.mount_options);

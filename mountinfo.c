@@ -255,3 +255,27 @@ bool mountinfo_path_enters(const char *path, const char *const *dirs, size_t n_d
 	}
 	return false;
 }
+
+int mountinfo_points(const struct mountinfo *mounts, const char *mountpoint,
+		     const char ***ret_points, size_t *ret_n, bool *ret_mounted, dev_t *ret_dev)
+{
+	const char **points = calloc(mounts->n + 1, sizeof(*points));
+	const struct mountinfo_line *top = NULL;
+	size_t n = 0;
+	if (!points)
+		return -ENOMEM;
+	for (size_t i = 0; i < mounts->n; i++)
+		if (strcmp(mounts->list[i].point, mountpoint) == 0)
+			top = &mounts->list[i]; /* the last one is on top */
+	if (top && !mountinfo_is_fuse(top))
+		top = NULL;
+	points[n++] = mountpoint;
+	for (size_t i = 0; top && i < mounts->n; i++)
+		if (mounts->list[i].dev == top->dev && strcmp(mounts->list[i].point, mountpoint))
+			points[n++] = mounts->list[i].point;
+	*ret_points = points;
+	*ret_n = n;
+	*ret_mounted = top != NULL;
+	*ret_dev = top ? top->dev : 0;
+	return 0;
+}

@@ -137,30 +137,13 @@ static void complain_device(struct making *making, int device, const char *why)
 
 /* ---- the mount's own paths --------------------------------------------------------------- */
 
-/*
- * Where the mount is and, if it is a FUSE mount already, where else it can be seen (bind
- * mounts).
- */
+/* Where the mount is and, if it is mounted already, where else it can be seen. */
 static int find_ours(struct making *making, const char *mountpoint)
 {
 	if (!mountpoint)
 		return 0;
-	for (size_t i = 0; i < making->mounts.n; i++) {
-		const struct mountinfo_line *mount = &making->mounts.list[i];
-		if (strcmp(mount->point, mountpoint) == 0) {
-			/* the last one is on top */
-			making->is_mounted = mountinfo_is_fuse(mount);
-			making->our_dev = mount->dev;
-		}
-	}
-	making->ours = array(making->mounts.n + 1, sizeof(*making->ours));
-	if (!making->ours)
-		return -ENOMEM;
-	making->ours[making->n_ours++] = mountpoint;
-	for (size_t i = 0; making->is_mounted && i < making->mounts.n; i++)
-		if (making->mounts.list[i].dev == making->our_dev)
-			making->ours[making->n_ours++] = making->mounts.list[i].point;
-	return 0;
+	return mountinfo_points(&making->mounts, mountpoint, &making->ours, &making->n_ours,
+				&making->is_mounted, &making->our_dev);
 }
 
 /* ---- devices and disks ------------------------------------------------------------------- */
@@ -339,6 +322,13 @@ static int look_at_file(struct making *making, size_t i)
 	if (running)
 		making->goes_on[running - making->running] = true;
 	bool open = running && running->opens > 0 && running->backing;
+	if (open && changed && file->partition && (changed[0] == 'o' || changed[0] == 's')) {
+		complain(making, file, changed,
+			 "is not where partition %u began, or as long, when the file was opened: the "
+			 "table can change only for partitions whose files are closed",
+			 file->partition);
+		return 0;
+	}
 	if (open && changed) {
 		complain(making, file, changed,
 			 "is open: path, offset, size, device, readonly and buffered cannot change "

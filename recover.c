@@ -149,6 +149,8 @@ static int recall_conf(const struct estate *estate, struct accepted *accepted,
 	int r = conf_parse(&accepted->text, errors, &conf);
 
 	if (!r)
+		r = conf_expand(conf, &accepted->text, errors, NULL);
+	if (!r)
 		r = append_removed(conf, accepted);
 	if (!r)
 		r = recall_all(conf, accepted, claims, estate->n_claims, ret_running);

@@ -14,6 +14,7 @@
 #include "front.h"
 #include "log.h"
 #include "notify.h"
+#include "partitions.h"
 #include "plan.h"
 #include "privilege.h"
 #include "recover.h"
@@ -81,20 +82,28 @@ static void log_notes(const struct conf_errors *notes)
 		log_warning("%s", notes->list[i].text);
 }
 
-int serve_read(const char *config, struct conf_errors *errors, struct conf_text *ret_text,
-	       struct conf **ret_conf)
+int serve_read(const char *config, const char *mountpoint, struct conf_errors *errors,
+	       struct conf_errors *notes, struct conf_text *ret_text, struct conf **ret_conf)
 {
 	struct conf_text text = {0};
+	struct conf *conf = NULL;
 	int r = conf_read(config, errors, &text);
 
 	if (r)
 		return r;
-	r = conf_parse(&text, errors, ret_conf);
-	if (r)
+	r = conf_parse(&text, errors, &conf);
+	if (!r)
+		r = partitions_read(conf, mountpoint, &text, errors, notes);
+	if (!r)
+		r = conf_expand(conf, &text, errors, notes);
+	if (r) {
+		conf_free(conf);
 		conf_text_free(&text);
-	else
-		*ret_text = text;
-	return r;
+		return r;
+	}
+	*ret_text = text;
+	*ret_conf = conf;
+	return 0;
 }
 
 static uint64_t memory_cap(const struct conf_main *conf)
@@ -296,7 +305,8 @@ static int plan_reload(struct serve *s, struct conf_text *ret_text, struct conf_
 	if (r)
 		conf_error_add(errors, NULL, NULL, NULL, NULL, "%s", strerror(-r));
 	else
-		r = serve_read(s->setup->config_path, errors, ret_text, &conf);
+		r = serve_read(s->setup->config_path, s->setup->mountpoint, errors, notes, ret_text,
+			       &conf);
 	if (!r)
 		r = plan_make(conf, s->setup->mountpoint, running, n_running, PLAN_RUN,
 			      &disks_system, errors, notes, ret_plan);

@@ -195,15 +195,6 @@ test_parent() {
 	FUSEBAND_PID=
 }
 
-# It is nobody's child here.
-stop_adopted() {
-	kill -TERM "$FUSEBAND_PID"
-	wait_for 20 not kill -0 "$FUSEBAND_PID" 2>/dev/null || miss "it does not stop"
-	! grep -qF " $MNT " /proc/self/mountinfo || miss "it is still mounted"
-	check_log
-	FUSEBAND_PID=
-}
-
 # ---- both ----
 
 fails() {

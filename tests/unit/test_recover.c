@@ -117,7 +117,7 @@ static void set_text(struct path *path, const char *text)
 	source->path = __real_strdup("ioband.ini");
 	source->text = expanded(text);
 	source->len = strlen(source->text);
-	path->text = (struct conf_text){source, 1};
+	path->text = (struct conf_text){.sources = source, .n_sources = 1};
 }
 
 static void begin(struct path *path)
