@@ -61,7 +61,9 @@ int crew_start(struct crew *crew, bool parked)
 		w->start_result = 1;
 		r = -pthread_create(&w->thread, NULL, worker_main, w);
 		if (r) {
-			log_error("cannot start a thread: %s", strerror(-r));
+			log_error("cannot start a worker: %s: more threads have to be allowed "
+				  "(ulimit -u, TasksMax of the unit)",
+				  strerror(-r));
 			break;
 		}
 		w->started = true;
@@ -103,7 +105,8 @@ bool crew_park(struct crew *crew)
 	done = crew->parked >= running;
 	pthread_mutex_unlock(&crew->park_lock);
 	if (!done) {
-		log_error("a worker does not answer: it waits for a disk that hangs");
+		log_error("a worker does not answer: it waits for a disk that hangs; try again "
+			  "when that moves");
 		crew_resume(crew);
 	}
 	return done;

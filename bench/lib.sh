@@ -329,3 +329,20 @@ scheduler_part() {
 		END { if (n > 1000) printf "%.4f\n", mine / n; else exit 1 }' "$WORK/symbols" - ||
 		note "the scheduler's part of the time is left out: $(tail -n 1 "$WORK/perf.log")" >&2
 }
+
+# ---- how far it is ----
+
+# progress DONE ALL TEXT: on a terminal a bar, which progress_end takes away before anything else is
+# written; elsewhere a line, without characters that only terminals understand. On stderr.
+progress() {
+	local percent=$((100 * $1 / $2)) bar=####################
+	if [ -t 2 ]; then
+		printf '\r\033[K[%-20s] %3d %%  %.48s' "${bar:0:percent / 5}" "$percent" "$3" >&2
+	else
+		printf '# %d of %d: %s\n' "$1" "$2" "$3" >&2
+	fi
+}
+
+progress_end() {
+	[ ! -t 2 ] || printf '\r\033[K' >&2
+}

@@ -34,6 +34,7 @@ export TEST_WORK=$WORK
 mkdir "$MNT"
 LOOPS=()
 N_TESTDISKS=0
+BEGAN=$(cut -d ' ' -f 1 /proc/uptime)
 FUSEBAND_PID=
 
 note() {
@@ -423,6 +424,32 @@ kill_data_path() {
 	wait_for 20 more_than "$before" took_over || fail "nobody took over"
 }
 
+# Those that serve, or would if the others did not.
+all_who_serve() {
+	our_processes fuseband
+	our_processes fuseband-io
+	spares
+}
+
+nobody_serves() {
+	[ -z "$(all_who_serve)" ]
+}
+
+# kill_all: at the same time, as who is left replaces the others; with the parent standing still there
+# are no new ones meanwhile. Waits until they are gone.
+kill_all() {
+	local all
+	kill -STOP "$FUSEBAND_PID"
+	all=$(all_who_serve)
+	# shellcheck disable=SC2086
+	kill -STOP $all
+	# shellcheck disable=SC2086
+	kill -KILL $all
+	wait "$FUSEBAND_PID" 2>/dev/null
+	FUSEBAND_PID=
+	wait_for 10 nobody_serves || fail "somebody of fuseband is left: $(all_who_serve)"
+}
+
 parent_is() { # PID: of the pid file, alive and another one than PID
 	local now
 	now=$(cat "$WORK/pid" 2>/dev/null)
@@ -450,9 +477,22 @@ descriptors() {
 	find "/proc/$FUSEBAND_PID/fd" "/proc/$(data_path)/fd" -mindepth 1 | wc -l
 }
 
-# Fails if the log has a sanitizer's report, or an error that ALLOWED_ERRORS does not name.
+# The system calls that the filter has refused to this program since the test began, as far as the
+# kernel says so. Whatever runs at the same time must not try any, either (or under another name).
+refused_calls() {
+	dmesg 2>/dev/null | awk -v from="$BEGAN" -v exe="exe=\"$(realpath "$FUSEBAND")\"" '
+		/ type=1326 / && index($0, exe) && match($0, /^\[ *[0-9.]+\]/) {
+			if (substr($0, 2, RLENGTH - 2) + 0 >= from)
+				print
+		}'
+}
+
+# Fails if the log has a sanitizer's report, or an error that ALLOWED_ERRORS does not name; or if
+# the filter of system calls has a gap.
 check_log() {
 	local log=$WORK/fuseband.log bad
+	bad=$(refused_calls)
+	[ -z "$bad" ] || fail "the filter of system calls has refused: $bad"
 	if grep -E 'ERROR: [A-Za-z]+Sanitizer|WARNING: ThreadSanitizer|runtime error:' "$log" >&2; then
 		fail "a sanitizer's report in the log"
 	fi
@@ -483,6 +523,15 @@ stop_fuseband() {
 	FUSEBAND_PID=
 	! grep -qF " $MNT " /proc/self/mountinfo || fail "fuseband stopped but $MNT is mounted"
 	check_log
+}
+
+# The same after kill_parent: it is nobody's child here.
+stop_adopted() {
+	kill -TERM "$FUSEBAND_PID"
+	wait_for 20 not kill -0 "$FUSEBAND_PID" 2>/dev/null || miss "it does not stop"
+	! grep -qF " $MNT " /proc/self/mountinfo || miss "it is still mounted"
+	check_log
+	FUSEBAND_PID=
 }
 
 reload_lines() {

@@ -18,4 +18,30 @@ fi
 promise "no directive gives it a mount namespace" not grep -E \
 	'^(Private(Tmp|Devices|Mounts|Users|IPC)|Protect[A-Za-z]+|ProcSubset|(ReadOnly|ReadWrite|Inaccessible|Exec|NoExec|Bind|BindReadOnly)Paths|Root(Directory|Image)|TemporaryFileSystem|DynamicUser|MountFlags|MountAPIVFS)=' \
 	"$unit"
+
+# Whatever systemd counts as exposed has its reason in a comment.
+explained() {
+	local name words word missing=
+	systemd-analyze security --offline=true --json=short "$WORK/fuseband@.service" >"$WORK/exposed" 2>"$WORK/err" || {
+		cat "$WORK/err" >&2
+		return 1
+	}
+	while read -r name; do
+		case $name in # of one set or of several
+		CapabilityBoundingSet=*DAC_*) words="CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH" ;;
+		CapabilityBoundingSet=*PCAP*) words=CAP_SETPCAP ;;
+		CapabilityBoundingSet=*RESOURCE*) words=CAP_SYS_RESOURCE ;;
+		RestrictAddressFamilies=*INET*) words="AF_INET AF_INET6" ;;
+		*=~*) words=${name#*=~} ;;
+		*) words=$(tr -d = <<<"${name//\// }") ;;
+		esac
+		for word in $words; do
+			grep -q "^#.*$word\\>" "$unit" || missing+=" $word"
+		done
+	done < <(jq -r '.[] | select(.set == false and .exposure != null) | .name' "$WORK/exposed")
+	same "" "$missing"
+}
+need jq
+promise "each restriction that is left out is explained" explained
+promise "and there are some" grep -q '"set":false' "$WORK/exposed"
 exit $failed

@@ -168,8 +168,10 @@ bad "section: [fuseband] twice" ":4: [fuseband] is already at ioband.ini:1" \
 	<<<"[fuseband]${NL}[vm1]${NL}path = $A${NL}[fuseband]"
 bad "section: a group twice" ":4: [group:g] is already at ioband.ini:3" \
 	<<<"[vm1]${NL}path = $A${NL}[group:g]${NL}[group:g]"
-bad "section: a disk" ":3: [disk:sda] is not supported yet; write a section for each partition" \
-	<<<"[vm1]${NL}path = $A${NL}[disk:sda]${NL}path = /dev/sda${NL}weight = 5"
+bad "section: a disk without a path" ":3: [disk:sda] path: is missing, every disk needs one" \
+	<<<"[vm1]${NL}path = $A${NL}[disk:sda]${NL}weight = 5"
+bad "section: a disk without a table" ":4: [disk:sda] path: \"$B\" has no partition table (GPT or MBR)" \
+	<<<"[vm1]${NL}path = $A${NL}[disk:sda]${NL}path = $B"
 bad "key: unknown" ':3: [vm1] wieght: unknown key; did you mean "weight"?' \
 	<<<"[vm1]${NL}path = $A${NL}wieght = 5"
 bad "key: nothing like it" ":3: [vm1] cache: unknown key; fuseband --help-config lists all" \

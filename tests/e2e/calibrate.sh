@@ -209,6 +209,7 @@ CTL=$SERIAL_CTL
 # one like that which is overwritten, beside one that is not. No figure of theirs is a verdict.
 cp --sparse=always "$B" "$WORK/c.img" || fail "no third image"
 C=$WORK/c.img
+sync "$C"
 blocks=$(stat -c %b "$C")
 [ "$blocks" -lt $((100 << 11)) ] || fail "the hole was copied as data"
 LOOP=$(losetup -r -f --show "$WORK/zero.img") || fail "no read-only loop device"

@@ -265,6 +265,7 @@ test_limit() {
 	wait_for 20 not kill -0 "$FUSEBAND_PID" 2>/dev/null || miss "it does not stop"
 	umount -l "$MNT"
 	FUSEBAND_PID=
+	BEGAN=$(cut -d ' ' -f 1 /proc/uptime) # it has tried by itself
 }
 
 # ---- paths that change while they are looked at ----
@@ -362,9 +363,7 @@ nobody_unmounts() {
 test_all_killed() {
 	start_fuseband "$conf"
 	wait_for 10 has_standby
-	# shellcheck disable=SC2046
-	kill -KILL "$FUSEBAND_PID" $(data_paths)
-	wait "$FUSEBAND_PID" 2>/dev/null
+	kill_all
 	promise "all of them killed: who unmounts ends, too" wait_for 5 nobody_unmounts
 	promise "and a dead mount hides what is below" not ls "$MNT" 2>/dev/null
 	umount -l "$MNT"
@@ -377,6 +376,7 @@ test_all_killed() {
 	promise "and says so" grep -q 'cannot be unmounted: the process that could is dead' "$WORK/fuseband.log"
 	umount -l "$MNT"
 	FUSEBAND_PID=
+	BEGAN=$(cut -d ' ' -f 1 /proc/uptime) # it has tried by itself
 }
 
 test_alone() {
@@ -396,6 +396,10 @@ tried() {
 	grep -q 'intruder: all was tried' "$WORK/fuseband.log"
 }
 
+refused_lines() {
+	refused_calls | wc -l
+}
+
 test_intruder() {
 	[ "$FILTERED" = yes ] && [ $BUILT_FOR = use ] || {
 		note "no filter in this build: intruders are not tried"
@@ -403,15 +407,20 @@ test_intruder() {
 	}
 	: >"$WORK/fuseband.log"
 	section new "path = $WORK/theirs/new.img" | ini "$conf"
+	cp "$FUSEBAND" "$WORK/intruded" # what it tries is no gap in the filter
+	local active FUSEBAND=$WORK/intruded
 	LD_PRELOAD=$HELPERS/intruder.so start_fuseband "$conf"
-	local active
 	active=$(data_path)
 	printf 'intruder' | dd of="$MNT/new" bs=4096 conv=sync,notrunc oflag=direct status=none
 	promise "an intruder tries all sorts of things" tried
+	if dmesg >/dev/null 2>&1; then
+		promise "which the kernel tells of" more_than 0 refused_lines
+	fi
 	sed -n '/intruder:.*\(works\|:.*:\)/s/^/# /p' "$WORK/fuseband.log"
 	promise "and none of them works" same 1 "$(grep -c intruder: "$WORK/fuseband.log")"
 	promise "who is refused does not die of it" same "$active" "$(data_path)"
 	promise "and goes on serving" same intruder "$(head -c 8 "$MNT/new")"
+	BEGAN=$(cut -d ' ' -f 1 /proc/uptime)
 	stop_fuseband
 }
 

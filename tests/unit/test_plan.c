@@ -898,7 +898,7 @@ static double time_of_many(unsigned n, bool one_image)
 	fclose(out);
 	char *full = expanded(text), path[] = "ioband.ini";
 	struct conf_source source = {path, full, strlen(full)};
-	struct conf_text sources = {&source, 1};
+	struct conf_text sources = {.sources = &source, .n_sources = 1};
 	struct conf_errors errors = {0};
 	struct conf *conf = NULL;
 	struct plan *plan = NULL;

@@ -156,8 +156,12 @@ static const struct status all = {
 	.workers = 2,
 	.config = "/etc/ioband.ini",
 	.last_error = "ioband.ini:1: \"x\"",
+	.upgrade_error = "too new",
 	.generation = 3,
 	.reloads = 2,
+	.reloads_refused = 4,
+	.upgrades = 5,
+	.upgrades_refused = 7,
 	.restarts = 1,
 	.memory_missed = 6,
 	.devices = &device,
@@ -178,7 +182,8 @@ static void test_json(void **state)
 	check(&text,
 	      "{\"version\":\"1.2.3\",\"pid\":42,\"uptime_s\":61.005,\"workers\":2,"
 	      "\"config\":{\"path\":\"/etc/ioband.ini\",\"generation\":3,"
-	      "\"last_error\":\"ioband.ini:1: \\\"x\\\"\"},\"devices\":[\n"
+	      "\"last_error\":\"ioband.ini:1: \\\"x\\\"\",\"reloads\":2,\"reloads_refused\":4},"
+	      "\"upgrades\":5,\"upgrades_refused\":7,\"upgrade_error\":\"too new\",\"devices\":[\n"
 	      "{\"name\":\"sda\",\"policy\":\"cost\",\"isolation\":\"auto\",\"in_flight\":3,"
 	      "\"in_flight_limit\":8,\"queued\":5,\"latency_us\":{\"p50\":1,\"p99\":3}}],"
 	      "\"groups\":[\n"
