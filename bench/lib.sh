@@ -84,22 +84,6 @@ machine() {
 	printf 'load before\t%s\n' "$(cut -d ' ' -f 1 /proc/loadavg)"
 }
 
-# progress DONE ALL TEXT: how far it is, as a bar that is written over on a terminal, and elsewhere as
-# a line for each TEXT. progress_end before anything else is printed.
-progress() {
-	local bar='##############################'
-	if [ -t 1 ]; then
-		printf '\r\033[K[%-30s] %s' "${bar:0:$((30 * $1 / $2))}" "$3"
-	elif [ "$3" != "${PROGRESS_TEXT:-}" ]; then
-		note "$3"
-		PROGRESS_TEXT=$3
-	fi
-}
-
-progress_end() {
-	[ ! -t 1 ] || printf '\r\033[K'
-}
-
 # ---- backings ----
 
 fill() { # FILE

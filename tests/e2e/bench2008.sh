@@ -76,14 +76,14 @@ promise "nothing else of it is left" nothing_left
 
 "$experiment" "${short[@]}" -c local -w "bfq fuseband" >"$WORK/half.out" 2>&1 &
 pid=$!
-wait_for 30 says "$WORK/half.out" '^# [12]/2 ' >"$WORK/waiting" || fail "it does not measure: $(cat "$WORK/half.out")"
+wait_for 30 says "$WORK/half.out" '^# [01] of 2: ' >"$WORK/waiting" || fail "it does not measure: $(cat "$WORK/half.out")"
 kill -TERM $pid
 wait_pid 20 $pid
 promise "ended half-way, it says so by its status" [ $? = 143 ]
 promise "and nothing of it is left" nothing_left
 
 run rest "${short[@]}" -c local
-promise "what is there is not measured again" not says "$WORK/rest.out" '^# [0-9]/[0-9] fuseband, host' >"$WORK/waiting"
+promise "what is there is not measured again" not says "$WORK/rest.out" '^# [0-9] of [0-9]: fuseband, host' >"$WORK/waiting"
 promise "BFQ, or why not" says "$base.md" '^(BFQ: one setting|Not run: BFQ: .)'
 promise "and the setting of before" says "$base.md" '^fuseband: 2 settings'
 promise "nothing of it is left" nothing_left
