@@ -149,7 +149,8 @@ static void get_all(struct unpack *in, struct accepted *accepted)
 		accepted->text.sources[i].text = unpack_bytes(in, &accepted->text.sources[i].len);
 	}
 	n_tables = unpack_count(in);
-	accepted->text.tables = calloc(n_tables + 1, sizeof(*accepted->text.tables));
+	if (!in->broken)
+		accepted->text.tables = calloc(n_tables + 1, sizeof(*accepted->text.tables));
 	in->broken = in->broken || !accepted->text.tables;
 	while (!in->broken && accepted->text.n_tables < n_tables)
 		get_table(in, &accepted->text.tables[accepted->text.n_tables++]);
