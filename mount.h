@@ -158,7 +158,8 @@ struct mount {
 	uint64_t generation; /* of the configuration, from 1 */
 	gid_t status_gid;    /* who may read the status. Parked */
 	struct timespec since;
-	_Atomic bool garbage; /* an orphan was closed: the main thread should collect it */
+	_Atomic bool memory_short; /* an episode of alarms */
+	_Atomic bool garbage;	   /* an orphan was closed: the main thread should collect it */
 };
 
 /* Empty; then mount_apply() of the first plan. NULL: no memory. */

@@ -136,6 +136,11 @@ static enum status_wait throttled_by(const struct file_watch *watch,
 	return most;
 }
 
+static unsigned alarm_bit(const struct alarm *alarm, enum status_alarm which)
+{
+	return alarm->raised ? 1U << which : 0;
+}
+
 static void fill_device(struct status_device *device, const struct disk *disk,
 			const struct fbs_stats *stats, const struct disk_counters *counters)
 {
@@ -155,6 +160,7 @@ static void fill_device(struct status_device *device, const struct disk *disk,
 	device->bps[STATUS_WRITE] = stats->prices.write_bps;
 	device->latency = quantiles(latency);
 	device->latency_missed = counters->latency_missed;
+	device->alarms = alarm_bit(&disk->watch.latency, STATUS_ALARM_LATENCY);
 	memcpy(device->wait, counters->wait, sizeof(device->wait));
 	memcpy(device->service, counters->service, sizeof(device->service));
 }
@@ -188,6 +194,9 @@ static void fill_file(struct status_file *to, const struct file *file, const str
 	to->share_missed = c->share_missed;
 	to->reservation_missed = c->reservation_missed;
 	to->size_missed = c->size_missed;
+	to->alarms = alarm_bit(&file->watch.share, STATUS_ALARM_SHARE) |
+		     alarm_bit(&file->watch.reservation, STATUS_ALARM_RESERVATION) |
+		     alarm_bit(&file->watch.size, STATUS_ALARM_SIZE);
 }
 
 /* ---- one disk ---- */
@@ -204,6 +213,7 @@ static void add_group(struct taking *t, const struct status_device *device, size
 		.weight = group->weight,
 		.share = {node->entitled_ppm, node->achieved_ppm},
 		.reservation_missed = group->reservation_missed,
+		.alarms = alarm_bit(&group->reservation, STATUS_ALARM_RESERVATION),
 		.first = !t->group_seen[index],
 	};
 	t->group_seen[index] = true;
@@ -354,6 +364,7 @@ static void take_all(struct taking *t, const struct snapshot_about *about)
 	    atomic_load(&mount->keep->turns)) /* the first one is none, nor are upgrades */
 		status->restarts = atomic_load(&mount->keep->turns) - 1 - mount->keep->upgrades;
 	status->memory_missed = atomic_load(&kept->memory_missed);
+	status->alarms = atomic_load(&mount->memory_short) ? 1U << STATUS_ALARM_MEMORY : 0;
 	name_all(t);
 	for (size_t i = 0; i < mount->n_disks; i++) {
 		size_t from = first_place(t, mount->disks[i]), n = from;

@@ -17,6 +17,17 @@ const char *status_wait_name(enum status_wait wait)
 	return names[wait];
 }
 
+const char *status_alarm_name(enum status_alarm alarm)
+{
+	static const char *const names[] = {
+		[STATUS_ALARM_SHARE] = "share",	    [STATUS_ALARM_RESERVATION] = "reservation",
+		[STATUS_ALARM_LATENCY] = "latency", [STATUS_ALARM_SIZE] = "size",
+		[STATUS_ALARM_MEMORY] = "memory",
+	};
+
+	return names[alarm];
+}
+
 void status_free(struct status *status)
 {
 	if (!status)

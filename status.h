@@ -26,6 +26,17 @@ enum status_wait {
 };
 const char *status_wait_name(enum status_wait wait);
 
+/* What is not being kept at the moment (alarm.h); a set of these has a bit for each. */
+enum status_alarm {
+	STATUS_ALARM_SHARE,
+	STATUS_ALARM_RESERVATION,
+	STATUS_ALARM_LATENCY,
+	STATUS_ALARM_SIZE,
+	STATUS_ALARM_MEMORY,
+	STATUS_ALARMS
+};
+const char *status_alarm_name(enum status_alarm alarm);
+
 /* Of what happened lately. */
 struct status_quantiles {
 	bool known; /* there was something */
@@ -47,6 +58,7 @@ struct status_device {
 	struct status_quantiles latency;			/* of a slice at the disk */
 	struct histogram wait[STATUS_OPS], service[STATUS_OPS]; /* of requests */
 	uint64_t latency_missed;
+	unsigned alarms;
 };
 
 /* A group on one of its devices. */
@@ -55,6 +67,7 @@ struct status_group {
 	unsigned weight;
 	struct status_share share;
 	uint64_t reservation_missed; /* on all of them */
+	unsigned alarms;	     /* likewise */
 	bool first;		     /* of the entries of this group */
 };
 
@@ -74,6 +87,7 @@ struct status_file {
 	uint64_t wait_ns, service_ns; /* sums */
 	struct status_quantiles wait, service;
 	uint64_t share_missed, reservation_missed, size_missed;
+	unsigned alarms;
 };
 
 struct status {
@@ -84,6 +98,7 @@ struct status {
 	const char *config, *last_error, *upgrade_error; /* NULL: none */
 	uint64_t generation, reloads, reloads_refused, upgrades, upgrades_refused;
 	uint64_t restarts, memory_missed;
+	unsigned alarms;
 	struct status_device *devices;
 	size_t n_devices;
 	struct status_group *groups;

@@ -59,6 +59,18 @@ static void item_begin(struct text *out)
 	text_add(out, "\n{");
 }
 
+static void put_alarms(struct text *out, unsigned alarms)
+{
+	list_begin(out, "alarms");
+	for (unsigned i = 0; i < STATUS_ALARMS; i++) {
+		if (!(alarms & 1U << i))
+			continue;
+		text_json_key(out, NULL);
+		text_json_string(out, status_alarm_name(i));
+	}
+	text_add(out, "]");
+}
+
 static void put_device(struct text *out, const struct status_device *device)
 {
 	item_begin(out);
@@ -69,6 +81,7 @@ static void put_device(struct text *out, const struct status_device *device)
 	put(out, "in_flight_limit", device->in_flight_limit);
 	put(out, "queued", device->queued);
 	put_quantiles(out, "latency_us", &device->latency, false);
+	put_alarms(out, device->alarms);
 	text_add(out, "}");
 }
 
@@ -80,6 +93,7 @@ static void put_group(struct text *out, const struct status_group *group)
 	put_string(out, "device", group->device);
 	put(out, "weight", group->weight);
 	put_share(out, &group->share);
+	put_alarms(out, group->alarms);
 	text_add(out, "}");
 }
 
@@ -110,6 +124,7 @@ static void put_file(struct text *out, const struct status_file *file)
 	text_add(out, "}");
 	put_quantiles(out, "wait_us", &file->wait, true);
 	put_quantiles(out, "service_us", &file->service, true);
+	put_alarms(out, file->alarms);
 	text_add(out, "}");
 }
 
@@ -120,6 +135,8 @@ void status_json(const struct status *status, struct text *out)
 	put(out, "pid", (uint64_t)status->pid);
 	put_fixed(out, "uptime_s", status->uptime_ns / 1000000, 3);
 	put(out, "workers", status->workers);
+	put(out, "restarts", status->restarts);
+	put_alarms(out, status->alarms);
 	text_json_key(out, "config");
 	text_add(out, "{");
 	put_string(out, "path", status->config);

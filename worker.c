@@ -313,7 +313,7 @@ static void adjust_gate(struct crew *crew)
 
 	gate_adjust(&crew->gate, memory, held, crew_unanswered(crew));
 	if (gate_is_shut(memory, held)) {
-		if (!atomic_exchange(&crew->memory_told, true)) {
+		if (!atomic_exchange(&crew->mount->memory_short, true)) {
 			atomic_fetch_add(&mount_kept(crew->mount)->memory_missed, 1);
 			log_warning("queued writes fill the memory set aside for them (%llu MiB): "
 				    "more of them wait until some are done; `memory` in [fuseband] "
@@ -321,8 +321,8 @@ static void adjust_gate(struct crew *crew)
 				    (unsigned long long)(memory >> 20));
 		}
 	} else if (held < (int64_t)(memory / 2) &&
-		   atomic_load_explicit(&crew->memory_told, memory_order_relaxed)) {
-		atomic_store(&crew->memory_told, false);
+		   atomic_load_explicit(&crew->mount->memory_short, memory_order_relaxed)) {
+		atomic_store(&crew->mount->memory_short, false);
 	}
 }
 

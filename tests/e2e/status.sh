@@ -140,6 +140,7 @@ groups.name
 groups.parent
 groups.weight
 pid
+restarts
 upgrade_error
 upgrades
 upgrades_refused
@@ -149,10 +150,11 @@ workers
 EOF
 jq -r '[paths(type != "object" and type != "array")] | map(map(select(type == "string")) | join(".")) |
 	unique | .[]' "$json" | LC_ALL=C sort >"$WORK/got"
+promise "nothing is missed" is "[]" '[.alarms, (.devices, .groups, .files | .[].alarms)] | add | tostring'
 promise "all fields are there, and no others" diff "$WORK/wanted" "$WORK/got"
 # as the manual has them
 sed -n '/^\.Ss Status and metrics/,/^\.Ss Calib/p' "$TESTS/../man/fuseband.8" >"$WORK/manual"
-for name in $(tr . '\n' <"$WORK/wanted" | sort -u) \
+for name in alarms $(tr . '\n' <"$WORK/wanted" | sort -u) \
 	$(grep -oE '^# TYPE [a-z_]+' "$MNT/.fuseband/metrics" | cut -d' ' -f3); do
 	grep -qw -- "$name" "$WORK/manual" || miss "fuseband(8) does not tell of $name"
 done
@@ -234,6 +236,7 @@ short_missed() {
 	metric 'fuseband_guarantee_missed_total{file="short.img",device="images",guarantee="size"}'
 }
 promise "a backing that shrank is an alarm" wait_for 15 more_than 0 short_missed
+promise "which is going on" is '["size"]' '.files[] | select(.name == "short.img") | .alarms | tostring'
 promise "and told" same 1 "$(grep -c 'short.img: .* is shorter than it was' "$WORK/fuseband.log")"
 promise "promises that are kept are none" same 0 "$(awk '/^fuseband_guarantee_missed_total/ && !/short.img/ { n += $NF } END { print n + 0 }' \
 	"$MNT/.fuseband/metrics")"
@@ -253,6 +256,7 @@ promise "counters go on" same "$before" "$(file_value own.img read_ios)"
 promise "of who works, too" holds "$(file_value heavy.img read_ios) >= $heavy_before"
 promise "histograms go on" holds "$(metric 'fuseband_service_seconds_count{device="td",op="read"}') >= $hist_before"
 promise "a restart is counted" counts 1 fuseband_restarts_total
+promise "and shown" is 1 .restarts
 promise "the same process is to be signalled" is "$FUSEBAND_PID" .pid
 promise "the loads noticed nothing" stop_loads
 promise "alarms are counted on" same 1 "$(short_missed)"

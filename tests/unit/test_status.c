@@ -112,6 +112,7 @@ static struct status_device device = {
 	.in_flight_limit = 8,
 	.queued = 5,
 	.latency = {true, 1499, 2500, 0},
+	.alarms = 1U << STATUS_ALARM_LATENCY,
 };
 static struct status_group group = {
 	.name = "acme",
@@ -145,6 +146,7 @@ static struct status_file files[] = {
 		.share_missed = 1,
 		.reservation_missed = 2,
 		.size_missed = 3,
+		.alarms = 1U << STATUS_ALARM_SHARE | 1U << STATUS_ALARM_SIZE,
 	},
 	{.name = "gone", .path = "/dev/sdz", .weight = 100, .throttled_by = STATUS_WAIT_NONE},
 	{.name = "old", .path = "/dev/sdb", .device = NULL, .throttled_by = STATUS_WAIT_NONE},
@@ -164,6 +166,7 @@ static const struct status all = {
 	.upgrades_refused = 7,
 	.restarts = 1,
 	.memory_missed = 6,
+	.alarms = 1U << STATUS_ALARM_MEMORY,
 	.devices = &device,
 	.n_devices = 1,
 	.groups = &group,
@@ -181,14 +184,16 @@ static void test_json(void **state)
 	status_json(&all, &text);
 	check(&text,
 	      "{\"version\":\"1.2.3\",\"pid\":42,\"uptime_s\":61.005,\"workers\":2,"
+	      "\"restarts\":1,\"alarms\":[\"memory\"],"
 	      "\"config\":{\"path\":\"/etc/ioband.ini\",\"generation\":3,"
 	      "\"last_error\":\"ioband.ini:1: \\\"x\\\"\",\"reloads\":2,\"reloads_refused\":4},"
 	      "\"upgrades\":5,\"upgrades_refused\":7,\"upgrade_error\":\"too new\",\"devices\":[\n"
 	      "{\"name\":\"sda\",\"policy\":\"cost\",\"isolation\":\"auto\",\"in_flight\":3,"
-	      "\"in_flight_limit\":8,\"queued\":5,\"latency_us\":{\"p50\":1,\"p99\":3}}],"
+	      "\"in_flight_limit\":8,\"queued\":5,\"latency_us\":{\"p50\":1,\"p99\":3},\"alarms\":["
+	      "\"latency\"]}],"
 	      "\"groups\":[\n"
 	      "{\"name\":\"acme\",\"parent\":null,\"device\":\"sda\",\"weight\":30,"
-	      "\"entitled_pct\":30.0000,\"achieved_pct\":29.9999}],\"files\":[\n"
+	      "\"entitled_pct\":30.0000,\"achieved_pct\":29.9999,\"alarms\":[]}],\"files\":[\n"
 	      "{\"name\":\"vm \\\"1\\\"\",\"path\":\"/dev/sda1\",\"device\":\"sda\","
 	      "\"parent\":\"acme\",\"weight\":80,\"size_bytes\":1073741824,"
 	      "\"entitled_pct\":80.0000,\"achieved_pct\":12.3456,\"queued\":5,\"in_flight\":3,"
@@ -196,7 +201,8 @@ static void test_json(void **state)
 	      "\"flushes\":7,\"discards\":8,\"errors\":9,\"throttled_by\":\"cap\","
 	      "\"waited_us\":{\"share\":1,\"cap\":2,\"window\":3,\"anticipation\":4},"
 	      "\"wait_us\":{\"p50\":1000,\"p99\":2000,\"p999\":3000},"
-	      "\"service_us\":{\"p50\":null,\"p99\":null,\"p999\":null}},\n"
+	      "\"service_us\":{\"p50\":null,\"p99\":null,\"p999\":null},"
+	      "\"alarms\":[\"share\",\"size\"]},\n"
 	      "{\"name\":\"gone\",\"path\":\"/dev/sdz\",\"device\":null,\"parent\":null,"
 	      "\"weight\":100,\"size_bytes\":0,\"entitled_pct\":0.0000,\"achieved_pct\":0.0000,"
 	      "\"queued\":0,\"in_flight\":0,\"read_ios\":0,\"write_ios\":0,\"read_bytes\":0,"
@@ -204,7 +210,8 @@ static void test_json(void **state)
 	      "\"throttled_by\":\"none\","
 	      "\"waited_us\":{\"share\":0,\"cap\":0,\"window\":0,\"anticipation\":0},"
 	      "\"wait_us\":{\"p50\":null,\"p99\":null,\"p999\":null},"
-	      "\"service_us\":{\"p50\":null,\"p99\":null,\"p999\":null}}]}\n");
+	      "\"service_us\":{\"p50\":null,\"p99\":null,\"p999\":null},"
+	      "\"alarms\":[]}]}\n");
 }
 
 static char *prom;
