@@ -23,13 +23,15 @@ die() {
 	exit 1
 }
 
-# find_kernel ROOT: sets root and version if there is a cloud kernel with modules below ROOT.
+# find_kernel ROOT: sets root, version and drivers if there is a cloud kernel with modules below ROOT.
 find_kernel() {
 	local image
 	for image in "${1%/}"/boot/vmlinuz-*-cloud-amd64; do
 		version=${image##*/vmlinuz-}
 		root=${1%/}
-		[ -r "$image" ] && [ -d "$root/lib/modules/$version/kernel" ] && return 0
+		for drivers in "$root"/{lib,usr/lib}/modules/"$version/kernel/drivers"; do
+			[ -r "$image" ] && [ -d "$drivers" ] && return 0
+		done
 	done
 	return 1
 }
@@ -87,7 +89,7 @@ if [ "$(cat "$cache/stamp" 2>/dev/null)" != "$stamp" ]; then
 	chmod 755 "$tree/init"
 	copy_program "$fio"
 	for m in $modules; do
-		m=$root/lib/modules/$version/kernel/drivers/$m
+		m=$drivers/$m
 		if [ -r "$m.ko" ]; then
 			cp "$m.ko" "$tree/modules/"
 		elif [ -r "$m.ko.xz" ]; then
