@@ -29,13 +29,18 @@ static void put_file(struct pack *out, const struct file *file)
 	struct backing_id object = file->backing ? file->backing->id : (struct backing_id){0};
 	struct backing_traits traits = {0};
 
-	if (file->backing)
+	if (file->backing) {
 		traits = backing_traits_of(file->backing);
+	} else if (file->lost) {
+		object = file->lost->object;
+		traits = file->lost->traits;
+	}
 
 	pack_u64(out, file->id);
 	pack_u64(out, file->size_bytes);
 	pack_string(out, file->name);
-	pack_u64(out, file->backing != NULL);
+	pack_u64(out, file->backing || file->lost);
+	pack_u64(out, file->lost != NULL);
 	pack_raw(out, &object, sizeof(object));
 	pack_raw(out, &traits, sizeof(traits));
 	pack_u64(out, file->claim ? file->claim->kept : 0);
@@ -45,6 +50,18 @@ static void put_file(struct pack *out, const struct file *file)
 	pack_raw(out, &section, sizeof(section));
 	pack_string(out, file->path);
 	pack_string(out, file->device);
+}
+
+static void put_table(struct pack *out, const struct conf_table *table)
+{
+	pack_string(out, table->disk);
+	pack_u64(out, table->n);
+	for (size_t i = 0; i < table->n; i++) {
+		pack_u64(out, table->list[i].number);
+		pack_u64(out, table->list[i].start_bytes);
+		pack_u64(out, table->list[i].size_bytes);
+		pack_string(out, table->list[i].about);
+	}
 }
 
 static void put_all(struct pack *out, const struct mount *mount, const struct conf_text *text)
@@ -58,6 +75,9 @@ static void put_all(struct pack *out, const struct mount *mount, const struct co
 		pack_string(out, text->sources[i].path);
 		pack_bytes(out, text->sources[i].text, text->sources[i].len);
 	}
+	pack_u64(out, text->n_tables);
+	for (size_t i = 0; i < text->n_tables; i++)
+		put_table(out, &text->tables[i]);
 	pack_u64(out, mount->n_files + mount->n_orphans);
 	for (size_t i = 0; i < mount->n_files; i++)
 		put_file(out, mount->files[i]);
@@ -82,6 +102,7 @@ static void get_file(struct unpack *in, struct accepted_file *file)
 	file->size_bytes = unpack_u64(in);
 	file->name = unpack_bytes(in, NULL);
 	file->present = unpack_u64(in);
+	file->lost = unpack_u64(in);
 	unpack_raw(in, &file->object, sizeof(file->object));
 	unpack_raw(in, &file->traits, sizeof(file->traits));
 	file->claim = unpack_u64(in);
@@ -93,8 +114,28 @@ static void get_file(struct unpack *in, struct accepted_file *file)
 	file->device = unpack_string(in);
 }
 
+static void get_table(struct unpack *in, struct conf_table *table)
+{
+	size_t n;
+
+	table->disk = unpack_bytes(in, NULL);
+	n = unpack_count(in);
+	table->list = calloc(n + 1, sizeof(*table->list));
+	in->broken = in->broken || !table->list;
+	for (; !in->broken && table->n < n; table->n++) {
+		struct conf_partition *partition = &table->list[table->n];
+
+		partition->number = (unsigned)unpack_u64(in);
+		partition->start_bytes = unpack_u64(in);
+		partition->size_bytes = unpack_u64(in);
+		partition->about = unpack_string(in);
+	}
+}
+
 static void get_all(struct unpack *in, struct accepted *accepted)
 {
+	size_t n_tables;
+
 	in->broken = unpack_u64(in) != SHAPE || in->broken;
 	accepted->generation = unpack_u64(in);
 	accepted->next_id = unpack_u64(in);
@@ -107,6 +148,12 @@ static void get_all(struct unpack *in, struct accepted *accepted)
 		accepted->text.sources[i].path = unpack_bytes(in, NULL);
 		accepted->text.sources[i].text = unpack_bytes(in, &accepted->text.sources[i].len);
 	}
+	n_tables = unpack_count(in);
+	if (!in->broken)
+		accepted->text.tables = calloc(n_tables + 1, sizeof(*accepted->text.tables));
+	in->broken = in->broken || !accepted->text.tables;
+	while (!in->broken && accepted->text.n_tables < n_tables)
+		get_table(in, &accepted->text.tables[accepted->text.n_tables++]);
 	accepted->n_files = unpack_count(in);
 	accepted->files = calloc(accepted->n_files + 1, sizeof(*accepted->files));
 	in->broken = in->broken || !accepted->files;

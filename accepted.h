@@ -2,7 +2,8 @@
 /*
  * accepted.h - what a data path serves, as bytes that the next one can start from.
  *
- * The text of the configuration as it was accepted, whatever the file says by now; the node id and
+ * The text of the configuration as it was accepted, whatever the file says by now, with the
+ * partition tables as they were read; the node id and
  * size of each file, which those who have it open rely on; and files that were removed from the
  * configuration but are still open, with the settings they had. (Of a removed file the group is not
  * kept: after a crash its share is that of a file directly below the disk.)
@@ -21,6 +22,7 @@ struct accepted_file {
 	bool present; /* it has a backing, which is: */
 	struct backing_id object;
 	struct backing_traits traits;
+	bool lost;	/* or had, and it was said that it cannot be opened now */
 	uint64_t claim; /* at the parent (backing.h); 0: none */
 	bool removed;	/* then section and device tell what it was */
 	struct conf_file section;

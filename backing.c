@@ -265,7 +265,7 @@ static void explain_open(int err, bool device, char *why, size_t why_size)
 	if (err == -EROFS)
 		snprintf(why, why_size, "%s; readonly = yes would allow it", what);
 	else if (err == -ETXTBSY)
-		snprintf(why, why_size, "is used as swap, or is a running program");
+		snprintf(why, why_size, "is used as swap, or is a running program: end that first");
 	else
 		snprintf(why, why_size, "cannot be opened: %s", strerror(-err));
 }
@@ -410,6 +410,15 @@ int backing_object_size(const struct backing *backing, uint64_t *ret_bytes)
 		return -errno;
 	*ret_bytes = backing->id.is_block ? bytes : (uint64_t)st.st_size;
 	return 0;
+}
+
+uint64_t backing_present_size(const struct backing *backing)
+{
+	uint64_t object = 0;
+	if (backing_object_size(backing, &object) || object <= backing->start_bytes)
+		return 0;
+	object -= backing->start_bytes;
+	return object < backing->size_bytes ? object : backing->size_bytes;
 }
 
 static int set_range(struct backing *backing, const struct backing_spec *spec, char *why,

@@ -137,6 +137,8 @@ void backing_unref(struct backing *backing); /* closes at zero; NULL is fine */
 
 /* Present size in bytes of the object behind backing (not of the range), or -errno. */
 int backing_object_size(const struct backing *backing, uint64_t *ret_bytes);
+/* What the object has left of the range. */
+uint64_t backing_present_size(const struct backing *backing);
 
 /*
  * Take the fence: OFD lock (write, or read for a read-only backing) on bytes

@@ -310,7 +310,7 @@ static void explain_busy(dev_t dev, char *why, size_t why_size)
 		if (entry->d_name[0] != '.' && find_holder(dev, below, why, why_size))
 			return;
 	}
-	snprintf(why, why_size, "is in use by another program");
+	snprintf(why, why_size, "is in use by another program: lsof tells which");
 }
 
 static int explain_locked(int fd, char *why, size_t why_size, bool *ret_fuseband)

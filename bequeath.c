@@ -142,20 +142,51 @@ static int send_accepted(struct bequest *b, const struct mount *mount, const str
 	return r;
 }
 
+bool bequeath_hear(struct bequest *b, struct link_message *message, int *ret_signo)
+{
+	if (message->kind == LINK_HEIR)
+		heir_set(&b->heir, message);
+	link_close_fds(message); /* of one that brings none */
+	*ret_signo = message->value;
+	return message->kind == LINK_SIGNAL;
+}
+
+static void note_signal(struct bequest *b, int signo)
+{
+	b->signals |= UINT32_C(1) << (signo & 31);
+}
+
+void bequeath_listen(struct bequest *b)
+{
+	struct link_message message;
+	int signo;
+
+	while (!link_receive(b->link, false, &message))
+		if (bequeath_hear(b, &message, &signo))
+			note_signal(b, signo);
+	/* nobody else could be told whom to wait for */
+	if (b->heir.pidfd < 0)
+		heir_dismiss(&b->heir);
+}
+
 /* Until it has let go of what is no longer claimed. */
 static int wait_until_settled(struct bequest *b)
 {
 	struct link_message answer = {0};
-	int r = 0;
+	int signo, r = 0;
 
 	while (!r && !b->broken && b->link >= 0 && answer.kind != LINK_SETTLED) {
 		r = link_receive(b->link, true, &answer);
 		if (r == -EPIPE) {
 			b->broken = true;
 			r = 0;
-		} else if (!r && answer.kind == LINK_SIGNAL) {
-			b->signals |= UINT32_C(1) << (answer.value & 31);
+		} else if (!r && bequeath_hear(b, &answer, &signo)) {
+			note_signal(b, signo);
 		}
+	}
+	if (b->broken || b->link < 0) {
+		bequeath_listen(b);
+		heir_dismiss(&b->heir);
 	}
 	return r;
 }

@@ -18,17 +18,23 @@ struct bequest {
 	bool broken;	       /* it is dead */
 	bool failed;	       /* the last bequeath_accepted(): to be tried again */
 	uint32_t signals;      /* bit N: the parent sent signal N while it was waited for */
+	struct heir heir;      /* HEIR_NONE at first */
 };
 
 /* The mount itself, once. 0 or -errno. */
 int bequeath_mount(struct bequest *bequest, const struct front *front, const struct crew *crew);
 /*
  * What serves now is what a successor will serve: claims, text, node ids. Workers are parked.
- * Returns once the parent has let go of what is no longer claimed; signals that it sends meanwhile
- * are noted. 0 or -errno: a successor would serve what was before, and the parent may hold
- * claims of what is gone, until it is tried again with success.
+ * Returns once the parent has let go of what is no longer claimed, and of the heir, who knows what
+ * was before; signals that it sends meanwhile are noted. 0 or -errno: a successor would serve what
+ * was before, and the parent may hold claims of what is gone, until it is tried again with success.
  */
 int bequeath_accepted(struct bequest *bequest, const struct mount *mount,
 		      const struct conf_text *text);
+
+/* What a parent says that is for now or later. True: a signal, to be acted on: *ret_signo. */
+bool bequeath_hear(struct bequest *bequest, struct link_message *message, int *ret_signo);
+/* The parent is dead: what it had still to say. */
+void bequeath_listen(struct bequest *bequest);
 
 #endif

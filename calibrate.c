@@ -43,6 +43,7 @@
 #include "backing.h"
 #include "disks.h"
 #include "mountinfo.h"
+#include "progress.h"
 #include "ring.h"
 #include "sched.h"
 
@@ -68,6 +69,7 @@
 #define GAIN_PCT 5U /* more than a sample is wrong by, less than anybody would miss */
 
 #define SEARCH_NS UINT64_C(250000000)	/* one sample while the depth is searched */
+#define SEARCH_STEPS 6U			/* about so many for each load */
 #define ROUNDS_NS UINT64_C(10000000000) /* all samples of all rounds */
 /* A slow disk is given more time, until it has done as many requests as that, or so long. */
 #define SAMPLE_LEAST 16U
@@ -284,7 +286,9 @@ static int target_open(struct target *target, bool readonly)
 	if (is_ours(target->real))
 		return complain(target->path, "is served by fuseband: name the disk below it");
 	if (backing->buffered)
-		return complain(target->path, "refuses O_DIRECT: memory would be measured");
+		return complain(
+			target->path,
+			"refuses O_DIRECT: memory would be measured; name the device below it");
 	if (backing->align_bytes > SMALL_BYTES || backing->memory_align > SMALL_BYTES)
 		return complain(target->path,
 				"has blocks larger than 4K: write the numbers by hand");
@@ -395,6 +399,8 @@ struct run {
 	struct ring_op ops[CALIBRATE_DEPTH_MAX];
 	char *buffers; /* one of LARGE_BYTES for each op, and one that is written */
 	uint64_t random;
+	struct progress progress;
+	uint64_t searched_ns, rounds_ns;
 };
 
 static uint64_t now_ns(void)
@@ -438,16 +444,28 @@ static const char *size_name(const struct calibrate_load *load)
 	return load->bytes == SMALL_BYTES ? "4K" : "128K";
 }
 
-static void show_progress(const struct run *run, const struct calibrate_load *load, uint64_t ps)
+/*
+ * How far all of it is, in time. How many samples the search takes shows only when it is over: the
+ * bar does not go on, or jumps, then.
+ */
+static void show_progress(struct run *run, const struct calibrate_load *load, uint64_t ps)
 {
-	bool tty = isatty(STDERR_FILENO);
-	char round[32] = "";
+	unsigned loads = run->write.path ? CALIBRATE_FIGURES : CALIBRATE_FIGURES / 2;
+	uint64_t search_ns = loads * SEARCH_STEPS * SEARCH_NS;
+	char before[128], round[32] = "", text[128];
 
-	if (load->round)
+	if (load->round) {
+		run->rounds_ns += load->ns;
 		snprintf(round, sizeof(round), "round %u of %u, ", load->round, CALIBRATE_ROUNDS);
-	fprintf(stderr, "%sfuseband: %s: %s%s %s at depth %u: %" PRIu64 "/s%s", tty ? "\r" : "",
-		disk_name(&run->read), round, load->write ? "write" : "read", size_name(load),
-		load->depth, rate_of(1, ps, IOPS_MAX), tty ? "\033[K" : "\n");
+	} else if (run->searched_ns + load->ns < search_ns) {
+		run->searched_ns += load->ns;
+	}
+	snprintf(before, sizeof(before), "fuseband: %s", disk_name(&run->read));
+	snprintf(text, sizeof(text), "%s%s %s at depth %u: %" PRIu64 "/s", round,
+		 load->write ? "write" : "read", size_name(load), load->depth,
+		 rate_of(1, ps, IOPS_MAX));
+	progress_show(&run->progress, (load->round ? search_ns : run->searched_ns) + run->rounds_ns,
+		      search_ns + ROUNDS_NS, before, text);
 }
 
 /* A calibrate_measure: -EINTR when a signal came; other failures are told here. */
@@ -554,6 +572,7 @@ static int calibrate_run(struct run *run)
 	if (!run->buffers)
 		return complain(run->read.path, "%s", strerror(ENOMEM));
 	run->random = now_ns();
+	run->progress = progress_on(stderr, STDERR_FILENO);
 	for (size_t i = 0; i < LARGE_BYTES; i += sizeof(uint64_t)) {
 		uint64_t random = next_random(run);
 
@@ -573,8 +592,7 @@ static int calibrate_run(struct run *run)
 	}
 	if (r)
 		return EXIT_FAILURE;
-	if (isatty(STDERR_FILENO))
-		fputs("\r\033[K", stderr);
+	progress_end(&run->progress);
 	print_section(&run->read);
 	print_figures(&run->read, "read", figures);
 	if (writes)

@@ -22,6 +22,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include "conf_disks.h"
 #include "conf_error.h"
 #include "conf_keys.h"
 #include "conf_tree.h"
@@ -48,7 +49,7 @@ struct mention {
 	size_t order;
 	enum conf_section kind; /* of the section that it declares or stands in */
 	size_t index;		/* of that section in the list of its kind in conf */
-	bool pathless;		/* that section is a file without the key `path` */
+	bool pathless;		/* that section is a file or disk without the key `path` */
 };
 
 struct parser {
@@ -67,9 +68,9 @@ struct parser {
 	bool keep;			   /* false: its name is wrong, only its keys are checked */
 	struct conf_draft draft;
 	int seen[CONF_KEYS_MAX]; /* line of each key, 0 = not yet */
-	bool pathless;		 /* it is a file, and no `path` was seen */
+	bool pathless;		 /* it is a file or disk, and no `path` was seen */
 
-	bool any_file; /* a section that was meant to be a file, perhaps */
+	bool any_file; /* a section that was meant to be a file or disk, perhaps */
 	struct mention *mentions;
 	size_t n_mentions;
 };
@@ -125,6 +126,37 @@ static bool add(void *list_at, size_t *n, struct conf_draft *draft, size_t size)
 	return true;
 }
 
+/* What the open section, a file or disk, says of others, when it is number n of its list. */
+static void mention_others(struct parser *p, size_t n)
+{
+	const struct conf_draft *draft = &p->draft;
+
+	mention(p, DECLARES, p->kind, draft->file.name, draft->file.where, n);
+	if (draft->parent_name)
+		mention(p, IS_PARENT_OF_FILE, CONF_SECTION_GROUP, draft->parent_name,
+			draft->file.parent_where, n);
+	if (draft->device_name)
+		mention(p, IS_DEVICE_OF_FILE, CONF_SECTION_DEVICE, draft->device_name,
+			draft->file.device_where, n);
+}
+
+/* A file without a path, which is to be one of a disk's. */
+static bool add_override(struct parser *p)
+{
+	struct conf *conf = p->conf;
+	struct conf_override *list = conf_grown(conf->overrides, conf->n_overrides, sizeof(*list));
+
+	if (!list)
+		return false;
+	conf->overrides = list;
+	list += conf->n_overrides++;
+	*list = (struct conf_override){.file = p->draft.file};
+	memset(&p->draft.file, 0, sizeof(p->draft.file));
+	for (size_t i = 0; i < CONF_KEYS_MAX; i++)
+		list->set |= (uint32_t)(p->seen[i] != 0) << i;
+	return true;
+}
+
 /* Move what was collected into the configuration, with notes of the names in it. */
 static void close_section(struct parser *p)
 {
@@ -162,16 +194,14 @@ static void close_section(struct parser *p)
 		draft->file.range_where = file->offset_where.line > file->size_where.line
 						  ? file->offset_where
 						  : file->size_where;
-		mention(p, DECLARES, p->kind, file->name, file->where, n);
-		if (draft->parent_name)
-			mention(p, IS_PARENT_OF_FILE, CONF_SECTION_GROUP, draft->parent_name,
-				file->parent_where, n);
-		if (draft->device_name)
-			mention(p, IS_DEVICE_OF_FILE, CONF_SECTION_DEVICE, draft->device_name,
-				file->device_where, n);
-		ok = add(&conf->files, &conf->n_files, draft, sizeof(*file));
+		mention_others(p, p->pathless ? conf->n_overrides : n);
+		ok = p->pathless ? add_override(p)
+				 : add(&conf->files, &conf->n_files, draft, sizeof(*file));
 		break;
 	case CONF_SECTION_DISK:
+		mention_others(p, conf->n_disks);
+		ok = add(&conf->disks, &conf->n_disks, draft, sizeof(*file));
+		break;
 	case CONF_SECTION_KINDS:
 		break;
 	}
@@ -224,22 +254,16 @@ static void open_section(struct parser *p, const char *text, size_t len)
 			      CONF_NAME_BYTES);
 	else if (wrong)
 		conf_complain(&p->complaints, where, name, NULL, NULL, "the name %s", wrong);
-	else if (kind == CONF_SECTION_DISK)
-		conf_complain(&p->complaints, where, name, NULL, NULL,
-			      "is not supported yet; write a section for each partition");
-	if (kind == CONF_SECTION_FILE || kind == CONF_SECTION_DISK)
-		p->any_file = true;
-	if (kind != CONF_SECTION_DISK) {
-		p->keep = !wrong && len <= CONF_NAME_BYTES;
-		p->kind = (enum conf_section)kind;
-		snprintf(p->section, sizeof(p->section), "%s", name);
-		memset(p->seen, 0, sizeof(p->seen));
-		p->pathless = kind == CONF_SECTION_FILE;
-		if (conf_draft_init(&p->draft, p->kind, bare, where))
-			p->state = OPEN_SECTION;
-		else
-			p->complaints.oom = true;
-	}
+	p->keep = !wrong && len <= CONF_NAME_BYTES;
+	p->kind = (enum conf_section)kind;
+	snprintf(p->section, sizeof(p->section), "%s", name);
+	memset(p->seen, 0, sizeof(p->seen));
+	p->pathless = kind == CONF_SECTION_FILE || kind == CONF_SECTION_DISK;
+	p->any_file |= p->pathless;
+	if (conf_draft_init(&p->draft, p->kind, bare, where))
+		p->state = OPEN_SECTION;
+	else
+		p->complaints.oom = true;
 	free(name);
 }
 
@@ -455,6 +479,14 @@ static void invent_device(struct parser *p, const struct mention *use)
 	conf_draft_clear(&draft, CONF_SECTION_DEVICE);
 }
 
+/* The section of a file or disk in which something was mentioned. */
+static struct conf_file *file_of(const struct conf *conf, const struct mention *m)
+{
+	return m->kind == CONF_SECTION_DISK ? &conf->disks[m->index]
+	       : m->pathless		    ? &conf->overrides[m->index].file
+					    : &conf->files[m->index];
+}
+
 /* A parent that nobody declared. */
 static void complain_parent(struct parser *p, const struct mention *use)
 {
@@ -463,9 +495,34 @@ static void complain_parent(struct parser *p, const struct mention *use)
 
 	snprintf(section, sizeof(section), "%s%s", conf_section_prefix(use->kind),
 		 use->kind == CONF_SECTION_GROUP ? p->conf->groups[use->index].name
-						 : p->conf->files[use->index].name);
+						 : file_of(p->conf, use)->name);
 	conf_complain(&p->complaints, use->where, section, "parent", bare,
 		      "is not declared: there is no [%s]", use->name);
+}
+
+/* A declaration without a path is fine for what may be a partition of a disk, but for its range. */
+static void check_pathless(struct parser *p, const struct mention *m)
+{
+	static const char *const range[] = {"offset", "size"};
+	const struct conf_override *override;
+	size_t index;
+
+	if (m->kind == CONF_SECTION_DISK || !conf_disk_of(p->conf, m->name, NULL)) {
+		conf_complain(&p->complaints, m->where, m->name, "path", NULL,
+			      "is missing, every %s needs one",
+			      m->kind == CONF_SECTION_DISK ? "disk" : "file");
+		return;
+	}
+	override = &p->conf->overrides[m->index];
+	for (size_t i = 0; i < 2; i++) {
+		conf_key_find(CONF_SECTION_FILE, range[i], &index);
+		if (override->set >> index & 1)
+			conf_complain(&p->complaints,
+				      i == 0 ? override->file.offset_where
+					     : override->file.size_where,
+				      m->name, range[i], NULL,
+				      "cannot be set: it is that of the partition");
+	}
 }
 
 /* Find duplicates, and turn names into indexes. */
@@ -495,18 +552,17 @@ static void resolve(struct parser *p)
 					      "is already at %s:%d", first->where.file,
 					      first->where.line);
 			else if (m->pathless)
-				conf_complain(&p->complaints, m->where, m->name, "path", NULL,
-					      "is missing, every file needs one");
+				check_pathless(p, m);
 			break;
 		case IS_DEVICE_OF_FILE:
-			conf->files[m->index].device = (int)target;
+			file_of(conf, m)->device = (int)target;
 			break;
 		case IS_PARENT_OF_FILE:
 		case IS_PARENT_OF_GROUP:
 			if (first->role != DECLARES)
 				complain_parent(p, m);
 			else if (m->role == IS_PARENT_OF_FILE)
-				conf->files[m->index].parent = (int)target;
+				file_of(conf, m)->parent = (int)target;
 			else
 				conf->groups[m->index].parent = (int)target;
 			break;
@@ -588,6 +644,13 @@ int conf_parse(const struct conf_text *text, struct conf_errors *errors, struct 
 	return rc;
 }
 
+static void free_file(struct conf_file *file)
+{
+	free(file->name);
+	free(file->path);
+	free(file->about);
+}
+
 void conf_free(struct conf *conf)
 {
 	if (!conf)
@@ -598,16 +661,20 @@ void conf_free(struct conf *conf)
 	}
 	for (size_t i = 0; i < conf->n_groups; i++)
 		free(conf->groups[i].name);
-	for (size_t i = 0; i < conf->n_files; i++) {
-		free(conf->files[i].name);
-		free(conf->files[i].path);
-	}
+	for (size_t i = 0; i < conf->n_files; i++)
+		free_file(&conf->files[i]);
+	for (size_t i = 0; i < conf->n_disks; i++)
+		free_file(&conf->disks[i]);
+	for (size_t i = 0; i < conf->n_overrides; i++)
+		free_file(&conf->overrides[i].file);
 	for (size_t i = 0; i < conf->n_sources; i++)
 		free(conf->source_names[i]);
 	free(conf->devices);
 	free(conf->groups);
 	free(conf->parents_first);
 	free(conf->files);
+	free(conf->disks);
+	free(conf->overrides);
 	free(conf->source_names);
 	free(conf);
 }

@@ -5,7 +5,9 @@
  * Two steps, because what runs is the accepted *text*, whatever the files say
  * later: conf_read() takes FILE and FILE.d/ *.ini into memory, conf_parse()
  * turns that text into a struct conf or into the list of everything that is
- * wrong with it. Neither looks at devices, images or the mount: that is plan.h.
+ * wrong with it. The partition tables of [disk:NAME] sections are part of what was accepted:
+ * whoever reads them (partitions.h) puts them beside the text, and conf_expand() makes files of
+ * them. Nothing here looks at devices, images or the mount: that is plan.h.
  * Nothing here includes another module.
  */
 #ifndef FUSEBAND_CONF_H
@@ -28,10 +30,29 @@ struct conf_source {
 	size_t len;
 };
 
-/* All of it, in the order in which it is read: FILE, then FILE.d/ *.ini by name. */
+/* A partition that is to be a file. */
+struct conf_partition {
+	unsigned number; /* as in the table, from 1 */
+	uint64_t start_bytes, size_bytes;
+	char *about; /* what it is, for people: kind of table, name, type, UUID. Foreign text */
+};
+
+/* The partition table below a [disk:NAME] section. */
+struct conf_table {
+	char *disk; /* NAME */
+	struct conf_partition *list;
+	size_t n;
+};
+
+/*
+ * All of it, in the order in which it is read: FILE, then FILE.d/ *.ini by name; and the tables, in
+ * any order.
+ */
 struct conf_text {
 	struct conf_source *sources;
 	size_t n_sources;
+	struct conf_table *tables;
+	size_t n_tables;
 };
 
 /*
@@ -108,7 +129,7 @@ struct conf_group {
 	unsigned weight;
 };
 
-/* A section without a colon: one file in the mount. */
+/* A section without a colon, or a partition of a [disk:NAME]: one file in the mount. */
 struct conf_file {
 	char *name;
 	struct conf_where where;
@@ -129,7 +150,15 @@ struct conf_file {
 	bool buffered, optional, readonly;
 	uid_t uid;
 	gid_t gid;
-	mode_t mode; /* permission bits only */
+	mode_t mode;	    /* permission bits only */
+	unsigned partition; /* number in the table; 0: the file has a path of its own */
+	char *about;	    /* as in struct conf_partition, or NULL */
+};
+
+/* A section with the name of a partition's file and without a path: some keys of that file. */
+struct conf_override {
+	struct conf_file file;
+	uint32_t set; /* which: bits as conf_key_find() numbers the keys */
 };
 
 struct conf {
@@ -139,8 +168,12 @@ struct conf {
 	struct conf_group *groups;
 	size_t n_groups;
 	size_t *parents_first;	 /* indices of all groups, each after its parent */
-	struct conf_file *files; /* in the order of the text */
+	struct conf_file *files; /* in the order of the text, then those of conf_expand() */
 	size_t n_files;
+	struct conf_file *disks; /* [disk:NAME]: what its files have in common */
+	size_t n_disks;
+	struct conf_override *overrides;
+	size_t n_overrides;
 	char **source_names; /* what conf_where.file points at */
 	size_t n_sources;
 };
@@ -153,14 +186,23 @@ struct conf {
  */
 int conf_read(const char *file, struct conf_errors *errors, struct conf_text *ret_text);
 void conf_text_free(struct conf_text *text);
+void conf_table_free(struct conf_table *table); /* what it has */
 
 /*
  * Parse and check. Returns 0, or -EINVAL with every error of the text in *errors in the order
  * of files and lines, or -ENOMEM with one; *ret_conf is then untouched. The text may be freed
- * afterwards. A configuration without any file section is an error: there would be
- * nothing to serve.
+ * afterwards. A configuration without any section of a file or disk is an error: there would be
+ * nothing to serve. text->tables is not looked at.
  */
 int conf_parse(const struct conf_text *text, struct conf_errors *errors, struct conf **ret_conf);
+
+/*
+ * Add a file for every partition in text->tables, once. A disk without a table there gets none.
+ * Returns 0, or -EINVAL with everything that is wrong in *errors, or -ENOMEM with one; then
+ * conf is only to be freed. notes (may be NULL): sections for partitions that are not there.
+ */
+int conf_expand(struct conf *conf, const struct conf_text *text, struct conf_errors *errors,
+		struct conf_errors *notes);
 void conf_free(struct conf *conf); /* NULL is fine */
 
 /* Whether any max_* is set; whether anything that iops_size is about is. */

@@ -5,9 +5,6 @@
  * A row says what a key takes by a type and a range: enough to parse a value, to name it in
  * a message ("is not a number from 1 to 10000") and to print --help-config, so that the
  * three cannot disagree. Defaults are text and go through the same parser.
- *
- * A row marked LATER is known and its value checked, but only the default is accepted: the
- * daemon does not do the rest yet. To finish such a feature, make it a KEY.
  */
 #include "conf_keys.h"
 
@@ -41,7 +38,7 @@ static const struct {
 	[CONF_SECTION_FILE] = {"", "[vm1.img]",
 			       "any name without a colon: a file of that name in the mount"},
 	[CONF_SECTION_DISK] = {"disk:", "[disk:NAME]",
-			       "a file for every partition of a disk (not supported yet)"},
+			       "a file for every partition of a disk, NAME1, NAME2..."},
 };
 
 static const char *const policies[] = {"cost", "weight", "weight-iosize", NULL};
@@ -55,6 +52,8 @@ static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
 #define GROUP (1U << CONF_SECTION_GROUP)
 #define FILES (1U << CONF_SECTION_FILE)
 #define DISK (1U << CONF_SECTION_DISK)
+/* What holds for a file may be said of all files of a disk. */
+#define EACH (FILES | DISK)
 
 #define NUMBER(from, to) .type = CONF_TYPE_NUMBER, .min = (from), .max = (to)
 #define IOPS(from) .type = CONF_TYPE_IOPS, .min = (from), .max = IOPS_MAX
@@ -81,19 +80,12 @@ _Static_assert(offsetof(struct conf_draft, file.limits) ==
 		       offsetof(struct conf_draft, group.limits),
 	       "one row of the table serves both");
 #define AT2(member, where) AT(member), .where_offset = offsetof(struct conf_draft, where)
-#define NOWHERE .size = 0
 
 #define KEY(sections_, name_, fallback_, takes, at, reload_, doc_)                            \
 	{                                                                                     \
 		.sections = (sections_), .name = (name_), .fallback = (fallback_), takes, at, \
 		.reload = (reload_), .doc = (doc_)                                            \
 	}
-#define LATER(sections_, name_, fallback_, takes, at, reload_, doc_)                          \
-	{                                                                                     \
-		.sections = (sections_), .name = (name_), .fallback = (fallback_), takes, at, \
-		.later = true, .reload = (reload_), .doc = (doc_)                             \
-	}
-
 /* "auto" as default of something counted makes "auto" a value, stored as 0. */
 static const struct conf_key table[] = {
 	KEY(MAIN, "workers", "auto", NUMBER(1, 64), AT(main.workers), RESTART,
@@ -138,52 +130,49 @@ static const struct conf_key table[] = {
 	    "First byte of path to expose; a multiple of its block size."),
 	KEY(FILES, "size", "0", BLOCKS, AT2(file.size_bytes, file.size_where), CLOSED,
 	    "Bytes to expose, a multiple of the block size; 0: to the end."),
-	KEY(FILES, "device", "", NAME_OR("the physical disk below path"),
+	KEY(EACH, "device", "", NAME_OR("the physical disk below path"),
 	    AT2(device_name, file.device_where), CLOSED,
 	    "Scheduler to share; a NAME without a section makes a new one."),
-	KEY(FILES, "parent", "", NAME_OR("directly below the device"),
+	KEY(EACH, "parent", "", NAME_OR("directly below the device"),
 	    AT2(parent_name, file.parent_where), LIVE, "The group that this file is a member of."),
-	KEY(FILES, "weight", "100", NUMBER(1, CONF_WEIGHT_MAX), AT(file.weight), LIVE,
+	KEY(EACH, "weight", "100", NUMBER(1, CONF_WEIGHT_MAX), AT(file.weight), LIVE,
 	    "Share of the disk relative to its siblings."),
-	KEY(FILES, "class", "normal", CHOICE(classes), AT(file.class), LIVE,
+	KEY(EACH, "class", "normal", CHOICE(classes), AT(file.class), LIVE,
 	    "Strict order among siblings, before weights: realtime first, idle last."),
-	KEY(GROUP | FILES, "min_iops", "0", IOPS(0), LIMIT2(min_iops, min_iops_where), LIVE,
+	KEY(GROUP | EACH, "min_iops", "0", IOPS(0), LIMIT2(min_iops, min_iops_where), LIVE,
 	    "I/Os promised on each device, whatever the weights; 0: none."),
-	KEY(GROUP | FILES, "min_bps", "0", BPS(0), LIMIT2(min_bps, min_bps_where), LIVE,
+	KEY(GROUP | EACH, "min_bps", "0", BPS(0), LIMIT2(min_bps, min_bps_where), LIVE,
 	    "Bytes promised on each device, whatever the weights; 0: none."),
-	KEY(GROUP | FILES, "max_iops", "0", IOPS(0), LIMIT(max_iops), LIVE,
+	KEY(GROUP | EACH, "max_iops", "0", IOPS(0), LIMIT(max_iops), LIVE,
 	    "Cap on I/Os, over all devices together; 0: none."),
-	KEY(GROUP | FILES, "max_bps", "0", BPS(0), LIMIT(max_bps), LIVE,
+	KEY(GROUP | EACH, "max_bps", "0", BPS(0), LIMIT(max_bps), LIVE,
 	    "Cap on bytes, over all devices together; 0: none."),
-	KEY(GROUP | FILES, "max_read_iops", "0", IOPS(0), LIMIT(max_read_iops), LIVE,
+	KEY(GROUP | EACH, "max_read_iops", "0", IOPS(0), LIMIT(max_read_iops), LIVE,
 	    "The same for reads alone."),
-	KEY(GROUP | FILES, "max_write_iops", "0", IOPS(0), LIMIT(max_write_iops), LIVE,
+	KEY(GROUP | EACH, "max_write_iops", "0", IOPS(0), LIMIT(max_write_iops), LIVE,
 	    "The same for writes alone, discards among them."),
-	KEY(GROUP | FILES, "max_read_bps", "0", BPS(0), LIMIT(max_read_bps), LIVE,
+	KEY(GROUP | EACH, "max_read_bps", "0", BPS(0), LIMIT(max_read_bps), LIVE,
 	    "The same for reads alone."),
-	KEY(GROUP | FILES, "max_write_bps", "0", BPS(0), LIMIT(max_write_bps), LIVE,
+	KEY(GROUP | EACH, "max_write_bps", "0", BPS(0), LIMIT(max_write_bps), LIVE,
 	    "The same for writes alone."),
-	KEY(GROUP | FILES, "iops_size", "32K", SIZE(512, GIB),
+	KEY(GROUP | EACH, "iops_size", "32K", SIZE(512, GIB),
 	    LIMIT2(iops_size_bytes, iops_size_where), LIVE,
 	    "A request is one I/O of the *_iops for each started so many bytes."),
-	KEY(GROUP | FILES, "burst", "0s", TIME(3600 * SEC_NS), LIMIT2(burst_ns, burst_where), LIVE,
+	KEY(GROUP | EACH, "burst", "0s", TIME(3600 * SEC_NS), LIMIT2(burst_ns, burst_where), LIVE,
 	    "So much time of the caps may be saved up; at least 10ms are."),
-	KEY(FILES, "discard", "pass", CHOICE(discards), AT(file.discard), LIVE,
+	KEY(EACH, "discard", "pass", CHOICE(discards), AT(file.discard), LIVE,
 	    "What to do with discards of the guest."),
-	KEY(FILES, "buffered", "no", YESNO, AT(file.buffered), CLOSED,
+	KEY(EACH, "buffered", "no", YESNO, AT(file.buffered), CLOSED,
 	    "Allow a path that refuses O_DIRECT."),
-	KEY(FILES, "optional", "no", YESNO, AT(file.optional), LIVE,
+	KEY(EACH, "optional", "no", YESNO, AT(file.optional), LIVE,
 	    "Start without path; opens give ENXIO until a reload finds it."),
-	KEY(FILES, "readonly", "no", YESNO, AT(file.readonly), CLOSED, "Refuse writes."),
-	KEY(FILES, "uid", "0", USER, AT(file.uid), LIVE, "Owner in the mount."),
-	KEY(FILES, "gid", "0", GROUP_ID, AT(file.gid), LIVE, "Group in the mount."),
-	KEY(FILES, "mode", "0660", MODE, AT(file.mode), LIVE, "Permissions in the mount."),
+	KEY(EACH, "readonly", "no", YESNO, AT(file.readonly), CLOSED, "Refuse writes."),
+	KEY(EACH, "uid", "0", USER, AT(file.uid), LIVE, "Owner in the mount."),
+	KEY(EACH, "gid", "0", GROUP_ID, AT(file.gid), LIVE, "Group in the mount."),
+	KEY(EACH, "mode", "0660", MODE, AT(file.mode), LIVE, "Permissions in the mount."),
 
-	/* The whole section is for later: conf.c skips its keys. */
-	LATER(DISK, "path", "", PATH, NOWHERE, CLOSED,
-	      "The disk whose partitions appear as NAME1, NAME2 and so on."),
-	LATER(DISK, "weight", "100", NUMBER(1, CONF_WEIGHT_MAX), NOWHERE, LIVE,
-	      "Of each of them. All other keys of a file are allowed as well."),
+	KEY(DISK, "path", "", PATH, AT2(file.path, file.path_where), CLOSED,
+	    "The disk or image whose partitions appear as NAME1, NAME2 and so on."),
 };
 #define TABLE_ROWS (sizeof(table) / sizeof(table[0]))
 
@@ -397,10 +386,6 @@ int conf_draft_set(struct conf_draft *draft, const struct conf_key *key, const c
 
 		if (conf_parse_number(key, value, &number, why, why_size) != 0)
 			return -EINVAL;
-		if (key->later && number != default_of(key)) {
-			snprintf(why, why_size, "is not supported yet, only \"%s\"", key->fallback);
-			return -EINVAL;
-		}
 		store(key, number, draft);
 	}
 	if (key->where_offset != 0)
@@ -413,16 +398,16 @@ static char **name_of(struct conf_draft *draft, enum conf_section kind)
 {
 	return kind == CONF_SECTION_DEVICE  ? &draft->device.name
 	       : kind == CONF_SECTION_GROUP ? &draft->group.name
-	       : kind == CONF_SECTION_FILE  ? &draft->file.name
-					    : NULL;
+	       : kind == CONF_SECTION_MAIN  ? NULL
+					    : &draft->file.name;
 }
 
 static struct conf_where *where_of(struct conf_draft *draft, enum conf_section kind)
 {
 	return kind == CONF_SECTION_DEVICE  ? &draft->device.where
 	       : kind == CONF_SECTION_GROUP ? &draft->group.where
-	       : kind == CONF_SECTION_FILE  ? &draft->file.where
-					    : &draft->main_where;
+	       : kind == CONF_SECTION_MAIN  ? &draft->main_where
+					    : &draft->file.where;
 }
 
 bool conf_draft_init(struct conf_draft *draft, enum conf_section kind, const char *name,
@@ -432,7 +417,7 @@ bool conf_draft_init(struct conf_draft *draft, enum conf_section kind, const cha
 	for (size_t i = 0; i < TABLE_ROWS; i++) {
 		const struct conf_key *key = &table[i];
 
-		if (!stands_in(key, kind) || key->size == 0)
+		if (!stands_in(key, kind))
 			continue;
 		if (key->where_offset != 0)
 			memcpy((char *)draft + key->where_offset, &where, sizeof(where));
@@ -445,6 +430,7 @@ bool conf_draft_init(struct conf_draft *draft, enum conf_section kind, const cha
 		draft->group.parent = -1;
 		break;
 	case CONF_SECTION_FILE:
+	case CONF_SECTION_DISK:
 		draft->file.parent = draft->file.device = -1;
 		break;
 	default:
@@ -457,10 +443,41 @@ bool conf_draft_init(struct conf_draft *draft, enum conf_section kind, const cha
 	return true;
 }
 
+_Static_assert(offsetof(struct conf_draft, file) == 0, "offsets in the table are those in a file");
+
+void conf_file_override(struct conf_file *file, const struct conf_file *by, uint32_t set)
+{
+	size_t index;
+
+	for (size_t i = 0; i < TABLE_ROWS; i++) {
+		const struct conf_key *key = &table[i];
+
+		if (!stands_in(key, CONF_SECTION_FILE) || is_string(key))
+			continue;
+		conf_key_find(CONF_SECTION_FILE, key->name, &index);
+		if (!(set >> index & 1))
+			continue;
+		memcpy((char *)file + key->offset, (const char *)by + key->offset, key->size);
+		if (key->where_offset)
+			memcpy((char *)file + key->where_offset,
+			       (const char *)by + key->where_offset, sizeof(struct conf_where));
+	}
+	conf_key_find(CONF_SECTION_FILE, "device", &index);
+	if (set >> index & 1) {
+		file->device = by->device;
+		file->device_where = by->device_where;
+	}
+	conf_key_find(CONF_SECTION_FILE, "parent", &index);
+	if (set >> index & 1) {
+		file->parent = by->parent;
+		file->parent_where = by->parent_where;
+	}
+}
+
 void conf_draft_clear(struct conf_draft *draft, enum conf_section kind)
 {
 	for (size_t i = 0; i < TABLE_ROWS; i++)
-		if (stands_in(&table[i], kind) && table[i].size != 0 && is_string(&table[i])) {
+		if (stands_in(&table[i], kind) && is_string(&table[i])) {
 			free(*string_at(draft, &table[i]));
 			*string_at(draft, &table[i]) = NULL;
 		}
@@ -494,7 +511,7 @@ void conf_print_limits(const struct conf_limits *limits, FILE *out)
 {
 	struct conf_draft draft = {.group.limits = *limits};
 
-	print_set(&draft, GROUP | FILES, out);
+	print_set(&draft, GROUP | EACH, out);
 }
 
 void conf_print_device(const struct conf_device *device, FILE *out)
@@ -529,8 +546,7 @@ static void help_key(const struct conf_key *key, FILE *out)
 	fprintf(memory, "; %s%s;", prelude, standard);
 	fclose(memory);
 	snprintf(reload, sizeof(reload), "reload: %s", reloads[key->reload]);
-	fprintf(out, "\n  %s%s\n%s%s%s\n%s%s\n", key->name,
-		key->later ? "   (not supported yet)" : "", line,
+	fprintf(out, "\n  %s\n%s%s%s\n%s%s\n", key->name, line,
 		strlen(line) + 1 + strlen(reload) <= HELP_COLUMNS ? " " : "\n" HELP_INDENT, reload,
 		HELP_INDENT, key->doc);
 }
@@ -551,7 +567,14 @@ void conf_help(FILE *out)
 	for (unsigned kind = 0; kind < CONF_SECTION_KINDS; kind++) {
 		fprintf(out, "\n%s   %s\n", sections[kind].title, sections[kind].doc);
 		for (size_t i = 0; i < TABLE_ROWS; i++)
-			if (stands_in(&table[i], kind))
+			if (stands_in(&table[i], kind) &&
+			    (kind != CONF_SECTION_DISK || table[i].sections == DISK))
 				help_key(&table[i], out);
+		if (kind == CONF_SECTION_DISK)
+			fputs("\n" HELP_INDENT
+			      "And all keys of a file but path, offset and size: they "
+			      "hold for each of\n" HELP_INDENT
+			      "them. A section NAME1 without a path changes some for one.\n",
+			      out);
 	}
 }

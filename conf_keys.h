@@ -3,7 +3,7 @@
  * conf_keys.h - the key table of ioband.ini. Private to the conf_*.c files.
  *
  * Everything that is known about a key is one row: where it may stand, what it takes, its
- * default, where its value is stored, what a reload does to it, whether it works yet. The
+ * default, where its value is stored, what a reload does to it. The
  * parser, its messages, --help-config and a test of the manual page all read that table.
  */
 #ifndef FUSEBAND_CONF_KEYS_H
@@ -53,9 +53,8 @@ struct conf_key {
 	uint64_t unit;		    /* the value is a multiple of it; 0 = any */
 	const char *const *choices; /* in the order of their enum, NULL-terminated */
 	const char *absent;	    /* what goes without the key; NULL = it is required */
-	size_t offset, size;	    /* where in struct conf_draft; size 0: not stored */
+	size_t offset, size;	    /* where in struct conf_draft */
 	size_t where_offset;	    /* a struct conf_where to fill, 0 = none */
-	bool later;		    /* known and checked, but only the default works yet */
 	enum conf_reload reload;
 	const char *doc; /* at most 73 characters */
 };
@@ -66,7 +65,7 @@ struct conf_draft {
 		struct conf_main main;
 		struct conf_device device;
 		struct conf_group group;
-		struct conf_file file;
+		struct conf_file file; /* or what the files of a disk have in common */
 	};
 	struct conf_where main_where; /* the others have one */
 	char *device_name;	      /* `device`, NULL if not given */
@@ -106,6 +105,8 @@ bool conf_draft_init(struct conf_draft *draft, enum conf_section kind, const cha
  */
 int conf_draft_set(struct conf_draft *draft, const struct conf_key *key, const char *value,
 		   struct conf_where where, char *why, size_t why_size);
+/* Keys of a file that are set (bits by conf_key_find()) go from one to another: by to file. */
+void conf_file_override(struct conf_file *file, const struct conf_file *by, uint32_t set);
 /* Free what the draft owns. */
 void conf_draft_clear(struct conf_draft *draft, enum conf_section kind);
 

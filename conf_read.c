@@ -181,12 +181,24 @@ int conf_read(const char *file, struct conf_errors *errors, struct conf_text *re
 	return 0;
 }
 
+void conf_table_free(struct conf_table *table)
+{
+	for (size_t i = 0; i < table->n; i++)
+		free(table->list[i].about);
+	free(table->list);
+	free(table->disk);
+	*table = (struct conf_table){0};
+}
+
 void conf_text_free(struct conf_text *text)
 {
 	for (size_t i = 0; i < text->n_sources; i++) {
 		free(text->sources[i].path);
 		free(text->sources[i].text);
 	}
+	for (size_t i = 0; i < text->n_tables; i++)
+		conf_table_free(&text->tables[i]);
 	free(text->sources);
-	*text = (struct conf_text){NULL, 0};
+	free(text->tables);
+	*text = (struct conf_text){0};
 }

@@ -266,7 +266,7 @@ static void add_need(const struct conf *conf, struct conf_complaints *complaints
 	}
 }
 
-static void check_needs(const struct conf *conf, struct conf_complaints *complaints)
+void conf_tree_check_files(const struct conf *conf, struct conf_complaints *complaints)
 {
 	struct need(*below)[UNITS] = calloc(conf->n_groups + 1, sizeof(*below));
 
@@ -301,6 +301,6 @@ void conf_tree_check(struct conf *conf, struct conf_complaints *complaints)
 	if (!walk || !conf->parents_first)
 		complaints->oom = true;
 	else if (order_groups(conf, complaints, walk))
-		check_needs(conf, complaints);
+		conf_tree_check_files(conf, complaints);
 	free(walk);
 }

@@ -12,5 +12,7 @@
  * promises that a cap makes void; or, if that cannot be, complain about groups in a circle.
  */
 void conf_tree_check(struct conf *conf, struct conf_complaints *complaints);
+/* Once more about promises and caps, when there are more files. */
+void conf_tree_check_files(const struct conf *conf, struct conf_complaints *complaints);
 
 #endif

@@ -25,7 +25,7 @@ int crew_create(struct mount *mount, struct front *front, unsigned n, const int 
 	crew->keep = mount->keep;
 	front->unmounted = &crew->unmounted;
 	crew->memory_bytes = memory_bytes;
-	gate_open(&crew->gate, front->dev);
+	gate_init(&crew->gate, front->steward);
 	depot_init(&crew->depot, sizeof(struct io), sizeof(struct slice));
 	crew->depot.resident = crew->keep != NULL;
 	waiting_init(&crew->waiting);
@@ -61,7 +61,9 @@ int crew_start(struct crew *crew, bool parked)
 		w->start_result = 1;
 		r = -pthread_create(&w->thread, NULL, worker_main, w);
 		if (r) {
-			log_error("cannot start a thread: %s", strerror(-r));
+			log_error("cannot start a worker: %s: more threads have to be allowed "
+				  "(ulimit -u, TasksMax of the unit)",
+				  strerror(-r));
 			break;
 		}
 		w->started = true;
@@ -103,7 +105,8 @@ bool crew_park(struct crew *crew)
 	done = crew->parked >= running;
 	pthread_mutex_unlock(&crew->park_lock);
 	if (!done) {
-		log_error("a worker does not answer: it waits for a disk that hangs");
+		log_error("a worker does not answer: it waits for a disk that hangs; try again "
+			  "when that moves");
 		crew_resume(crew);
 	}
 	return done;
@@ -179,7 +182,6 @@ unsigned crew_destroy(struct crew *crew)
 	free(crew->workers);
 	if (crew->event_fd >= 0)
 		close(crew->event_fd);
-	gate_close(&crew->gate);
 	waiting_destroy(&crew->waiting);
 	depot_destroy(&crew->depot);
 	pthread_mutex_destroy(&crew->park_lock);

@@ -30,7 +30,7 @@ static void *wait_for_fences(void *arg)
 		while (r == -EINTR);
 		if (r)
 			log_error("%s: %s cannot be locked (%s): writes of the process that died "
-				  "may still come",
+				  "may still land over newer ones; check its data",
 				  file->name, file->path, strerror(-r));
 		worker_file_fenced(crew, file);
 	}
@@ -69,9 +69,11 @@ static bool take_now(struct file *file)
 {
 	int r = file->unfenced ? backing_fence(file->backing, false) : 0;
 
-	file->unfenced = false;
+	file->unfenced = file->found = false;
 	if (r && r != -EAGAIN)
-		log_error("%s: %s cannot be locked: %s", file->name, file->path, strerror(-r));
+		log_error("%s: %s cannot be locked (%s): it is served, but nothing keeps other "
+			  "programs from writing to it",
+			  file->name, file->path, strerror(-r));
 	return r != -EAGAIN;
 }
 
@@ -111,7 +113,7 @@ static int compare_disks(const void *a, const void *b)
 	return ((*x)->disk > (*y)->disk) - ((*x)->disk < (*y)->disk);
 }
 
-size_t fence_take_over(struct crew *crew)
+static size_t take_all(struct crew *crew, bool only_found)
 {
 	const struct mount *mount = crew->mount;
 	size_t n = 0, waiting = 0;
@@ -121,11 +123,11 @@ size_t fence_take_over(struct crew *crew)
 		struct file *file =
 			i < mount->n_files ? mount->files[i] : mount->orphans[i - mount->n_files];
 
-		if (file->backing)
+		if (file->backing && (file->found || !only_found))
 			all[n++] = file;
 	}
 	if (!all) {
-		log_error("out of memory: nothing can be served");
+		log_error("out of memory: nothing can be served; give the machine more memory");
 		abort();
 	}
 	qsort(all, n, sizeof(*all), compare_disks);
@@ -136,4 +138,14 @@ size_t fence_take_over(struct crew *crew)
 	}
 	free(all);
 	return waiting;
+}
+
+size_t fence_take_over(struct crew *crew)
+{
+	return take_all(crew, false);
+}
+
+size_t fence_found(struct crew *crew)
+{
+	return take_all(crew, true);
 }

@@ -30,4 +30,7 @@
  */
 size_t fence_take_over(struct crew *crew);
 
+/* Likewise of files that were lost and are found (mount_find()). */
+size_t fence_found(struct crew *crew);
+
 #endif

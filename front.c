@@ -17,11 +17,11 @@
 #include "log.h"
 #include "mountinfo.h"
 #include "request.h"
+#include "steward.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <spawn.h>
 #include <linux/fs.h>
 #include <linux/fuse.h>
 #include <stdio.h>
@@ -31,7 +31,6 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 /* Older headers do not have them yet. */
@@ -484,6 +483,7 @@ int front_mount(struct mount *mount, const char *mountpoint, const char *options
 		return -ENOMEM;
 	front->mount = mount;
 	front->debug = debug;
+	front->steward = -1;
 	front->max_background = max_background;
 	front->mountpoint = strdup(mountpoint);
 	len = snprintf(all, sizeof(all),
@@ -502,6 +502,7 @@ int front_mount(struct mount *mount, const char *mountpoint, const char *options
 	if (n < 0) {
 		r = -errno;
 		fuse_session_unmount(front->session);
+		front->fd = -1;
 		goto fail;
 	}
 	front->init_bytes = (size_t)n;
@@ -526,6 +527,7 @@ int front_adopt(struct mount *mount, const char *mountpoint, int fd, const char 
 	}
 	front->mount = mount;
 	front->debug = debug;
+	front->steward = -1;
 	front->fd = fd;
 	front->dev = mounted_dev(mountpoint, 0);
 	memcpy(front->init, init, init_bytes);
@@ -542,39 +544,35 @@ int front_resend(const struct front *front)
 	return write(front->fd, &notice, sizeof(notice)) < 0 ? -errno : 0;
 }
 
-/* As libfuse does it for a mount that it made. */
-void front_unmount_path(const char *mountpoint)
-{
-	char *argv[] = {"fusermount3", "-u", "-q", "-z", "--", (char *)(uintptr_t)mountpoint, NULL};
-	pid_t pid;
-
-	if (umount2(mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) && errno == EPERM &&
-	    !posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ))
-		waitpid(pid, NULL, 0);
-}
-
 bool front_unmount(struct front *front)
 {
 	struct pollfd pfd = {.fd = front->fd, .events = POLLOUT};
 	bool dead = poll(&pfd, 1, 0) == 1 && (pfd.revents & POLLERR);
+	int r;
 
-	/* libfuse does not touch the mount point of a connection that is dead */
 	if (!dead && front->dev && mounted_dev(front->mountpoint, front->dev) != front->dev)
 		return false;
-	if (front->session)
-		fuse_session_unmount(front->session);
-	else if (!dead)
-		front_unmount_path(front->mountpoint);
+	r = dead ? 0 : steward_unmount(front->steward);
+	if (r == -EPIPE && !umount2(front->mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW))
+		r = 0;
+	if (r)
+		log_error("%s cannot be unmounted: %s", front->mountpoint,
+			  r == -EPIPE ? "the process that could is dead" : strerror(-r));
 	return true;
 }
 
 void front_free(struct front *front)
 {
+	/* libfuse forgets the mount point only when it unmounts by itself, so it has to keep it */
+	static struct fuse_session *unmounted __attribute__((used));
+
 	if (!front)
 		return;
-	if (front->session)
+	if (front->session && front->fd > 0)
+		unmounted = front->session;
+	else if (front->session)
 		fuse_session_destroy(front->session);
-	else if (front->fd >= 0)
+	if (front->fd > 0)
 		close(front->fd);
 	free(front->mountpoint);
 	free(front);

@@ -26,6 +26,7 @@ struct front {
 	char *mountpoint;
 	bool can_resend; /* the kernel knows FUSE_NOTIFY_RESEND (Linux 6.9) */
 	dev_t dev;	 /* of our file system, 0 = not known */
+	int steward;	 /* steward.h; -1 until whoever made us says: nobody */
 	struct mount *mount;
 	struct status_files *status; /* set before there are requests; NULL: none */
 	bool debug;
@@ -55,8 +56,6 @@ int front_mount(struct mount *mount, const char *mountpoint, const char *options
  * nothing was done: somebody has taken it away from there, and it lives on for who has files open.
  */
 bool front_unmount(struct front *front);
-/* Lazily, whatever is mounted there; for who has no front any more. */
-void front_unmount_path(const char *mountpoint);
 void front_free(struct front *front); /* NULL is fine */
 
 /*

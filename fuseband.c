@@ -10,11 +10,15 @@
  */
 #include "calibrate.h"
 #include "conf.h"
+#include "control.h"
 #include "log.h"
 #include "mountinfo.h"
+#include "notify.h"
 #include "options.h"
 #include "plan.h"
+#include "privilege.h"
 #include "supervise.h"
+#include "steward.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,6 +29,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#define SOURCE_BYTES 512U /* of a mount; a longer name is left out */
 
 struct daemon {
 	struct options options;
@@ -47,7 +53,7 @@ static int check(const struct options *options)
 	char *mountpoint = options->mountpoint ? realpath(options->mountpoint, NULL) : NULL;
 	struct conf_text text = {0};
 	struct conf *conf = NULL;
-	int r = serve_read(options->config, &errors, &text, &conf);
+	int r = serve_read(options->config, mountpoint, &errors, &notes, &text, &conf);
 
 	if (!r)
 		r = plan_make(conf, mountpoint, NULL, 0, PLAN_CHECK, &disks_system, &errors, &notes,
@@ -69,11 +75,15 @@ static int check(const struct options *options)
 
 /* ---- start ---- */
 
-/* Thousands of files are thousands of descriptors. */
+/*
+ * Thousands of files are thousands of descriptors. Memory is locked in processes that have no right
+ * to do so beyond a limit.
+ */
 static void raise_limits(void)
 {
-	struct rlimit limit;
+	struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
 
+	setrlimit(RLIMIT_MEMLOCK, &limit); /* who may not is told by mlockall() */
 	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == limit.rlim_max)
 		return;
 	limit.rlim_cur = limit.rlim_max;
@@ -108,15 +118,19 @@ static int find_mountpoint(struct daemon *d)
 				"%s\n",
 				path, path);
 		else
-			fprintf(stderr, "fuseband: %s: %s\n", path, strerror(errno));
+			fprintf(stderr, "fuseband: mount point %s: %s\n", path, strerror(errno));
 		return EXIT_USAGE;
 	}
 	if (!S_ISDIR(st.st_mode)) {
-		fprintf(stderr, "fuseband: %s: the mount point is not a directory\n", path);
+		fprintf(stderr, "fuseband: %s: the mount point is not a directory: name one\n",
+			path);
 		return EXIT_USAGE;
 	}
 	if (is_taken(d->setup.serve.mountpoint)) {
-		fprintf(stderr, "fuseband: %s: is the mount point of another fuseband\n", path);
+		fprintf(stderr,
+			"fuseband: %s: is the mount point of another fuseband: name another "
+			"directory, or end that one\n",
+			path);
 		return EXIT_USAGE;
 	}
 	return 0;
@@ -139,14 +153,17 @@ static int write_pidfile(struct daemon *d)
 
 		fprintf(stderr, "fuseband: pid file %s: %s%s\n", path,
 			in_use ? "is in use by another fuseband" : strerror(errno),
-			given ? "" : "; this one goes without, use -p");
+			given ? "" : "; this one goes without, name another one with -p");
 		if (fd >= 0)
 			close(fd);
 		return given ? EXIT_COULD_NOT_RUN : 0;
 	}
 	n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
 	if (ftruncate(fd, 0) || pwrite(fd, text, (size_t)n, 0) != n) {
-		fprintf(stderr, "fuseband: pid file %s: %s\n", path, strerror(errno));
+		fprintf(stderr,
+			"fuseband: pid file %s: %s; make room for it, or name another one with "
+			"-p\n",
+			path, strerror(errno));
 		close(fd);
 		return EXIT_COULD_NOT_RUN;
 	}
@@ -189,7 +206,7 @@ static int wait_until_ready(int fd, pid_t child)
 		return status;
 	if (waitpid(child, &wait_status, 0) == child && WIFEXITED(wait_status))
 		return WEXITSTATUS(wait_status);
-	fprintf(stderr, "fuseband: died while it started\n");
+	fprintf(stderr, "fuseband: died while it started: see the lines above, or the log\n");
 	return EXIT_COULD_NOT_RUN;
 }
 
@@ -203,7 +220,8 @@ static void detach(void *data)
 	(void)data;
 	log_to_syslog();
 	if (chdir("/"))
-		log_warning("cannot go to /: %s", strerror(errno));
+		log_warning("cannot go to / (%s): the directory it was started in stays in use",
+			    strerror(errno));
 	for (int fd = 0; fd <= 2 && null >= 0; fd++)
 		dup2(null, fd);
 	if (null > 2)
@@ -217,6 +235,7 @@ static void ready(void *data)
 	char status = 0;
 	ssize_t n;
 
+	notify("READY=1\nMAINPID=%d", (int)getpid());
 	if (d->options.foreground)
 		return;
 	detach(d);
@@ -242,17 +261,42 @@ static int serve_alone(struct daemon *d, bool *ret_abrupt)
 	return serve_first(serve, ret_abrupt);
 }
 
+/*
+ * The configuration is what is mounted: by that name mount -a knows that a line of fstab is mounted
+ * already. options: the user's, or NULL.
+ */
+static char *mount_options(const char *config_path, const char *options)
+{
+	char source[SOURCE_BYTES] = "", *all;
+	size_t n = 0;
+
+	for (const char *at = config_path; at && *at && n < sizeof(source) - 2; at++) {
+		if (*at == ',' || *at == '\\')
+			source[n++] = '\\';
+		source[n++] = *at;
+	}
+	if (!n || n >= sizeof(source) - 2)
+		return options ? strdup(options) : NULL;
+	return asprintf(&all, "fsname=%s%s%s", source, options ? "," : "", options ? options : "") <
+			       0
+		       ? NULL
+		       : all;
+}
+
 static int read_configuration(struct daemon *d)
 {
 	struct serve_setup *serve = &d->setup.serve;
-	struct conf_errors errors = {0};
-	int r = serve_read(d->options.config, &errors, &serve->text, &serve->conf);
+	struct conf_errors errors = {0}, notes = {0};
+	int r = serve_read(d->options.config, serve->mountpoint, &errors, &notes, &serve->text,
+			   &serve->conf);
 
 	print_errors(&errors);
+	print_errors(&notes);
 	conf_errors_free(&errors);
+	conf_errors_free(&notes);
 	serve->config = strdup(d->options.config);
 	serve->config_path = path_for_reloads(d->options.config);
-	serve->mount_options = d->options.mount_options ? strdup(d->options.mount_options) : NULL;
+	serve->mount_options = mount_options(serve->config_path, d->options.mount_options);
 	serve->debug = d->options.debug;
 	return r ? EXIT_USAGE : 0;
 }
@@ -280,15 +324,25 @@ static int run(struct daemon *d, bool *ret_abrupt)
 	raise_limits();
 	r = serve_block_signals(&serve->signal_fd);
 	if (r) {
-		fprintf(stderr, "fuseband: signalfd: %s\n", strerror(-r));
+		fprintf(stderr,
+			"fuseband: cannot start: signals cannot be received: %s; more descriptors "
+			"have to be allowed (ulimit -n)\n",
+			strerror(-r));
 		return give_up(d, EXIT_COULD_NOT_RUN);
 	}
 	r = write_pidfile(d);
 	if (r)
 		return give_up(d, r);
+	privilege_hide(d->options.debug);
+	r = steward_start(serve->mountpoint, &serve->steward);
+	if (r) {
+		fprintf(stderr, "fuseband: cannot start: %s\n", strerror(-r));
+		return give_up(d, EXIT_COULD_NOT_RUN);
+	}
 	supervised = serve->conf->main.supervise;
 	if (supervised && unmounts_itself(&d->options)) {
-		log_warning("with auto_unmount a crash ends the mount");
+		log_warning("with auto_unmount a crash ends the mount: without that option it is "
+			    "survived");
 		supervised = false;
 	}
 	return supervised ? supervise(&d->setup, ret_abrupt) : serve_alone(d, ret_abrupt);
@@ -334,13 +388,14 @@ int main(int argc, char **argv)
 	bool abrupt = false;
 	int status;
 
-	d.setup = (struct supervise_setup){.serve = {.signal_fd = -1, .link = -1},
+	d.setup = (struct supervise_setup){.serve = {.signal_fd = -1, .link = -1, .steward = -1},
 					   .argv = argv,
 					   .pidfile_fd = -1,
 					   .ready = ready,
 					   .detach = detach,
 					   .data = &d};
 	open_standard_descriptors();
+	log_mark_levels();
 	if (resume) {
 		status = supervise_resume(resume, &d.setup, &abrupt);
 		return finish(&d, status, abrupt);
@@ -350,6 +405,8 @@ int main(int argc, char **argv)
 		return status < 0 ? 0 : status;
 	if (d.options.calibrate)
 		return calibrate(d.options.calibrate, d.options.overwrite);
+	if (d.options.order)
+		return control(d.options.order, d.options.mountpoint);
 	if (d.options.check) {
 		status = check(&d.options);
 		options_free(&d.options);

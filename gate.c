@@ -2,16 +2,10 @@
 /* gate.c - see gate.h. */
 #include "gate.h"
 #include "log.h"
-#include "mountinfo.h"
 #include "request.h"
+#include "steward.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/sysmacros.h>
-#include <unistd.h>
 
 static uint64_t slots_of(uint64_t memory_bytes)
 {
@@ -44,43 +38,25 @@ unsigned gate_at_first(uint64_t memory_bytes)
 static void set_limit(struct gate *gate, uint64_t limit)
 {
 	unsigned value = limit < GATE_MOST ? (unsigned)limit : GATE_MOST;
-	char text[16];
-	int n = snprintf(text, sizeof(text), "%u\n", value);
+	int r;
 
 	if (value == atomic_load_explicit(&gate->limit, memory_order_relaxed))
 		return;
-	if (pwrite(gate->fd, text, (size_t)n, 0) == n)
+	r = steward_limit(atomic_load_explicit(&gate->steward, memory_order_relaxed), value);
+	if (!r) {
 		atomic_store_explicit(&gate->limit, value, memory_order_relaxed);
+	} else if (r != -EAGAIN) {
+		log_warning("the process that sets the limit of asynchronous requests is dead: it "
+			    "stays as it is");
+		atomic_store_explicit(&gate->steward, -1, memory_order_relaxed);
+	}
 }
 
-void gate_open(struct gate *gate, dev_t dev)
+void gate_init(struct gate *gate, int steward)
 {
-	struct mountinfo mounts;
-	char path[PATH_MAX];
-
-	gate->fd = -1;
+	atomic_init(&gate->steward, steward);
 	atomic_init(&gate->busy, false);
 	atomic_init(&gate->limit, 0); /* whatever a predecessor made of it */
-	if (!dev || mountinfo_read(&mounts))
-		return;
-	for (size_t i = 0; i < mounts.n && gate->fd < 0; i++) {
-		if (strcmp(mounts.list[i].type, "fusectl") != 0)
-			continue;
-		snprintf(path, sizeof(path), "%s/%u/max_background", mounts.list[i].point,
-			 major(dev) << 20 | minor(dev));
-		gate->fd = open(path, O_WRONLY | O_CLOEXEC);
-	}
-	mountinfo_free(&mounts);
-	if (gate->fd < 0)
-		log_debug("no fusectl to write to: what was negotiated limits asynchronous "
-			  "requests");
-}
-
-void gate_close(struct gate *gate)
-{
-	if (gate->fd >= 0)
-		close(gate->fd);
-	gate->fd = -1;
 }
 
 /*
@@ -105,7 +81,8 @@ void gate_adjust(struct gate *gate, uint64_t memory_bytes, int64_t held_bytes, u
 
 	if (want < slots)
 		want = slots;
-	if (gate->fd < 0 || will_do(limit, want, slots, room) ||
+	if (atomic_load_explicit(&gate->steward, memory_order_relaxed) < 0 ||
+	    will_do(limit, want, slots, room) ||
 	    atomic_exchange_explicit(&gate->busy, true, memory_order_acquire))
 		return; /* who is at it has figures as good as these, and the next round has others
 			 */

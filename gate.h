@@ -26,8 +26,11 @@
  * The eighth that is left is for synchronous writes, and for those that got in while the limit was
  * still higher. When that is used up, too, reading stops: the last resort, see worker.c.
  *
- * Without a fusectl that we may write to (in containers), the limit of the negotiation stays:
- * as many as there are slots, but at least GATE_LEAST.
+ * Without a fusectl that may be written to (in containers), the limit of the negotiation stays: as
+ * many as there are slots, but at least GATE_LEAST. More than the module parameter max_user_bgreq
+ * is only for who has CAP_SYS_ADMIN, so it is not us who write to it but steward.h: orders to it
+ * take effect in their sequence, some microseconds later. For ordinary users it is no more than
+ * that parameter.
  */
 #ifndef FUSEBAND_GATE_H
 #define FUSEBAND_GATE_H
@@ -35,22 +38,20 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 #define GATE_MOST 65535U /* what the kernel takes */
 #define GATE_LEAST 256U	 /* or a small `memory` would make depths of everyday use impossible */
 
 struct gate {
-	int fd;			/* max_background of our connection, -1: not to be had */
+	_Atomic int steward;	/* who tells the kernel (steward.h); -1: nobody */
 	_Atomic bool busy;	/* somebody changes it */
-	_Atomic unsigned limit; /* as we have told the kernel; 0: not yet */
+	_Atomic unsigned limit; /* as the kernel was told; 0: not yet */
 };
 
 /* What to negotiate for a mount with so much memory for queued writes. */
 unsigned gate_at_first(uint64_t memory_bytes);
-/* dev: of the mount. Always succeeds, perhaps without effect. Changes nothing: others may serve. */
-void gate_open(struct gate *gate, dev_t dev);
-void gate_close(struct gate *gate);
+/* Changes nothing yet: others may serve. */
+void gate_init(struct gate *gate, int steward);
 /* Any thread, whenever requests came or went: payload bytes held and requests not answered. */
 void gate_adjust(struct gate *gate, uint64_t memory_bytes, int64_t held_bytes, unsigned unanswered);
 /* No room for another large write. */

@@ -20,6 +20,26 @@ static void pack_number(struct pack *pack, long value)
 	pack_u64(pack, (uint64_t)value);
 }
 
+static void pack_child(struct pack *pack, const struct child *child)
+{
+	pack_number(pack, child->pid);
+	pack_number(pack, child->pidfd);
+	pack_number(pack, child->link);
+	pack_u64(pack, child->ready);
+}
+
+static struct child unpack_child(struct unpack *in)
+{
+	struct child child;
+
+	child.pid = (pid_t)unpack_u64(in);
+	child.pidfd = (int)unpack_u64(in);
+	child.link = (int)unpack_u64(in);
+	child.ready = unpack_u64(in);
+	child.ours = false;
+	return child;
+}
+
 static int write_down(const struct handover *state, int *ret_fd)
 {
 	const struct supervise_setup *setup = state->setup;
@@ -33,16 +53,15 @@ static int write_down(const struct handover *state, int *ret_fd)
 	pack_string(&pack, state->program);
 	pack_number(&pack, state->old_program);
 	pack_u64(&pack, state->upgrading);
-	pack_number(&pack, state->active.pid);
-	pack_number(&pack, state->active.pidfd);
-	pack_number(&pack, state->active.link);
-	pack_u64(&pack, state->active.ready);
+	pack_child(&pack, &state->active);
+	pack_child(&pack, &state->standby);
 	pack_string(&pack, serve->config);
 	pack_string(&pack, serve->config_path);
 	pack_string(&pack, serve->mountpoint);
 	pack_string(&pack, serve->mount_options);
 	pack_u64(&pack, serve->debug);
 	pack_u64(&pack, setup->foreground);
+	pack_number(&pack, serve->steward);
 	pack_number(&pack, setup->pidfile_fd);
 	pack_string(&pack, setup->pidfile_path);
 	estate_pack(&state->estate, &pack);
@@ -62,10 +81,8 @@ static int read_back(int fd, struct handover *state)
 	state->program = unpack_string(&in);
 	state->old_program = (int)unpack_u64(&in);
 	state->upgrading = unpack_u64(&in);
-	state->active.pid = (pid_t)unpack_u64(&in);
-	state->active.pidfd = (int)unpack_u64(&in);
-	state->active.link = (int)unpack_u64(&in);
-	state->active.ready = unpack_u64(&in);
+	state->active = unpack_child(&in);
+	state->standby = unpack_child(&in);
 	if (!r) {
 		serve->config = unpack_string(&in);
 		serve->config_path = unpack_string(&in);
@@ -73,6 +90,7 @@ static int read_back(int fd, struct handover *state)
 		serve->mount_options = unpack_string(&in);
 		serve->debug = unpack_u64(&in);
 		setup->foreground = unpack_u64(&in);
+		serve->steward = (int)unpack_u64(&in);
 		setup->pidfile_fd = (int)unpack_u64(&in);
 		setup->pidfile_path = unpack_string(&in);
 		r = estate_unpack(&in, &state->estate);
@@ -86,8 +104,10 @@ static int read_back(int fd, struct handover *state)
 static int each_descriptor(const struct handover *state, int state_fd,
 			   int (*each)(int fd, void *data), void *data)
 {
-	const int fds[] = {state->active.pidfd, state->active.link, state->setup->pidfile_fd,
-			   state->old_program, state_fd};
+	const int fds[] = {state->active.pidfd,	     state->active.link,
+			   state->standby.pidfd,     state->standby.link,
+			   state->setup->pidfile_fd, state->setup->serve.steward,
+			   state->old_program,	     state_fd};
 	int r = estate_each(&state->estate, each, data);
 
 	for (size_t i = 0; !r && i < sizeof(fds) / sizeof(fds[0]); i++)
@@ -184,17 +204,24 @@ int handover_execute(const struct handover *state, int program)
 	return r;
 }
 
-int handover_receive(int fd, struct handover *state)
+static bool is_ours(const struct child *child)
 {
 	siginfo_t info;
+
+	return child->pid &&
+	       !waitid(P_PIDFD, (id_t)child->pidfd, &info, WEXITED | WNOHANG | WNOWAIT);
+}
+
+int handover_receive(int fd, struct handover *state)
+{
 	int r = read_back(fd, state);
 
 	if (r)
 		return r;
 	each_descriptor(state, -1, close_at_exec, NULL);
 	close(fd);
-	state->active.ours =
-		!waitid(P_PIDFD, (id_t)state->active.pidfd, &info, WEXITED | WNOHANG | WNOWAIT);
+	state->active.ours = is_ours(&state->active);
+	state->standby.ours = is_ours(&state->standby);
 	return 0;
 }
 

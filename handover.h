@@ -22,7 +22,7 @@ struct child {
 struct handover {
 	struct supervise_setup *setup;
 	struct estate estate;
-	struct child active;
+	struct child active, standby;
 	char *program;	 /* where it was started from: what an upgrade executes */
 	int old_program; /* during an upgrade: to go back to; else -1 */
 	bool upgrading;

@@ -3,6 +3,8 @@
 #include "keep.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -55,6 +57,38 @@ int keep_open(int fd, struct keep **ret_keep)
 		return -EPROTO;
 	}
 	*ret_keep = keep;
+	return 0;
+}
+
+int keep_turn_prepare(const struct keep *keep, int keep_fd, struct keep_turn *ret_turn)
+{
+	struct keep_turn turn = {.after = atomic_load(&keep->turns)};
+	char path[sizeof("/proc/self/fd/") + 3 * sizeof(int)];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", keep_fd);
+	turn.fd = open(path, O_RDWR | O_CLOEXEC); /* a lock is of what was opened */
+	if (turn.fd < 0)
+		return -errno;
+	*ret_turn = turn;
+	return 0;
+}
+
+int keep_turn_take(struct keep *keep, const struct keep_turn *turn, bool wait)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
+	int r;
+
+	do
+		r = fcntl(turn->fd, wait ? F_OFD_SETLKW : F_OFD_SETLK, &lock);
+	while (r && errno == EINTR);
+	if (r)
+		return errno == EACCES ? -EAGAIN : -errno;
+	if (atomic_load(&keep->turns) != turn->after || atomic_load(&keep->ended)) {
+		lock.l_type = F_UNLCK;
+		fcntl(turn->fd, F_OFD_SETLK, &lock);
+		return -ESTALE;
+	}
+	atomic_fetch_add(&keep->turns, 1);
 	return 0;
 }
 
@@ -153,6 +187,12 @@ static void suspect(struct keep *keep, uint64_t unique)
 		}
 	keep->suspects[keep->next_suspect++ % KEEP_SUSPECTS] =
 		(struct keep_suspect){.unique = unique, .crashes = 1};
+}
+
+void keep_refuse_upgrade(struct kept_mount *kept, const char *why)
+{
+	snprintf(kept->upgrade_error, sizeof(kept->upgrade_error), "%s", why);
+	atomic_fetch_add(&kept->upgrades_refused, 1);
 }
 
 void keep_bury(struct keep *keep, bool crashed)

@@ -12,6 +12,10 @@
  *     the last one that it counted. Between counting and noting lie two instructions; a
  *     process killed right there leaves a file that seems open (never one that seems
  *     closed, which would be taken from a guest): OPEN counts first, RELEASE notes first;
+ *   - `turns` says how many data paths have served. Who serves holds a lock on the memfd, through a
+ *     descriptor that no other process has, so that the kernel gives it back when the last of its
+ *     threads has ended and not before: no two serve at once, whatever else goes wrong. And who
+ *     gets the lock and finds that another turn has been since it was made, is not to serve;
  *   - `touched` is the request that a worker is working on. When a process crashes (a signal of its
  *     own making, not SIGKILL) it is suspect; one that is suspect twice is answered EIO.
  *
@@ -31,7 +35,7 @@
  * that finds one does not touch it.
  */
 #define KEEP_MAGIC UINT64_C(0x4b444e4142455346) /* "FSEBANDK" */
-#define KEEP_VERSION 2U
+#define KEEP_VERSION 6U
 
 #define KEEP_WORKERS 64U  /* more share the last place */
 #define KEEP_FILES 16384U /* more start from nothing after a crash; so many are 15 MiB */
@@ -74,9 +78,12 @@ struct kept_disk {
 
 /* Of all of the mount. */
 struct kept_mount {
-	uint32_t reloads;		   /* accepted ones. The main thread's */
+	uint32_t reloads, reloads_refused; /* the main thread's */
 	_Atomic uint32_t memory_missed;	   /* episodes */
 	char last_error[KEEP_ERROR_BYTES]; /* of the last reload, "": none. mount->reading */
+	/* of whoever got the signal; the text is there before it is counted */
+	_Atomic uint32_t upgrades_refused;
+	char upgrade_error[KEEP_ERROR_BYTES]; /* of the last one refused, "": none yet */
 };
 
 struct kept_worker {			     /* the worker's; the parent only reads */
@@ -93,11 +100,12 @@ struct keep_suspect {
 struct keep {
 	uint64_t magic;
 	uint32_t version;
-	uint32_t restarts;	  /* the parent's: data paths that died */
+	_Atomic uint32_t turns;	  /* of who holds the lock: data paths that have served */
+	_Atomic uint32_t ended;	  /* who serves, or the parent: there is to be no other turn */
 	uint32_t upgrades;	  /* the parent's: so many of them on purpose */
 	uint32_t parent;	  /* the parent's: its process id */
 	_Atomic uint64_t crashed; /* the crashing thread's: what it touched, or 0 */
-	/* the parent's, while no data path lives */
+	/* the parent's, or of who takes over without one, while no data path lives */
 	struct keep_suspect suspects[KEEP_SUSPECTS];
 	uint32_t next_suspect, next_counted;
 	uint64_t counted[KEEP_COUNTED];
@@ -131,9 +139,26 @@ bool keep_was_counted(const struct keep *keep, uint64_t unique);
 /* Whether it has crashed so many processes that one more is too many. */
 bool keep_is_poison(const struct keep *keep, uint64_t unique);
 
+/* An upgrade that does not come to pass, and why. */
+void keep_refuse_upgrade(struct kept_mount *kept, const char *why);
+
+/* What a process needs that is to serve. */
+struct keep_turn {
+	int fd;
+	uint32_t after; /* so many others */
+};
+
+/* Before it looks at what others left. 0 or -errno. */
+int keep_turn_prepare(const struct keep *keep, int keep_fd, struct keep_turn *ret_turn);
 /*
- * The parent, once a data path is dead: what its workers had counted is remembered; and when it
- * has crashed, what it touched is suspect.
+ * Serve, until this process ends. wait: until no other one does. 0; -EAGAIN: another one serves;
+ * -ESTALE: another one has served since it was prepared, or none is to serve any more; or -errno.
+ */
+int keep_turn_take(struct keep *keep, const struct keep_turn *turn, bool wait);
+
+/*
+ * The parent, once a data path is dead, or who takes over without one: what its workers had counted
+ * is remembered; and when it has crashed, what it touched is suspect.
  */
 void keep_bury(struct keep *keep, bool crashed);
 

@@ -16,7 +16,7 @@ int link_pair(int ret_ends[2])
 	return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret_ends) ? -errno : 0;
 }
 
-int link_send(int fd, const struct link_message *message)
+static int send_message(int fd, const struct link_message *message, int flags)
 {
 	union {
 		struct cmsghdr header;
@@ -39,9 +39,19 @@ int link_send(int fd, const struct link_message *message)
 		header.msg_controllen = CMSG_SPACE(bytes);
 	}
 	do
-		n = sendmsg(fd, &header, MSG_NOSIGNAL);
+		n = sendmsg(fd, &header, MSG_NOSIGNAL | flags);
 	while (n < 0 && errno == EINTR);
 	return n < 0 ? -errno : 0;
+}
+
+int link_send(int fd, const struct link_message *message)
+{
+	return send_message(fd, message, 0);
+}
+
+int link_offer(int fd, const struct link_message *message)
+{
+	return send_message(fd, message, MSG_DONTWAIT);
 }
 
 int link_say(int fd, enum link_kind kind, int value)
@@ -94,4 +104,36 @@ void link_close_fds(struct link_message *message)
 	for (unsigned i = 0; i < message->n_fds; i++)
 		close(message->fds[i]);
 	message->n_fds = 0;
+}
+
+static void forget(struct heir *heir)
+{
+	if (heir->link >= 0)
+		close(heir->link);
+	if (heir->pidfd >= 0)
+		close(heir->pidfd);
+	*heir = HEIR_NONE;
+}
+
+void heir_set(struct heir *heir, struct link_message *message)
+{
+	forget(heir);
+	if (message->n_fds > 0)
+		heir->link = message->fds[0];
+	if (message->n_fds > 1) {
+		heir->pidfd = message->fds[1];
+		heir->pid = message->value;
+	}
+	for (unsigned i = 2; i < message->n_fds; i++)
+		close(message->fds[i]);
+	message->n_fds = 0;
+}
+
+void heir_dismiss(struct heir *heir)
+{
+	const struct link_message end = {.kind = LINK_END};
+
+	if (heir->link >= 0)
+		link_offer(heir->link, &end); /* what it cannot read it does not need: see EOF */
+	forget(heir);
 }

@@ -19,6 +19,10 @@
  *     SETTLED
  *     GO         to a standby: the other one is dead, serve; to the first one: begin
  *     SIGNAL     value: act on it
+ *     HEIR       fds: the parent's end of the link to a standby, before that exists; then the same
+ *                and its pidfd, value: its process id; or none: there is none any more
+ *   data path -> standby, for want of a parent
+ *     END        it is not needed
  */
 #ifndef FUSEBAND_LINK_H
 #define FUSEBAND_LINK_H
@@ -37,6 +41,8 @@ enum link_kind {
 	LINK_FAREWELL,
 	LINK_SETTLED,
 	LINK_GO,
+	LINK_HEIR,
+	LINK_END,
 };
 
 #define LINK_FDS 128U /* of one message; the kernel's limit is 253 */
@@ -54,9 +60,24 @@ struct link_message {
 int link_pair(int ret_ends[2]);
 /* 0, or -errno; -EPIPE, -ECONNRESET: the other one is gone. May wait for the other to read. */
 int link_send(int fd, const struct link_message *message);
-int link_say(int fd, enum link_kind kind, int value); /* without ids and fds */
+int link_offer(int fd, const struct link_message *message); /* never waits: -EAGAIN */
+int link_say(int fd, enum link_kind kind, int value);	    /* without ids and fds */
 /* wait: for one. 0, -EAGAIN: none there, -EPIPE: nor will there be one, or another -errno. */
 int link_receive(int fd, bool wait, struct link_message *ret_message);
 void link_close_fds(struct link_message *message);
+
+/* Who stands by, as a data path knows it. */
+struct heir {
+	int pid;   /* 0: not known (yet) */
+	int pidfd; /* likewise -1 */
+	int link;  /* -1: nobody does */
+};
+
+#define HEIR_NONE ((struct heir){.pidfd = -1, .link = -1})
+
+/* What HEIR says; the descriptors are the heir's. */
+void heir_set(struct heir *heir, struct link_message *message);
+/* It is to end. */
+void heir_dismiss(struct heir *heir);
 
 #endif

@@ -5,12 +5,15 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <syslog.h>
+#include <unistd.h>
 
 #define LINES_PER_SECOND 10U
 
 static _Atomic int threshold = LOG_LEVEL_INFO;
-static _Atomic bool to_syslog;
+static _Atomic bool to_syslog, marks_levels;
 
 void log_set_level(enum log_level level)
 {
@@ -21,6 +24,17 @@ void log_to_syslog(void)
 {
 	openlog("fuseband", LOG_PID, LOG_DAEMON);
 	atomic_store(&to_syslog, true);
+}
+
+void log_mark_levels(void)
+{
+	const char *journal = getenv("JOURNAL_STREAM");
+	unsigned long long dev, ino;
+	struct stat st;
+
+	if (journal && sscanf(journal, "%llu:%llu", &dev, &ino) == 2 &&
+	    !fstat(STDERR_FILENO, &st) && st.st_dev == dev && st.st_ino == ino)
+		atomic_store(&marks_levels, true);
 }
 
 void log_line(enum log_level level, const char *fmt, ...)
@@ -37,6 +51,8 @@ void log_line(enum log_level level, const char *fmt, ...)
 	va_end(args);
 	if (atomic_load_explicit(&to_syslog, memory_order_relaxed))
 		syslog(priorities[level], "%s", line);
+	else if (atomic_load_explicit(&marks_levels, memory_order_relaxed))
+		fprintf(stderr, "<%d>%s\n", priorities[level], line);
 	else
 		fprintf(stderr, "fuseband: %s\n", line);
 	errno = saved_errno;

@@ -17,6 +17,11 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_D
 void log_set_level(enum log_level level);
 /* From now on to syslog as "fuseband". */
 void log_to_syslog(void);
+/*
+ * If stderr leads to systemd's journal, as of a unit (JOURNAL_STREAM): each line begins with its
+ * level, as sd-daemon(3) has it. Otherwise nothing changes.
+ */
+void log_mark_levels(void);
 /* Any thread; keeps errno. No newline at the end. */
 void log_line(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

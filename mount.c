@@ -83,6 +83,7 @@ static void file_free(struct file *file)
 	fbs_cap_unref(file->cap);
 	backing_unref(file->backing);
 	backing_claim_unref(file->claim);
+	free(file->lost);
 	free(file->name);
 	free(file->path);
 	free(file->device);
@@ -164,10 +165,15 @@ static struct file *file_new(const struct plan_file *planned, struct disk *disk)
 	file->disk = disk;
 	file->name = strdup(section->name);
 	file->path = strdup(section->path);
-	if (!file->name || !file->path) {
+	if (planned->lost)
+		file->lost = calloc(1, sizeof(*file->lost));
+	if (!file->name || !file->path || (planned->lost && !file->lost)) {
 		file_free(file);
 		return NULL;
 	}
+	if (planned->lost)
+		*file->lost =
+			(struct file_lost){.object = planned->object, .traits = planned->traits};
 	return file;
 }
 
@@ -380,6 +386,13 @@ static bool is_active(struct file *file)
 	return active;
 }
 
+/* What was lost is there again. */
+static bool finds(const struct file *file, const struct plan_file *pf)
+{
+	return file->lost && pf->backing &&
+	       !backing_id_compare(&file->lost->object, &pf->backing->id);
+}
+
 /* A running file that goes on as it is, perhaps with other settings. */
 static int match_files(struct change *c, struct conf_errors *errors)
 {
@@ -393,7 +406,7 @@ static int match_files(struct change *c, struct conf_errors *errors)
 
 		if (!file)
 			continue;
-		if (file->backing == pf->backing && file->disk == disk) {
+		if (file->disk == disk && (file->backing == pf->backing || finds(file, pf))) {
 			c->files[i] = file;
 		} else if (atomic_load(&file->kept->opens) || is_active(file)) {
 			conf_error_add(
@@ -526,13 +539,32 @@ static void settle_size(struct file *file, uint64_t now_bytes)
 		now_bytes -= now_bytes % backing->align_bytes;
 	if (now_bytes < file->size_bytes)
 		log_error("%s: %s has shrunk from %llu to %llu bytes; reads and writes beyond that "
-			  "fail",
+			  "fail: make it as large again, and reload",
 			  file->name, file->path, (unsigned long long)file->size_bytes,
 			  (unsigned long long)now_bytes);
 	else
 		file->size_bytes = now_bytes;
 	if (now_bytes >= file->size_bytes)
 		file->cut_short = false;
+}
+
+static void find_file(struct file *file, struct backing *backing)
+{
+	free(file->lost);
+	file->lost = NULL;
+	file->backing = backing_ref(backing);
+	file->unfenced = file->found = true;
+}
+
+void mount_find(struct mount *mount, struct file *file, struct backing *backing,
+		uint64_t present_bytes)
+{
+	pthread_mutex_lock(&mount->reading);
+	find_file(file, backing);
+	file->present_bytes = present_bytes;
+	if (present_bytes < file->size_bytes)
+		settle_size(file, present_bytes);
+	pthread_mutex_unlock(&mount->reading);
 }
 
 static void settle_file(struct change *c, size_t index)
@@ -559,7 +591,9 @@ static void settle_file(struct change *c, size_t index)
 	c->devices[index] = NULL;
 	if (!file->id)
 		file->size_bytes = pf->id ? pf->served_bytes : pf->size_bytes;
-	if (!file->disk)
+	if (file->lost && pf->backing)
+		find_file(file, pf->backing);
+	if (!file->backing)
 		return;
 	file->present_bytes = pf->size_bytes;
 	if (!file->id)
@@ -792,11 +826,14 @@ static void collect(struct mount *mount)
 	collect_disks(mount);
 }
 
-void mount_collect(struct mount *mount)
+bool mount_collect(struct mount *mount)
 {
+	size_t before = mount->n_orphans;
+
 	pthread_mutex_lock(&mount->reading);
 	collect(mount);
 	pthread_mutex_unlock(&mount->reading);
+	return mount->n_orphans != before;
 }
 
 /* The files first: their leaves are in the disks' trees. */
@@ -822,7 +859,7 @@ void mount_fence(struct mount *mount)
 	for (size_t i = 0; i < mount->n_files; i++) {
 		struct file *file = mount->files[i];
 
-		if (file->unfenced && !backing_fence(file->backing, false))
+		if (file->unfenced && !file->found && !backing_fence(file->backing, false))
 			file->unfenced = false;
 	}
 }
@@ -834,14 +871,13 @@ void mount_finish(struct mount *mount)
 		struct file *file = mount->files[i];
 		int r;
 
-		if (!file->unfenced)
+		if (!file->unfenced || file->found)
 			continue;
 		file->unfenced = false;
 		r = backing_fence(file->backing, false);
 		if (r)
 			log_error("%s: %s is locked by another process (%s): it is served, but "
-				  "whoever "
-				  "holds the lock may still write to it",
+				  "whoever holds the lock may still write to it: lslocks tells who",
 				  file->name, file->path, strerror(-r));
 	}
 }

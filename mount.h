@@ -87,11 +87,18 @@ struct group {
 	uint64_t reservation_missed; /* episodes */
 };
 
+/* Of a file that could not be opened when this process took over (reopen.h). */
+struct file_lost {
+	struct backing_id object;
+	struct backing_traits traits;
+};
+
 struct file {
 	/* parked: set by the main thread while no worker runs */
 	uint64_t id;
 	char *name;
-	struct backing *backing; /* NULL: an optional one that is not there */
+	struct backing *backing; /* NULL: an optional one that is not there, or lost */
+	struct file_lost *lost;	 /* NULL: it is not. Then there is claim and disk without backing */
 	struct backing_claim *claim;
 	struct disk *disk;     /* NULL with backing */
 	struct fbs_node *leaf; /* of disk->fbs */
@@ -100,6 +107,7 @@ struct file {
 	uint64_t size_bytes;
 	uint64_t present_bytes; /* what the backing has now; less when it has shrunk */
 	bool unfenced;
+	bool found; /* a lost one that was opened again: others may still write to it (fence.h) */
 	char *path, *device; /* as configured; device may be NULL */
 	uint64_t spec_offset_bytes, spec_size_bytes;
 	uid_t uid;
@@ -165,8 +173,14 @@ void mount_free(struct mount *mount);
  * was made or when an open file would have to move to another scheduler: -EBUSY, -ENOMEM.
  */
 int mount_apply(struct mount *mount, const struct plan *plan, struct conf_errors *errors);
-/* Take out orphans that nobody has open any more. Workers are parked. */
-void mount_collect(struct mount *mount);
+/*
+ * What was lost is there again: backing, of present_bytes now, becomes the file's. Workers are
+ * parked; then fence_found().
+ */
+void mount_find(struct mount *mount, struct file *file, struct backing *backing,
+		uint64_t present_bytes);
+/* Take out orphans that nobody has open any more: whether there were any. Workers are parked. */
+bool mount_collect(struct mount *mount);
 /*
  * The fences of what is new, so that no write comes before them. Workers are parked. Those that
  * something in the trash still has are left to mount_finish().

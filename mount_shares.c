@@ -263,7 +263,8 @@ static int move_all(struct shares *s)
 			continue;
 		while (i-- > 0)
 			if (move(&s->moves[i], s->moves[i].from))
-				log_error("disk %s: no memory to undo a change of groups",
+				log_error("disk %s: no memory to undo a change of groups: its "
+					  "shares may be wrong until the next reload",
 					  s->moves[i].disk->name);
 		return r;
 	}

@@ -56,6 +56,14 @@ static char *unescape(const char *text, size_t len)
 	return out;
 }
 
+/* "rw,user_id=0,group_id=0": of FUSE. */
+static long user_of(const char *options)
+{
+	const char *user = strstr(options, "user_id=");
+
+	return user ? strtol(user + strlen("user_id="), NULL, 10) : -1;
+}
+
 /*
  * "36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw": the number of optional
  * fields before the dash varies. Lines that look different are left out.
@@ -80,6 +88,7 @@ static int parse_mount(char *line, struct mountinfo_line *ret_mount)
 	mount.point = unescape(point, point_len);
 	mount.type = unescape(type, type_len);
 	mount.source = unescape(source, strcspn(source, " "));
+	mount.user = user_of(source + strcspn(source, " "));
 	if (!mount.point || !mount.type || !mount.source) {
 		free(mount.point);
 		free(mount.type);
@@ -245,4 +254,28 @@ bool mountinfo_path_enters(const char *path, const char *const *dirs, size_t n_d
 		links++;
 	}
 	return false;
+}
+
+int mountinfo_points(const struct mountinfo *mounts, const char *mountpoint,
+		     const char ***ret_points, size_t *ret_n, bool *ret_mounted, dev_t *ret_dev)
+{
+	const char **points = calloc(mounts->n + 1, sizeof(*points));
+	const struct mountinfo_line *top = NULL;
+	size_t n = 0;
+	if (!points)
+		return -ENOMEM;
+	for (size_t i = 0; i < mounts->n; i++)
+		if (strcmp(mounts->list[i].point, mountpoint) == 0)
+			top = &mounts->list[i]; /* the last one is on top */
+	if (top && !mountinfo_is_fuse(top))
+		top = NULL;
+	points[n++] = mountpoint;
+	for (size_t i = 0; top && i < mounts->n; i++)
+		if (mounts->list[i].dev == top->dev && strcmp(mounts->list[i].point, mountpoint))
+			points[n++] = mounts->list[i].point;
+	*ret_points = points;
+	*ret_n = n;
+	*ret_mounted = top != NULL;
+	*ret_dev = top ? top->dev : 0;
+	return 0;
 }

@@ -15,6 +15,7 @@ struct mountinfo_line {
 	int id, parent;
 	dev_t dev; /* of the filesystem's superblock */
 	char *point, *type, *source;
+	long user; /* of FUSE: who mounted it; else -1 */
 };
 struct mountinfo {
 	struct mountinfo_line *list;
@@ -29,6 +30,13 @@ void mountinfo_free(struct mountinfo *mounts);
  * path on a filesystem that this very process serves is safe.
  */
 const struct mountinfo_line *mountinfo_find(const struct mountinfo *mounts, const char *path);
+/*
+ * Where the filesystem that is mounted at mountpoint (absolute, without symbolic links) can be
+ * seen, if it is a FUSE mount already: there and in bind mounts; and its device number. The strings
+ * are those of mounts, and mountpoint itself; free() the list. 0 or -ENOMEM.
+ */
+int mountinfo_points(const struct mountinfo *mounts, const char *mountpoint,
+		     const char ***ret_points, size_t *ret_n, bool *ret_mounted, dev_t *ret_dev);
 bool mountinfo_is_fuse(const struct mountinfo_line *mount);
 
 /* True when an absolute, normalised path is dir or lies below it. */

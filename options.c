@@ -2,6 +2,7 @@
 /* options.c - see options.h. */
 #include "options.h"
 #include "conf.h"
+#include "filter.h"
 #include "front.h"
 #include "keep.h"
 
@@ -20,6 +21,7 @@ static const char usage_text[] =
 	"usage: fuseband [-df] [-c FILE] [-o OPTION[,OPTION...]] [-p PIDFILE] MOUNTPOINT\n"
 	"       fuseband FILE MOUNTPOINT [-o OPTION[,OPTION...]]\n"
 	"       fuseband --check [-c FILE] [MOUNTPOINT]\n"
+	"       fuseband --reload | --upgrade MOUNTPOINT\n"
 	"       fuseband --calibrate PATH [--overwrite FILE]\n"
 	"       fuseband --help | --version | --help-config\n";
 
@@ -35,12 +37,14 @@ static const char help_text[] =
 	"  -p PIDFILE        write the process id there (default in the background, as root:\n"
 	"                    " DEFAULT_PIDFILE ")\n"
 	"  --check           check FILE and what it names, print the plan, mount nothing\n"
+	"  --reload          have MOUNTPOINT's FILE read again, wait, and tell how it went\n"
+	"  --upgrade         likewise: put the installed program in the place of the running one\n"
 	"  --calibrate PATH  measure what the disk below PATH can do; reads only\n"
 	"  --overwrite FILE  measure writes, too: destroys FILE, something on the same disk\n"
 	"  --help-config     every key of FILE\n"
 	"  --help, --version\n"
 	"\n"
-	"Signals: HUP reload FILE, TERM or INT stop, USR1 log a status.\n"
+	"Signals: HUP reload, USR2 upgrade, TERM or INT stop, USR1 log a status.\n"
 	"Exit status: 0 success, 1 could not run, 2 wrong usage or configuration.\n";
 
 static int usage_error(const char *what, const char *which)
@@ -91,6 +95,8 @@ int options_parse(int argc, char **argv, struct options *options)
 {
 	enum {
 		OPT_CHECK = 256,
+		OPT_RELOAD,
+		OPT_UPGRADE,
 		OPT_CALIBRATE,
 		OPT_OVERWRITE,
 		OPT_HELP,
@@ -99,6 +105,8 @@ int options_parse(int argc, char **argv, struct options *options)
 	};
 	static const struct option longs[] = {
 		{"check", no_argument, NULL, OPT_CHECK},
+		{"reload", no_argument, NULL, OPT_RELOAD},
+		{"upgrade", no_argument, NULL, OPT_UPGRADE},
 		{"calibrate", required_argument, NULL, OPT_CALIBRATE},
 		{"overwrite", required_argument, NULL, OPT_OVERWRITE},
 		{"help", no_argument, NULL, OPT_HELP},
@@ -131,6 +139,12 @@ int options_parse(int argc, char **argv, struct options *options)
 		case OPT_CHECK:
 			options->check = true;
 			break;
+		case OPT_RELOAD:
+			options->order = CONTROL_RELOAD;
+			break;
+		case OPT_UPGRADE:
+			options->order = CONTROL_UPGRADE;
+			break;
 		case OPT_CALIBRATE:
 			options->calibrate = optarg;
 			break;
@@ -142,8 +156,9 @@ int options_parse(int argc, char **argv, struct options *options)
 			printf("%s%s", usage_text, help_text);
 			return -1;
 		case OPT_VERSION:
-			printf("fuseband %s (libfuse %s, state %u)\n", FUSEBAND_VERSION,
-			       fuse_pkgversion(), KEEP_VERSION);
+			printf("fuseband %s (libfuse %s, state %u, %s)\n", FUSEBAND_VERSION,
+			       fuse_pkgversion(), KEEP_VERSION,
+			       filter_exists() ? "seccomp" : "without seccomp");
 			return -1;
 		case OPT_HELP_CONFIG:
 			conf_help(stdout);
@@ -158,8 +173,19 @@ int options_parse(int argc, char **argv, struct options *options)
 	n = argc - optind;
 	if (options->calibrate) {
 		if (n || options->config || options->foreground || options->mount_options ||
-		    options->pidfile || options->check)
+		    options->pidfile || options->check || options->order)
 			return usage_error("--calibrate goes with nothing but --overwrite", "");
+		return 0;
+	}
+	if (options->order) {
+		if (n > 1)
+			return usage_error("too many arguments: ", argv[optind + 1]);
+		if (!n)
+			return usage_error("no mount point", "");
+		if (options->config || options->foreground || options->mount_options ||
+		    options->pidfile || options->check || options->overwrite)
+			return usage_error("--reload and --upgrade go with a mount point only", "");
+		options->mountpoint = argv[optind];
 		return 0;
 	}
 	if (options->overwrite)
@@ -167,7 +193,8 @@ int options_parse(int argc, char **argv, struct options *options)
 	if (n == 2 && !options->config)
 		options->config = argv[optind++];
 	else if (n > 1)
-		return usage_error("too many arguments: ", argv[optind + 1]);
+		return usage_error("too many arguments: ",
+				   argv[optind + (options->config ? 1 : 2)]);
 	if (optind < argc)
 		options->mountpoint = argv[optind];
 	else if (!options->check)

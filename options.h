@@ -5,6 +5,8 @@
 #ifndef FUSEBAND_OPTIONS_H
 #define FUSEBAND_OPTIONS_H
 
+#include "control.h"
+
 #include <stdbool.h>
 
 #define DEFAULT_PIDFILE "/run/fuseband.pid"
@@ -18,6 +20,7 @@ struct options {
 	const char *mountpoint;
 	char *mount_options;		   /* after -o, joined by commas, or NULL */
 	const char *calibrate, *overwrite; /* NULL: not asked for */
+	enum control_order order;	   /* to what serves mountpoint */
 	bool foreground, debug, check;
 };
 

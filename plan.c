@@ -137,30 +137,13 @@ static void complain_device(struct making *making, int device, const char *why)
 
 /* ---- the mount's own paths --------------------------------------------------------------- */
 
-/*
- * Where the mount is and, if it is a FUSE mount already, where else it can be seen (bind
- * mounts).
- */
+/* Where the mount is and, if it is mounted already, where else it can be seen. */
 static int find_ours(struct making *making, const char *mountpoint)
 {
 	if (!mountpoint)
 		return 0;
-	for (size_t i = 0; i < making->mounts.n; i++) {
-		const struct mountinfo_line *mount = &making->mounts.list[i];
-		if (strcmp(mount->point, mountpoint) == 0) {
-			/* the last one is on top */
-			making->is_mounted = mountinfo_is_fuse(mount);
-			making->our_dev = mount->dev;
-		}
-	}
-	making->ours = array(making->mounts.n + 1, sizeof(*making->ours));
-	if (!making->ours)
-		return -ENOMEM;
-	making->ours[making->n_ours++] = mountpoint;
-	for (size_t i = 0; making->is_mounted && i < making->mounts.n; i++)
-		if (making->mounts.list[i].dev == making->our_dev)
-			making->ours[making->n_ours++] = making->mounts.list[i].point;
-	return 0;
+	return mountinfo_points(&making->mounts, mountpoint, &making->ours, &making->n_ours,
+				&making->is_mounted, &making->our_dev);
 }
 
 /* ---- devices and disks ------------------------------------------------------------------- */
@@ -339,6 +322,13 @@ static int look_at_file(struct making *making, size_t i)
 	if (running)
 		making->goes_on[running - making->running] = true;
 	bool open = running && running->opens > 0 && running->backing;
+	if (open && changed && file->partition && (changed[0] == 'o' || changed[0] == 's')) {
+		complain(making, file, changed,
+			 "is not where partition %u began, or as long, when the file was opened: the "
+			 "table can change only for partitions whose files are closed",
+			 file->partition);
+		return 0;
+	}
 	if (open && changed) {
 		complain(making, file, changed,
 			 "is open: path, offset, size, device, readonly and buffered cannot change "
@@ -410,14 +400,19 @@ static int current_size(const struct backing *backing, uint64_t *ret_size)
 	return size > 0 ? 0 : -ESTALE;
 }
 
-/* What an object that was served has left of its range. */
-static uint64_t present_size(const struct backing *backing)
+/* What cannot be opened after a crash: the claim is kept until it can. Told once. */
+static void lose_file(struct making *making, size_t i, const char *key, const char *why)
 {
-	uint64_t object = 0;
-	if (backing_object_size(backing, &object) || object <= backing->start_bytes)
-		return 0;
-	object -= backing->start_bytes;
-	return object < backing->size_bytes ? object : backing->size_bytes;
+	const struct plan_running *was = &making->running[i];
+	struct plan_file *planned = &making->plan->files[i];
+	struct draft *draft = &making->drafts[i];
+	if (!was->lost)
+		complain(making, &making->conf->files[i], key, "%s", why);
+	planned->object = was->object;
+	planned->traits = was->traits;
+	planned->lost = draft->object->claim != NULL;
+	if (planned->lost)
+		planned->claim = backing_claim_ref(draft->object->claim);
 }
 
 static void open_file(struct making *making, size_t i)
@@ -458,6 +453,10 @@ static void open_file(struct making *making, size_t i)
 			spec.served_bytes = making->running[i].served_bytes;
 		}
 		int err = backing_open(&spec, why, sizeof(why), &key, &planned->backing);
+		if (err && making->purpose == PLAN_RECOVER) {
+			lose_file(making, i, key, why);
+			return;
+		}
 		if (backing_is_missing(err) && file->optional)
 			return;
 		if (err) {
@@ -465,7 +464,7 @@ static void open_file(struct making *making, size_t i)
 			return;
 		}
 		planned->size_bytes = making->purpose == PLAN_RECOVER
-					      ? present_size(planned->backing)
+					      ? backing_present_size(planned->backing)
 					      : planned->backing->size_bytes;
 		if (backing_id_compare(&planned->backing->id, &draft->object->id) != 0) {
 			complain(making, file, "path", "was replaced while it was being opened");

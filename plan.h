@@ -45,6 +45,9 @@ struct plan_file {
 	/* of PLAN_RECOVER, as in struct plan_running */
 	uint64_t id, served_bytes;
 	bool removed;
+	bool lost; /* no backing, but claim and disk: what could not be opened is object */
+	struct backing_id object;
+	struct backing_traits traits;
 };
 
 struct plan {
@@ -68,6 +71,7 @@ struct plan_running {
 	unsigned opens;
 	/* PLAN_RECOVER only: what the process that died served */
 	uint64_t id, served_bytes; /* node id, and the size that was shown */
+	bool lost;		   /* it could not be opened then either: nothing new */
 	struct backing_id object;
 	struct backing_traits traits;
 };
@@ -85,7 +89,8 @@ enum plan_purpose { PLAN_CHECK, PLAN_RUN, PLAN_RECOVER };
  * With PLAN_RECOVER running[i] is what conf->files[i] was in a process that died, with the claim
  * that outlived it (NULL: it had no backing); their paths are not followed, what was claimed is
  * opened again. Nothing is an error for others then: a file that cannot be had is left without
- * backing, and notes say why.
+ * backing, and notes say why; with claim and disk, as far as there are, so that it can be had
+ * later.
  *
  * Refused: missing, busy or mounted backings; a path at or below the mount point (found without
  * touching the mount); overlapping ranges through all aliases, unless both are read-only; two

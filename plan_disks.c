@@ -70,7 +70,7 @@ static char *disk_why(const struct plan_file *file, const struct disks_leaves *l
 {
 	char *why;
 	int len;
-	if (file->backing->id.is_block)
+	if (file->backing ? file->backing->id.is_block : file->object.is_block)
 		len = asprintf(&why, "%s is %s", file->conf->path, leaves->why);
 	else if (strncmp(leaves->why, "the ", 4) == 0)
 		len = asprintf(&why, "%s lies on %s", file->conf->path, leaves->why);
@@ -107,7 +107,7 @@ int plan_disks_make(struct plan *plan, struct share *share, const size_t *places
 	int err = leaves && disk_of && plan->disks ? 0 : -ENOMEM;
 	for (size_t i = 0; !err && i < plan->n_files; i++) {
 		struct plan_file *file = &plan->files[i];
-		if (!file->backing)
+		if (!file->backing && !file->lost)
 			continue;
 		size_t place = places[i], set = share_set(share, place);
 		if (disk_of[set] == 0) {

@@ -9,7 +9,8 @@
 #include "share.h"
 
 /*
- * Fills plan->disks, in the order of the files, and the disk of every file that has a backing.
+ * Fills plan->disks, in the order of the files, and the disk of every file that has a backing or
+ * had one.
  * places: per file, its place in share. 0 or -ENOMEM.
  */
 int plan_disks_make(struct plan *plan, struct share *share, const size_t *places);

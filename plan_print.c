@@ -78,14 +78,17 @@ static void format_notes(const struct plan_file *file, char *buf, size_t size)
 {
 	const struct conf_file *conf = file->conf;
 	bool range = conf->offset_bytes > 0 || conf->size_bytes > 0;
-	char start[32] = "";
+	char start[32] = "", partition[240] = "";
 	if (range)
 		format_size(conf->offset_bytes, start, sizeof(start));
-	snprintf(buf, size, "%s%s%s%s%s%s", file->backing ? "" : ", absent",
+	if (conf->partition)
+		snprintf(partition, sizeof(partition), ", partition %u (%.200s)", conf->partition,
+			 conf->about);
+	snprintf(buf, size, "%s%s%s%s%s%s%s", file->backing ? "" : ", absent",
 		 conf->readonly ? ", read-only" : "",
 		 file->backing && file->backing->buffered ? ", buffered" : "",
 		 range ? ", from " : "", start,
-		 conf->discard == CONF_DISCARD_IGNORE ? ", no discard" : "");
+		 conf->discard == CONF_DISCARD_IGNORE ? ", no discard" : "", partition);
 	if (buf[0] == ',')
 		memmove(buf, buf + 2, strlen(buf + 2) + 1);
 }

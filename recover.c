@@ -69,6 +69,7 @@ static void recall(const struct accepted_file *was, struct backing_claim *const 
 		.claim = was->present ? find_claim(claims, n_claims, was->claim) : NULL,
 		.path = was->path,
 		.removed = was->removed,
+		.lost = was->lost,
 		.id = was->id,
 		.served_bytes = was->size_bytes,
 		.object = was->object,
@@ -147,6 +148,8 @@ static int recall_conf(const struct estate *estate, struct accepted *accepted,
 	struct conf *conf = NULL;
 	int r = conf_parse(&accepted->text, errors, &conf);
 
+	if (!r)
+		r = conf_expand(conf, &accepted->text, errors, NULL);
 	if (!r)
 		r = append_removed(conf, accepted);
 	if (!r)

@@ -12,6 +12,8 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #define SQ_ENTRIES 256U
 #define CQ_ENTRIES 4096U
@@ -21,11 +23,37 @@
 #define RETRIES_MAX 16U		      /* without a byte of progress */
 #define SLICE_MAX ((uint64_t)1 << 30) /* bytes of one read or write: fits an int */
 
+static long register_with(const struct ring *ring, unsigned what, void *list, unsigned n)
+{
+	return syscall(__NR_io_uring_register, ring->uring.ring_fd, what, list, n);
+}
+
+/* What is not done here cannot be done: no filter of system calls sees it. */
+static int restrict_ring(struct ring *ring)
+{
+	static const uint8_t operations[] = {IORING_OP_READ, IORING_OP_WRITE, IORING_OP_FSYNC,
+					     IORING_OP_FALLOCATE, IORING_OP_POLL_ADD};
+	enum { N = sizeof(operations) };
+	struct io_uring_restriction list[N + 1] = {0};
+
+	for (unsigned i = 0; i < N; i++) {
+		list[i].opcode = IORING_RESTRICTION_SQE_OP;
+		list[i].sqe_op = operations[i];
+	}
+	list[N].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
+	list[N].sqe_flags = IOSQE_ASYNC;
+	/* liburing 2.3 declares functions for both, and does not export them */
+	if (register_with(ring, IORING_REGISTER_RESTRICTIONS, list, N + 1))
+		return -errno;
+	return register_with(ring, IORING_REGISTER_ENABLE_RINGS, NULL, 0) ? -errno : 0;
+}
+
 int ring_init(struct ring *ring)
 {
 	struct io_uring_params params = {
 		.flags = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL |
-			 IORING_SETUP_COOP_TASKRUN | IORING_SETUP_SINGLE_ISSUER,
+			 IORING_SETUP_COOP_TASKRUN | IORING_SETUP_SINGLE_ISSUER |
+			 IORING_SETUP_R_DISABLED,
 		.cq_entries = CQ_ENTRIES,
 	};
 	unsigned threads[2] = {IOWQ_THREADS, IOWQ_THREADS};
@@ -38,6 +66,8 @@ int ring_init(struct ring *ring)
 	for (unsigned i = 0; i < RING_WATCHES; i++)
 		ring->watch[i].fd = -1;
 	r = io_uring_register_iowq_max_workers(&ring->uring, threads);
+	if (r >= 0)
+		r = restrict_ring(ring);
 	if (r < 0)
 		io_uring_queue_exit(&ring->uring);
 	return r < 0 ? r : 0;

@@ -13,8 +13,13 @@
 #include "fence.h"
 #include "front.h"
 #include "log.h"
+#include "notify.h"
+#include "partitions.h"
 #include "plan.h"
+#include "privilege.h"
 #include "recover.h"
+#include "reopen.h"
+#include "steward.h"
 #include "watch.h"
 #include "worker.h"
 
@@ -48,6 +53,7 @@ struct serve {
 	struct crew *crew;
 	struct status_files *status;
 	struct watch watch;
+	struct reopen reopen;
 	unsigned workers_configured;
 	struct bequest bequest;	  /* estate NULL: nothing outlives us */
 	uint64_t parent_since_ns; /* the one that we started last */
@@ -76,20 +82,28 @@ static void log_notes(const struct conf_errors *notes)
 		log_warning("%s", notes->list[i].text);
 }
 
-int serve_read(const char *config, struct conf_errors *errors, struct conf_text *ret_text,
-	       struct conf **ret_conf)
+int serve_read(const char *config, const char *mountpoint, struct conf_errors *errors,
+	       struct conf_errors *notes, struct conf_text *ret_text, struct conf **ret_conf)
 {
 	struct conf_text text = {0};
+	struct conf *conf = NULL;
 	int r = conf_read(config, errors, &text);
 
 	if (r)
 		return r;
-	r = conf_parse(&text, errors, ret_conf);
-	if (r)
+	r = conf_parse(&text, errors, &conf);
+	if (!r)
+		r = partitions_read(conf, mountpoint, &text, errors, notes);
+	if (!r)
+		r = conf_expand(conf, &text, errors, notes);
+	if (r) {
+		conf_free(conf);
 		conf_text_free(&text);
-	else
-		*ret_text = text;
-	return r;
+		return r;
+	}
+	*ret_text = text;
+	*ret_conf = conf;
+	return 0;
 }
 
 static uint64_t memory_cap(const struct conf_main *conf)
@@ -160,7 +174,9 @@ static void settle_in_memory(void)
 	if (prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0))
 		log_debug("PR_SET_IO_FLUSHER: %s", strerror(errno));
 	if (!geteuid() && mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT))
-		log_warning("memory cannot be locked: %s", strerror(errno));
+		log_warning("memory cannot be locked (%s): where it is short, its own disks may "
+			    "hold it up; allow more (ulimit -l, LimitMEMLOCK of the unit)",
+			    strerror(errno));
 }
 
 int serve_block_signals(int *ret_signal_fd)
@@ -184,6 +200,7 @@ static void lose_parent(struct serve *s)
 	uint64_t now_ns = monotonic_ns();
 	int r = -EAGAIN;
 
+	bequeath_listen(&s->bequest);
 	close(s->bequest.link);
 	while (waitpid(-1, NULL, WNOHANG) > 0) /* it may have been our child */
 		;
@@ -191,12 +208,12 @@ static void lose_parent(struct serve *s)
 		s->parent_short_lives = 0;
 	s->parent_since_ns = now_ns;
 	if (s->parent_short_lives++ < PARENT_SHORT_LIVES_MOST)
-		r = s->setup->orphaned(s->setup->data);
+		r = s->setup->orphaned(&s->bequest.heir, s->setup->data);
 	s->bequest.link = r < 0 ? -1 : r;
 	s->bequest.broken = false;
 	if (r < 0)
 		log_error("the parent process is dead and cannot be replaced (%s): a crash would "
-			  "end the mount",
+			  "end the mount; start it again when its users can do without",
 			  strerror(-r));
 	else
 		log_warning("the parent process is dead: another one takes its place");
@@ -212,8 +229,8 @@ static void commit(struct serve *s)
 		return;
 	r = bequeath_accepted(&s->bequest, s->mount, &s->text);
 	if (r && !again)
-		log_error("cannot be kept (%s): after a crash the configuration before this one "
-			  "would be served, until another attempt goes well",
+		log_error("the configuration cannot be kept (%s): after a crash the one before it "
+			  "would be served, until a reload goes well",
 			  strerror(-r));
 	if (s->bequest.broken)
 		lose_parent(s);
@@ -233,11 +250,10 @@ static int next_signal(struct serve *s)
 {
 	struct signalfd_siginfo info;
 	struct link_message message;
-	int r;
+	int signo, r;
 
 	if (s->bequest.signals) { /* commit() came across them: they have been through the parent */
-		int signo = __builtin_ctz(s->bequest.signals);
-
+		signo = __builtin_ctz(s->bequest.signals);
 		s->bequest.signals &= s->bequest.signals - 1;
 		return signo;
 	}
@@ -258,8 +274,8 @@ static int next_signal(struct serve *s)
 			lose_parent(s);
 			break;
 		}
-		if (message.kind == LINK_SIGNAL)
-			return message.value;
+		if (bequeath_hear(&s->bequest, &message, &signo))
+			return signo;
 	}
 	return 0;
 }
@@ -289,7 +305,8 @@ static int plan_reload(struct serve *s, struct conf_text *ret_text, struct conf_
 	if (r)
 		conf_error_add(errors, NULL, NULL, NULL, NULL, "%s", strerror(-r));
 	else
-		r = serve_read(s->setup->config_path, errors, ret_text, &conf);
+		r = serve_read(s->setup->config_path, s->setup->mountpoint, errors, notes, ret_text,
+			       &conf);
 	if (!r)
 		r = plan_make(conf, s->setup->mountpoint, running, n_running, PLAN_RUN,
 			      &disks_system, errors, notes, ret_plan);
@@ -312,6 +329,7 @@ static int switch_to(struct serve *s, const struct plan *plan, struct conf_text 
 		s->text = *text;
 		*text = old;
 		mount_fence(s->mount);
+		fence_found(s->crew);
 		commit(s);
 	}
 	crew_resume(s->crew);
@@ -319,15 +337,27 @@ static int switch_to(struct serve *s, const struct plan *plan, struct conf_text 
 	return r;
 }
 
-/* The first of what was wrong; NULL: nothing. For the status. */
-static void note_outcome(struct mount *mount, const char *error)
+/* For the service manager; reload or not. error: of a reload that was refused; NULL: none. */
+static void tell_what_is_served(const struct serve *s, const char *error)
 {
-	struct kept_mount *kept = mount_kept(mount);
+	notify("READY=1\nSTATUS=%s%s%sserving %zu files at %s, generation %llu",
+	       error ? "reload refused: " : "", error ? error : "", error ? "; " : "",
+	       s->mount->n_files, s->setup->mountpoint, (unsigned long long)s->mount->generation);
+}
 
-	pthread_mutex_lock(&mount->reading);
+/* The first of what was wrong; NULL: nothing. */
+static void note_outcome(const struct serve *s, const char *error)
+{
+	struct kept_mount *kept = mount_kept(s->mount);
+
+	pthread_mutex_lock(&s->mount->reading);
 	snprintf(kept->last_error, sizeof(kept->last_error), "%s", error ? error : "");
-	kept->reloads += !error;
-	pthread_mutex_unlock(&mount->reading);
+	if (error)
+		kept->reloads_refused++;
+	else
+		kept->reloads++;
+	pthread_mutex_unlock(&s->mount->reading);
+	tell_what_is_served(s, error);
 }
 
 static void reload(struct serve *s)
@@ -337,9 +367,11 @@ static void reload(struct serve *s)
 	struct plan *plan = NULL;
 	int r;
 
+	notify_reloading();
 	if (!s->setup->config_path) {
-		log_error("reload refused: the configuration came from a pipe");
-		note_outcome(s->mount, "the configuration came from a pipe");
+		log_error("reload refused: the configuration came from a pipe and cannot be read "
+			  "again; start it with -c FILE");
+		note_outcome(s, "the configuration came from a pipe");
 		return;
 	}
 	commit_again(s); /* or the parent may have what this one wants back */
@@ -349,10 +381,11 @@ static void reload(struct serve *s)
 	log_errors(&errors);
 	log_notes(&notes);
 	if (r) {
-		log_error("reload refused: the running configuration stays as it is");
-		note_outcome(s->mount, errors.n ? errors.list[0].text : strerror(-r));
+		log_error("reload refused: the running configuration stays as it is; correct what "
+			  "the lines above say");
+		note_outcome(s, errors.n ? errors.list[0].text : strerror(-r));
 	} else {
-		note_outcome(s->mount, NULL);
+		note_outcome(s, NULL);
 		watch_note_lone_weights(s->mount);
 		set_log_level(s, &plan->conf->main);
 		if (plan->conf->main.workers != s->workers_configured)
@@ -407,7 +440,9 @@ static bool drain(struct serve *s)
 		crew_leave(s->crew);
 	left = crew_unanswered(s->crew);
 	if (left)
-		log_error("%u requests did not finish and are answered with an error", left);
+		log_error("%u requests did not finish and are answered with an error: what they "
+			  "would have written is not there",
+			  left);
 	crew_abandon(s->crew);
 	return parked;
 }
@@ -457,7 +492,9 @@ static void start_status(struct serve *s)
 	int r = status_files_start(s->mount, &told, &s->status);
 
 	if (r)
-		log_error("the status files cannot be served: %s", strerror(-r));
+		log_error(
+			"the status files cannot be served: %s; SIGUSR1 logs a status all the same",
+			strerror(-r));
 	s->front->status = s->status;
 }
 
@@ -488,10 +525,14 @@ static bool on_signal(struct serve *s, int signo)
 		log_status(s);
 		return false;
 	case SIGUSR2:
-		log_warning("upgrade in place needs `supervise = yes` and Linux 6.9 or newer");
+		keep_refuse_upgrade(
+			mount_kept(s->mount),
+			"upgrade in place needs `supervise = yes` and Linux 6.9 or newer");
+		log_warning("%s", mount_kept(s->mount)->upgrade_error);
 		return false;
 	default:
 		log_info("stopping");
+		notify("STOPPING=1\nSTATUS=Stopping: what was received is finished");
 		return true;
 	}
 }
@@ -500,10 +541,31 @@ static void collect_garbage(struct serve *s)
 {
 	if (!atomic_load(&s->mount->garbage) || !crew_park(s->crew))
 		return;
-	mount_collect(s->mount);
-	commit(s);
+	if (mount_collect(s->mount)) /* otherwise who stands by knows it all */
+		commit(s);
 	crew_resume(s->crew);
 	mount_finish(s->mount);
+}
+
+/* What could not be opened when we took over. */
+static void find_lost(struct serve *s)
+{
+	size_t found;
+
+	if (!reopen_look(&s->reopen, s->mount, s->crew->event_fd, monotonic_ns()) ||
+	    !crew_park(s->crew))
+		return;
+	found = reopen_settle(&s->reopen, s->mount);
+	if (found) {
+		fence_found(s->crew);
+		commit(s); /* should it be lost again, that is news */
+	}
+	crew_resume(s->crew);
+}
+
+static int sooner_ms(int a, int b)
+{
+	return a < 0 || (b >= 0 && b < a) ? b : a;
 }
 
 static void run(struct serve *s)
@@ -516,9 +578,11 @@ static void run(struct serve *s)
 		int timeout_ms;
 
 		watch_look(&s->watch, s->mount, monotonic_ns());
-		timeout_ms = watch_timeout_ms(&s->watch, monotonic_ns());
-		if (s->bequest.failed && (timeout_ms < 0 || timeout_ms > RETRY_MS))
-			timeout_ms = RETRY_MS;
+		find_lost(s);
+		timeout_ms = sooner_ms(watch_timeout_ms(&s->watch, monotonic_ns()),
+				       reopen_timeout_ms(&s->reopen, monotonic_ns()));
+		if (s->bequest.failed)
+			timeout_ms = sooner_ms(timeout_ms, RETRY_MS);
 		wait_for_anything(s, s->crew->event_fd, timeout_ms);
 		r = read(s->crew->event_fd, &n, sizeof(n));
 		(void)r;
@@ -536,8 +600,9 @@ static void run(struct serve *s)
 
 static void begin(struct serve *s, struct serve_setup *setup)
 {
-	*s = (struct serve){.setup = setup,
-			    .bequest = {.estate = setup->estate, .link = setup->link}};
+	*s = (struct serve){
+		.setup = setup,
+		.bequest = {.estate = setup->estate, .link = setup->link, .heir = HEIR_NONE}};
 	if (setup->estate) {
 		settle_in_memory();
 		watch_for_crashes(setup->estate->keep);
@@ -550,10 +615,21 @@ static int end(struct serve *s, int status, bool *ret_abrupt)
 
 	*ret_abrupt = stop(s, &unfinished);
 	s->setup->link = s->bequest.link;
+	if (s->bequest.estate)
+		atomic_store(&s->bequest.estate->keep->ended, 1);
 	return unfinished ? EXIT_FAILURE : status;
 }
 
 /* ---- the first one ---- */
+
+/* No other process serves this mount from here on. */
+static int take_first_turn(const struct estate *estate)
+{
+	struct keep_turn turn;
+	int r = keep_turn_prepare(estate->keep, estate->keep_fd, &turn);
+
+	return r ? r : keep_turn_take(estate->keep, &turn, false);
+}
 
 static int start_first(struct serve *s, struct plan *plan, struct conf_errors *errors)
 {
@@ -577,6 +653,8 @@ static int start_first(struct serve *s, struct plan *plan, struct conf_errors *e
 			r == -EINVAL ? "" : ": ", r == -EINVAL ? "" : strerror(-r));
 		return r;
 	}
+	s->front->steward = setup->steward;
+	steward_watch(setup->steward, s->front->dev);
 	r = crew_create(s->mount, s->front, worker_count(&plan->conf->main), NULL,
 			memory_cap(&plan->conf->main), &s->crew);
 	if (!r && s->bequest.estate && !s->front->can_resend) {
@@ -584,6 +662,8 @@ static int start_first(struct serve *s, struct plan *plan, struct conf_errors *e
 			 "crash ends the mount");
 		s->bequest.estate = NULL;
 	}
+	if (!r && s->bequest.estate)
+		r = take_first_turn(s->bequest.estate);
 	if (!r && s->bequest.estate)
 		r = bequeath_mount(&s->bequest, s->front, s->crew);
 	if (!r) {
@@ -622,8 +702,10 @@ int serve_first(struct serve_setup *setup, bool *ret_abrupt)
 	conf_errors_free(&errors);
 	conf_errors_free(&notes);
 	if (!status) {
+		privilege_drop(PRIVILEGE_DATA_PATH);
 		setup->ready(setup->data);
 		log_info("serving %zu files at %s", s.mount->n_files, setup->mountpoint);
+		tell_what_is_served(&s, NULL);
 		watch_note_lone_weights(s.mount);
 		run(&s);
 	}
@@ -642,6 +724,7 @@ static int prepare_next(struct serve *s)
 		return r;
 	s->mount = recovered.mount;
 	s->front = recovered.front;
+	s->front->steward = s->setup->steward;
 	s->text = recovered.text;
 	s->workers_configured = recovered.main.workers;
 	set_log_level(s, &recovered.main);
@@ -650,50 +733,88 @@ static int prepare_next(struct serve *s)
 	return r ? r : crew_start(s->crew, true);
 }
 
-/* False: the parent is gone before it came to that. */
-static bool wait_for_go(struct serve *s)
+/* Of who is not to serve. */
+static int leave(struct serve_setup *setup)
 {
-	struct link_message message;
+	close(setup->link);
+	setup->link = -1; /* no farewell: it is no end of the mount */
+	return EXIT_FAILURE;
+}
 
-	for (;;) {
-		if (link_receive(s->bequest.link, true, &message))
+/*
+ * Until it is our turn: somebody says so, or everybody who could is dead (supervise.h). False: it
+ * never will be.
+ */
+static bool wait_for_turn(struct serve *s, const struct keep_turn *turn)
+{
+	struct keep *keep = s->setup->estate->keep;
+	struct link_message message;
+	bool alone;
+	int r;
+
+	do {
+		r = link_receive(s->bequest.link, true, &message);
+		if (!r)
+			link_close_fds(&message);
+		if (!r && message.kind == LINK_END)
 			return false;
-		if (message.kind == LINK_GO)
+	} while (!r && message.kind != LINK_GO);
+	alone = r != 0;
+	r = keep_turn_take(keep, turn, true); /* of who is dead, but not all of it yet */
+	if (r && (r != -ESTALE || !alone))
+		log_error("cannot take over: %s", strerror(-r));
+	if (r || !alone)
+		return !r;
+	log_warning("the parent process and the data path are dead: the standby takes over");
+	keep_bury(keep, atomic_load(&keep->crashed) != 0);
+	return true;
+}
+
+static bool has_lost(const struct mount *mount)
+{
+	for (size_t i = 0; i < mount->n_files; i++)
+		if (mount->files[i]->lost)
 			return true;
-	}
+	return false;
 }
 
 int serve_next(struct serve_setup *setup, bool *ret_abrupt)
 {
+	struct keep_turn turn;
 	struct serve s;
 	size_t waiting;
 	int r;
 
 	begin(&s, setup);
 	*ret_abrupt = true; /* what would be freed is another process's, too */
-	r = prepare_next(&s);
+	r = keep_turn_prepare(setup->estate->keep, setup->estate->keep_fd, &turn);
+	if (!r)
+		r = prepare_next(&s);
 	if (r)
 		log_error("a successor cannot be prepared: %s", strerror(-r));
-	else
+	privilege_drop(PRIVILEGE_DATA_PATH);
+	if (!r)
 		setup->ready(setup->data);
-	if (r || !wait_for_go(&s)) {
-		close(setup->link);
-		setup->link = -1; /* no farewell: it is no end of the mount */
-		return EXIT_FAILURE;
-	}
+	if (r || !wait_for_turn(&s, &turn))
+		return leave(setup);
 	prctl(PR_SET_NAME, SERVE_NAME);
 	mount_take_over(s.mount);
 	start_status(&s);
 	waiting = fence_take_over(s.crew);
+	if (has_lost(s.mount))
+		commit(&s); /* so that who stands by next does not say it again */
 	crew_resume(s.crew);
 	r = front_resend(s.front);
 	if (r)
-		log_error("the kernel does not send requests again: %s", strerror(-r));
+		log_error("the kernel does not send requests again: %s; who waits for one of "
+			  "before the crash waits until the mount ends",
+			  strerror(-r));
 	log_info("took over: %zu files%s", s.mount->n_files,
 		 waiting ? ", some of them once the disk has done what it was told before" : "");
 	atomic_store(&s.mount->garbage, true); /* what was closed meanwhile */
 	eventfd_write(s.crew->event_fd, 1);
 	setup->ready(setup->data);
+	tell_what_is_served(&s, NULL);
 	run(&s);
 	return end(&s, 0, ret_abrupt);
 }

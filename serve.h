@@ -4,7 +4,8 @@
  *
  *   serve_first    plans, claims, mounts, serves
  *   serve_next     the same mount after a crash: prepares all that it can while another process
- *                  still serves, waits for the word, takes the fences, serves
+ *                  still serves, waits for the word or until nobody is left who could give it,
+ *                  takes the fences, serves
  *
  * Both return when the mount is gone or somebody wanted it to end. With a parent (supervise.h) it
  * is a process of its own, which tells the parent of all that has to outlive it, and acts on
@@ -31,9 +32,10 @@ struct serve_setup {
 	struct conf *conf;	   /* it takes this over */
 	struct estate *estate;	   /* NULL: there is no parent */
 	int link;		   /* to the parent, -1: none */
+	int steward;		   /* steward.h; -1: none */
 	void (*ready)(void *data); /* it serves */
 	/* the parent is dead, and somebody has to be: a link to a new one, or -errno */
-	int (*orphaned)(void *data);
+	int (*orphaned)(const struct heir *heir, void *data);
 	void *data;
 };
 
@@ -53,10 +55,10 @@ int serve_first(struct serve_setup *setup, bool *ret_abrupt);
 int serve_next(struct serve_setup *setup, bool *ret_abrupt);
 
 /*
- * Read and check. 0 or -errno with what is wrong in errors; *ret_text and *ret_conf are the
- * caller's.
+ * Read and check, with the partition tables of disks; nothing at mountpoint (or NULL) is touched. 0
+ * or -errno with what is wrong in errors; *ret_text and *ret_conf are the caller's.
  */
-int serve_read(const char *config, struct conf_errors *errors, struct conf_text *ret_text,
-	       struct conf **ret_conf);
+int serve_read(const char *config, const char *mountpoint, struct conf_errors *errors,
+	       struct conf_errors *notes, struct conf_text *ret_text, struct conf **ret_conf);
 
 #endif

@@ -72,7 +72,7 @@ static size_t length(const char *string)
 
 static size_t strings_bytes(const struct mount *mount, const struct snapshot_about *about)
 {
-	size_t bytes = length(about->config) + KEEP_ERROR_BYTES;
+	size_t bytes = length(about->config) + 2 * KEEP_ERROR_BYTES;
 
 	for (size_t i = 0; i < mount->n_disks; i++)
 		bytes += length(mount->disks[i]->name);
@@ -174,7 +174,7 @@ static void fill_file(struct status_file *to, const struct file *file, const str
 	to->share = (struct status_share){raw->leaf.entitled_ppm, raw->leaf.achieved_ppm};
 	to->queued = raw->leaf.queued;
 	to->in_flight = raw->leaf.in_flight;
-	to->buffered = file->backing->buffered;
+	to->buffered = file->backing && file->backing->buffered;
 	to->capped = raw->leaf.capped;
 	to->ios[STATUS_READ] = c->read_ios;
 	to->ios[STATUS_WRITE] = c->write_ios;
@@ -356,7 +356,13 @@ static void take_all(struct taking *t, const struct snapshot_about *about)
 	status->last_error = kept->last_error[0] ? copy(t, kept->last_error) : NULL;
 	status->generation = mount->generation;
 	status->reloads = kept->reloads;
-	status->restarts = mount->keep ? mount->keep->restarts - mount->keep->upgrades : 0;
+	status->reloads_refused = kept->reloads_refused;
+	status->upgrades_refused = atomic_load(&kept->upgrades_refused); /* before its text */
+	status->upgrade_error = status->upgrades_refused ? copy(t, kept->upgrade_error) : NULL;
+	status->upgrades = mount->keep ? mount->keep->upgrades : 0;
+	if (mount->keep &&
+	    atomic_load(&mount->keep->turns)) /* the first one is none, nor are upgrades */
+		status->restarts = atomic_load(&mount->keep->turns) - 1 - mount->keep->upgrades;
 	status->memory_missed = atomic_load(&kept->memory_missed);
 	status->alarms = atomic_load(&mount->memory_short) ? 1U << STATUS_ALARM_MEMORY : 0;
 	name_all(t);

@@ -95,8 +95,9 @@ struct status {
 	long pid; /* to be signalled */
 	uint64_t uptime_ns;
 	unsigned workers;
-	const char *config, *last_error; /* NULL: none */
-	uint64_t generation, reloads, restarts, memory_missed;
+	const char *config, *last_error, *upgrade_error; /* NULL: none */
+	uint64_t generation, reloads, reloads_refused, upgrades, upgrades_refused;
+	uint64_t restarts, memory_missed;
 	unsigned alarms;
 	struct status_device *devices;
 	size_t n_devices;

@@ -5,6 +5,7 @@
  * LOCK: one, for the queue and the handles. Nothing is rendered under it.
  */
 #include "status_files.h"
+#include "privilege.h"
 #include "worker.h"
 
 #include <errno.h>
@@ -244,6 +245,7 @@ static void *status_main(void *arg)
 {
 	struct status_files *files = arg;
 
+	privilege_drop(PRIVILEGE_WORKER);
 	pthread_mutex_lock(&files->lock);
 	while (files->jobs || !files->stopping) {
 		struct job *jobs = files->jobs;

@@ -142,7 +142,12 @@ void status_json(const struct status *status, struct text *out)
 	put_string(out, "path", status->config);
 	put(out, "generation", status->generation);
 	put_string(out, "last_error", status->last_error);
+	put(out, "reloads", status->reloads);
+	put(out, "reloads_refused", status->reloads_refused);
 	text_add(out, "}");
+	put(out, "upgrades", status->upgrades);
+	put(out, "upgrades_refused", status->upgrades_refused);
+	put_string(out, "upgrade_error", status->upgrade_error);
 	list_begin(out, "devices");
 	for (size_t i = 0; i < status->n_devices; i++)
 		put_device(out, &status->devices[i]);

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* supervise.c - see supervise.h. */
-#include "front.h"
 #include "handover.h"
 #include "log.h"
+#include "notify.h"
+#include "privilege.h"
 #include "restart.h"
+#include "steward.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -29,7 +32,6 @@
 
 struct supervisor {
 	struct handover state; /* what another program in our place has to know */
-	struct child standby;
 
 	bool told_ready;
 	int stopping; /* SIGTERM or SIGINT: what the data path was told. 0: neither */
@@ -68,13 +70,14 @@ static void tell_ready(void *data)
 {
 	struct supervisor *s = data;
 
+	privilege_oom_score(PRIVILEGE_OOM_LATE);
 	link_say(s->state.setup->serve.link, LINK_READY, 0);
 	if (!s->state.setup->foreground)
 		s->state.setup->detach(s->state.setup->data);
 }
 
 /* In the data path: a new parent, from this very program. */
-static int adopt_parent(void *data)
+static int adopt_parent(const struct heir *heir, void *data)
 {
 	const struct supervisor *s = data;
 	struct handover state = s->state;
@@ -85,6 +88,7 @@ static int adopt_parent(void *data)
 	state.old_program = -1;
 	state.upgrading = false;
 	state.active = (struct child){.pid = getpid(), .link = ends[0], .ready = true};
+	state.standby = (struct child){.pid = heir->pid, .pidfd = heir->pidfd, .link = heir->link};
 	state.active.pidfd = pidfd_open(state.active.pid, 0);
 	r = state.active.pidfd < 0 ? -errno : handover_spawn(&state);
 	if (state.active.pidfd >= 0)
@@ -106,8 +110,8 @@ static void become_data_path(struct supervisor *s, int link, bool first)
 	prctl(PR_SET_NAME, first ? SERVE_NAME : SERVE_NAME_STANDBY);
 	if (s->state.active.pid)
 		child_forget(&s->state.active);
-	if (s->standby.pid)
-		child_forget(&s->standby);
+	if (s->state.standby.pid)
+		child_forget(&s->state.standby);
 	close(serve->signal_fd);
 	if (s->state.old_program >= 0)
 		close(s->state.old_program);
@@ -119,7 +123,9 @@ static void become_data_path(struct supervisor *s, int link, bool first)
 	serve->data = s;
 	r = serve_block_signals(&serve->signal_fd);
 	if (r) {
-		log_error("signalfd: %s", strerror(-r));
+		log_error("signals cannot be received: %s; more descriptors have to be allowed "
+			  "(ulimit -n)",
+			  strerror(-r));
 		status = EXIT_FAILURE;
 	} else {
 		status = first ? serve_first(serve, &abrupt) : serve_next(serve, &abrupt);
@@ -131,17 +137,21 @@ static void become_data_path(struct supervisor *s, int link, bool first)
 	exit(status);
 }
 
-/* How readily the kernel takes a process when memory runs out: -1000 never .. 1000 first. */
-static void set_oom_score(const char *score)
+/*
+ * Who serves is told who stands by: nobody else could tell the next parent. It may be busy for
+ * long, so this does not wait.
+ */
+static int tell_heir(const struct supervisor *s, const struct child *child)
 {
-	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-	ssize_t n;
+	struct link_message message = {.kind = LINK_HEIR, .value = child->pid};
 
-	if (fd < 0)
-		return;
-	n = write(fd, score, strlen(score));
-	(void)n; /* only root may lower it */
-	close(fd);
+	if (s->state.active.link < 0)
+		return 0;
+	if (child->link >= 0)
+		message.fds[message.n_fds++] = child->link;
+	if (child->pidfd >= 0)
+		message.fds[message.n_fds++] = child->pidfd;
+	return link_offer(s->state.active.link, &message);
 }
 
 static int spawn(struct supervisor *s, bool first, struct child *ret_child)
@@ -152,6 +162,13 @@ static int spawn(struct supervisor *s, bool first, struct child *ret_child)
 	if (r)
 		return r;
 	child.link = ends[0];
+	if (!first)
+		r = tell_heir(s, &child); /* or it might see that nobody commands it */
+	if (r) {
+		close(ends[0]);
+		close(ends[1]);
+		return r;
+	}
 	child.pid = fork();
 	if (child.pid == 0) {
 		struct link_message go;
@@ -160,7 +177,8 @@ static int spawn(struct supervisor *s, bool first, struct child *ret_child)
 		/* nothing to undo, such as a mount, before it is certain that we are watched */
 		if (first && link_receive(ends[1], true, &go))
 			_exit(EXIT_FAILURE);
-		set_oom_score("-900");
+		privilege_oom_score(
+			PRIVILEGE_OOM_LAST); /* which a parent that it starts may have, too */
 		become_data_path(s, ends[1], first);
 	}
 	r = child.pid < 0 ? -errno : 0;
@@ -173,10 +191,14 @@ static int spawn(struct supervisor *s, bool first, struct child *ret_child)
 			waitpid(child.pid, NULL, 0);
 		} else if (first) {
 			link_say(child.link, LINK_GO, 0);
+		} else {
+			tell_heir(s, &child);
 		}
 	}
 	if (r) {
 		close(ends[0]);
+		if (!first)
+			tell_heir(s, &(struct child){.pidfd = -1, .link = -1});
 		return r;
 	}
 	*ret_child = child;
@@ -198,31 +220,36 @@ static siginfo_t bury(struct child *child)
 
 static void end_standby(struct supervisor *s)
 {
-	struct pollfd pfd = {.fd = s->standby.pidfd, .events = POLLIN};
+	struct pollfd pfd = {.fd = s->state.standby.pidfd, .events = POLLIN};
 
-	if (!s->standby.pid)
+	if (!s->state.standby.pid)
 		return;
-	pidfd_send_signal(s->standby.pidfd, SIGKILL, NULL, 0);
+	pidfd_send_signal(s->state.standby.pidfd, SIGKILL, NULL, 0);
 	if (poll(&pfd, 1, STANDBY_END_MS) == 1)
-		bury(&s->standby);
+		bury(&s->state.standby);
 	else /* all guests may be waiting for us */
 		log_error("a standby does not end, as a disk that hangs holds it: until it does, "
 			  "files "
 			  "that are no longer served stay claimed");
-	child_forget(&s->standby);
+	child_forget(&s->state.standby);
+	tell_heir(s, &s->state.standby);
 }
 
 static void start_standby(struct supervisor *s)
 {
 	int r;
 
-	if (s->standby.pid || !s->state.active.ready || !s->state.estate.can_resend ||
+	if (s->state.standby.pid || !s->state.active.ready || !s->state.estate.can_resend ||
 	    now_ns() < s->standby_not_before_ns)
 		return;
-	r = spawn(s, false, &s->standby);
+	r = spawn(s, false, &s->state.standby);
 	if (r) {
-		log_warning("no standby: %s", strerror(-r));
-		s->standby = (struct child){.pidfd = -1, .link = -1};
+		if (!s->standby_failed)
+			log_warning("no standby: %s; until there is one, and it is tried again, a "
+				    "crash takes longer to recover from",
+				    strerror(-r));
+		s->standby_failed = true;
+		s->state.standby = (struct child){.pidfd = -1, .link = -1};
 		s->standby_not_before_ns = now_ns() + STANDBY_RETRY_NS;
 	}
 }
@@ -231,12 +258,18 @@ static void start_standby(struct supervisor *s)
 
 static void give_up(struct supervisor *s, int status)
 {
+	int r;
+
 	s->farewell = true;
 	s->status = status;
+	atomic_store(&s->state.estate.keep->ended, 1);
 	if (s->state.estate.fuse_fd < 0)
 		return;
 	/* who has files open gets errors from now on */
-	front_unmount_path(s->state.setup->serve.mountpoint);
+	r = steward_unmount(s->state.setup->serve.steward);
+	if (r)
+		log_error("%s cannot be unmounted: %s", s->state.setup->serve.mountpoint,
+			  strerror(-r));
 }
 
 static const char *how(const siginfo_t *info, char *text, size_t size)
@@ -260,7 +293,8 @@ static bool count_life(struct supervisor *s, bool crashed)
 
 	if (!restart_again(&s->restart, crashed, now_ns(), &pause_ns)) {
 		log_error("one data path after the other dies as soon as it serves: giving up. The "
-			  "mount ends, and its users get errors");
+			  "mount ends, and its users get errors; the lines above say why, start it "
+			  "again when that is mended");
 		return false;
 	}
 	if (pause_ns)
@@ -272,18 +306,19 @@ static void go(struct supervisor *s)
 {
 	int r;
 
-	if (!s->standby.pid) {
-		r = spawn(s, false, &s->standby);
+	if (!s->state.standby.pid) {
+		r = spawn(s, false, &s->state.standby);
 		if (r) {
-			log_error("no process to take over: %s", strerror(-r));
-			s->standby = (struct child){.pidfd = -1, .link = -1};
+			log_error("no process to take over: %s. The mount ends: start it again",
+				  strerror(-r));
+			s->state.standby = (struct child){.pidfd = -1, .link = -1};
 			give_up(s, EXIT_FAILURE);
 			return;
 		}
 	}
-	s->state.active = s->standby;
+	s->state.active = s->state.standby;
 	s->state.active.ready = false;
-	s->standby = (struct child){.pidfd = -1, .link = -1};
+	s->state.standby = (struct child){.pidfd = -1, .link = -1};
 	s->beat_ns = now_ns();
 	restart_begin(&s->restart, s->beat_ns);
 	link_say(s->state.active.link, LINK_GO, 0); /* if it is dead we shall see */
@@ -318,7 +353,9 @@ static void on_active_death(struct supervisor *s)
 		return;
 	if (!s->told_ready) {
 		if (info.si_code != CLD_EXITED)
-			fprintf(stderr, "fuseband: the data path %s while it started\n",
+			fprintf(stderr,
+				"fuseband: the data path %s while it started: see the lines above, "
+				"or the log\n",
 				how(&info, text, sizeof(text)));
 		give_up(s, info.si_code == CLD_EXITED ? info.si_status : EXIT_FAILURE);
 		return;
@@ -330,7 +367,6 @@ static void on_active_death(struct supervisor *s)
 	}
 	estate_forget(&s->state.estate);
 	keep_bury(s->state.estate.keep, suspected);
-	s->state.estate.keep->restarts++;
 	if (s->state.upgrading)
 		log_info("the new program takes over");
 	else
@@ -390,12 +426,28 @@ static void look_for_signs_of_life(struct supervisor *s)
 /* Returns only if it fails, with everything as before. */
 static int execute(struct supervisor *s, int program, int old_program, bool upgrading)
 {
-	struct handover state = s->state;
+	struct handover state;
 
 	end_standby(s);
+	state = s->state;
 	state.old_program = old_program;
 	state.upgrading = upgrading;
 	return handover_execute(&state, program);
+}
+
+/* Say why, where it is looked for: the log and the status. */
+static void refuse_upgrade(struct supervisor *s, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+static void refuse_upgrade(struct supervisor *s, const char *fmt, ...)
+{
+	char why[KEEP_ERROR_BYTES];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(why, sizeof(why), fmt, args);
+	va_end(args);
+	log_error("no upgrade: %s", why);
+	keep_refuse_upgrade(&s->state.estate.keep->mount, why);
 }
 
 static void upgrade(struct supervisor *s)
@@ -407,30 +459,30 @@ static void upgrade(struct supervisor *s)
 		return; /* it is under way (both processes may have been signalled), or to no
 			   purpose */
 	if (!s->state.estate.can_resend || !s->state.active.ready) {
-		log_error("no upgrade: %s", s->state.active.ready
-						    ? "it needs Linux 6.9 or newer"
-						    : "a data path is just starting; try again");
+		refuse_upgrade(s, "%s",
+			       s->state.active.ready ? "it needs Linux 6.9 or newer"
+						     : "a data path is just starting; try again");
 		return;
 	}
 	program = open(s->state.program, O_PATH | O_CLOEXEC);
 	version = program < 0 ? -1 : handover_version_of(s->state.program);
 	if (version != (long)KEEP_VERSION) {
 		if (program < 0)
-			log_error("no upgrade: %s: %s", s->state.program, strerror(errno));
+			refuse_upgrade(s, "%s: %s", s->state.program, strerror(errno));
 		else if (version < 0)
-			log_error("no upgrade: %s is not a fuseband that runs here",
-				  s->state.program);
+			refuse_upgrade(s, "%s is not a fuseband that runs here", s->state.program);
 		else
-			log_error("no upgrade: %s keeps its state as version %ld, this one as %u; "
-				  "the mount has to be stopped for that",
-				  s->state.program, version, KEEP_VERSION);
+			refuse_upgrade(s,
+				       "%s keeps its state as version %ld, this one as %u; the "
+				       "mount has to be stopped for that",
+				       s->state.program, version, KEEP_VERSION);
 		if (program >= 0)
 			close(program);
 		return;
 	}
 	old = open("/proc/self/exe", O_PATH | O_CLOEXEC);
 	r = old < 0 ? -errno : execute(s, program, old, true);
-	log_error("no upgrade: %s: %s", s->state.program, strerror(-r));
+	refuse_upgrade(s, "%s: %s", s->state.program, strerror(-r));
 	if (old >= 0)
 		close(old);
 	close(program);
@@ -457,10 +509,11 @@ static void go_back(struct supervisor *s)
 	int r;
 
 	log_error("the new program cannot start: back to the one that runs");
+	keep_refuse_upgrade(&s->state.estate.keep->mount, "the new program cannot start");
 	s->state.upgrading = false;
 	r = execute(s, s->state.old_program, -1, false);
 	log_error("which cannot be executed (%s): the data path is still the old one, after a "
-		  "crash it would be the new one",
+		  "crash it would be the new one; put the old program back",
 		  strerror(-r));
 	close(s->state.old_program);
 	s->state.old_program = -1;
@@ -500,6 +553,7 @@ static void on_active_ready(struct supervisor *s)
 		return;
 	s->told_ready = true;
 	restart_begin(&s->restart, s->beat_ns);
+	privilege_drop(PRIVILEGE_PARENT);
 	s->state.setup->ready(s->state.setup->data);
 }
 
@@ -535,7 +589,9 @@ static bool handle_active(struct supervisor *s)
 		r = estate_apply(&s->state.estate, &message);
 	}
 	if (r)
-		log_error("what the data path leaves cannot be kept: %s", strerror(-r));
+		log_error("what the data path leaves cannot be kept: %s; a crash would end the "
+			  "mount until a reload goes well",
+			  strerror(-r));
 	link_close_fds(&message); /* of one that brings none */
 	return true;
 }
@@ -544,13 +600,13 @@ static void handle_standby(struct supervisor *s)
 {
 	struct link_message message;
 
-	if (link_receive(s->standby.link, false, &message))
+	if (link_receive(s->state.standby.link, false, &message))
 		return;
 	if (message.kind != LINK_READY) {
 		link_close_fds(&message);
 		return;
 	}
-	s->standby.ready = true;
+	s->state.standby.ready = true;
 	s->standby_failed = false;
 	if (s->state.upgrading)
 		switch_to_upgrade(s);
@@ -558,10 +614,11 @@ static void handle_standby(struct supervisor *s)
 
 static void on_standby_death(struct supervisor *s)
 {
-	siginfo_t info = bury(&s->standby);
+	siginfo_t info = bury(&s->state.standby);
 	char text[80];
 
-	child_forget(&s->standby);
+	child_forget(&s->state.standby);
+	tell_heir(s, &s->state.standby);
 	s->standby_not_before_ns = now_ns() + STANDBY_RETRY_NS;
 	if (!s->standby_failed)
 		log_warning("the standby %s; a crash would take longer to recover from",
@@ -581,15 +638,15 @@ static void loop(struct supervisor *s)
 			{.fd = s->state.setup->serve.signal_fd, .events = POLLIN},
 			{.fd = s->state.active.link, .events = POLLIN},
 			{.fd = s->state.active.pidfd, .events = POLLIN},
-			{.fd = s->standby.link, .events = POLLIN},
-			{.fd = s->standby.pidfd, .events = POLLIN},
+			{.fd = s->state.standby.link, .events = POLLIN},
+			{.fd = s->state.standby.pidfd, .events = POLLIN},
 		};
 
 		if (fds[2].fd < 0)
 			break;
 		start_standby(s);
-		fds[3].fd = s->standby.link;
-		fds[4].fd = s->standby.pidfd;
+		fds[3].fd = s->state.standby.link;
+		fds[4].fd = s->state.standby.pidfd;
 		if (poll(fds, 5, TICK_MS) < 0)
 			continue;
 		if (fds[0].revents)
@@ -613,7 +670,7 @@ static void settle_in_memory(void)
 {
 	if (!geteuid())
 		mlockall(MCL_CURRENT | MCL_FUTURE);
-	set_oom_score("-1000");
+	privilege_oom_score(PRIVILEGE_OOM_LAST);
 }
 
 static char *own_program(void)
@@ -639,9 +696,10 @@ static int end(struct supervisor *s)
 
 int supervise(struct supervise_setup *setup, bool *ret_abrupt)
 {
-	struct supervisor s = {
-		.state = {.setup = setup, .active = {.pidfd = -1, .link = -1}, .old_program = -1},
-		.standby = {.pidfd = -1, .link = -1}};
+	struct supervisor s = {.state = {.setup = setup,
+					 .active = {.pidfd = -1, .link = -1},
+					 .standby = {.pidfd = -1, .link = -1},
+					 .old_program = -1}};
 	int r = estate_create(&s.state.estate);
 
 	*ret_abrupt = false;
@@ -669,14 +727,15 @@ static void rewrite_pidfile(const struct supervise_setup *setup)
 	int n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
 
 	if (setup->pidfile_fd >= 0 &&
-	    (ftruncate(setup->pidfile_fd, 0) || pwrite(setup->pidfile_fd, text, (size_t)n, 0) != n))
-		log_error("pid file %s: %s", setup->pidfile_path, strerror(errno));
+	    (pwrite(setup->pidfile_fd, text, (size_t)n, 0) != n ||
+	     ftruncate(setup->pidfile_fd, n))) /* in this order: it is never empty */
+		log_error("pid file %s: %s; the process to be signalled is %d now",
+			  setup->pidfile_path, strerror(errno), (int)getpid());
 }
 
 int supervise_resume(const char *resume, struct supervise_setup *setup, bool *ret_abrupt)
 {
-	struct supervisor s = {
-		.state.setup = setup, .standby = {.pidfd = -1, .link = -1}, .told_ready = true};
+	struct supervisor s = {.state.setup = setup, .told_ready = true};
 	int r = handover_receive((int)strtol(resume, NULL, 10), &s.state);
 
 	*ret_abrupt = false;
@@ -686,13 +745,18 @@ int supervise_resume(const char *resume, struct supervise_setup *setup, bool *re
 		r = serve_block_signals(&setup->serve.signal_fd);
 	if (r) {
 		/* the data path will see that nobody is there, and start its own program */
-		log_error("cannot go on from what another program left: %s", strerror(-r));
+		log_error("cannot go on from what another program left: %s; the data path puts its "
+			  "own program in its place",
+			  strerror(-r));
 		return EXIT_FAILURE;
 	}
 	if (!setup->foreground)
 		setup->detach(setup->data);
 	rewrite_pidfile(setup);
+	notify("MAINPID=%d", (int)getpid());
+	privilege_hide(setup->serve.debug);
 	settle_in_memory();
+	privilege_drop(PRIVILEGE_PARENT);
 	s.beat_ns = now_ns();
 	restart_begin(&s.restart, s.beat_ns);
 	loop(&s);

@@ -19,8 +19,23 @@
  * nothing there and a crash ends the mount, as with any FUSE file system.
  *
  * THE PARENT DIES. The data path sees its socket close, and starts a new parent from its own
- * program, which inherits everything from it. Requests notice nothing. Both dead: nobody holds the
- * connection, the kernel ends it, users get ENOTCONN rather than wait.
+ * program, which inherits everything from it, the standby too. Requests notice nothing.
+ *
+ * BOTH DIE. The standby takes over by itself and starts a new parent. It knows that nobody else
+ * will, as whoever may command it holds the other end of its socket: the parent from before it
+ * exists, the data path because the parent hands it over (HEIR), a new parent by inheritance. When
+ * that socket ends, all of them are dead:
+ *
+ *     parent ----+
+ *     data path -+---> standby        END or GO: it is told;  end of file: it is alone
+ *     new parent +
+ *
+ * So there is always one who decides. Should that be wrong for once, a lock has the last word: who
+ * serves holds it, and the kernel gives it to nobody else before the last thread of that process
+ * has ended (keep.h).
+ *
+ * All three dead, or the two while there is no standby (a new one takes some ten milliseconds):
+ * nobody holds the connection, the kernel ends it, users get ENOTCONN rather than wait.
  *
  * UPGRADE. SIGUSR2: the parent executes the program that now stands where it was started from, with
  * all descriptors, then has a standby made by the new program and ends the old data path:

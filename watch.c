@@ -119,8 +119,9 @@ static void judge_size(struct file *file, bool cut_short)
 	if (!alarm_window(&file->watch.size, cut_short || seen_before, ALARM_SIZE_WINDOWS))
 		return;
 	if (!seen_before)
-		log_warning("%s: %s is shorter than it was: reads beyond its end fail", file->name,
-			    file->path);
+		log_warning("%s: %s is shorter than it was: reads beyond its end fail; make it as "
+			    "large again, and reload",
+			    file->name, file->path);
 	file->kept->counters.size_missed++;
 }
 

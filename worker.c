@@ -18,6 +18,7 @@
  * an answer sends no second one, and if there is one, it does not sleep.
  */
 #include "log.h"
+#include "privilege.h"
 #include "visit.h"
 
 #include <assert.h>
@@ -669,6 +670,7 @@ static int make_ring(struct worker *w)
 				  : "");
 	} else {
 		w->ring_made = true;
+		privilege_drop(PRIVILEGE_WORKER);
 		ring_watch(&w->ring, WATCH_WAKE, w->wake_fd);
 	}
 	pthread_mutex_lock(&w->crew->park_lock);

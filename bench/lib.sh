@@ -35,7 +35,7 @@
 
 bench=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(dirname "$bench")
-build=$top/build/release
+build=${BENCH_BUILD:-$top/build/release} # BENCH_BUILD: where it has been built already
 BENCH_DIR=${BENCH_DIR:-/var/tmp}
 QEMU_ROOT=${QEMU_ROOT:-}
 RAMP=1
@@ -44,29 +44,23 @@ export FUSEBAND=$build/fuseband TESTDISK=$build/testdisk
 
 # shellcheck source=tests/lib.sh
 . "$top/tests/lib.sh"
+# shellcheck source=tests/packages.sh
+. "$top/tests/packages.sh"
 
 FILES=()
 SIZE_BYTES=0
 INI=
 declare -A PATHS=() PIDS=()
 
-need_packages() {
-	local package missing=()
+need_packages() { # [PACKAGE...]: and what all need
 	need_root
 	[ -c /dev/fuse ] || fail "/dev/fuse is missing: modprobe fuse, or a container without it"
-	for package in gcc make cmake pkg-config libc6-dev libfuse3-dev liburing-dev libinih-dev \
-		libcmocka-dev fuse3 fio jq gawk util-linux mount procps qemu-system-common; do
-		dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' ||
-			missing+=("$package")
-	done
-	[ ${#missing[@]} = 0 ] && return
-	note "installing ${missing[*]}"
-	apt-get update -qq
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-		"${missing[@]}" >/dev/null || fail "apt-get install failed"
+	install_packages gcc make cmake pkg-config libc6-dev libfuse3-dev liburing-dev libinih-dev \
+		libcmocka-dev fuse3 fio jq gawk util-linux mount procps qemu-system-common "$@" || exit 1
 }
 
 build_release() {
+	[ -z "${BENCH_BUILD:-}" ] || return
 	note "building in $build"
 	(cd "$top" && cmake --preset release && cmake --build --preset release -j"$(nproc)") \
 		>"$WORK/build.log" 2>&1 || {
@@ -84,7 +78,7 @@ machine() {
 	printf 'libfuse\t%s\n' "$(pkg-config --modversion fuse3)"
 	printf 'liburing\t%s\n' "$(pkg-config --modversion liburing)"
 	qemu --version 2>/dev/null | awk 'NR == 1 { print "QEMU\t" $3 }'
-	newqemu --version 2>/dev/null | awk 'NR == 1 { print "QEMU of newqemu\t" $3 }'
+	[ -z "${QEMU_ROOT:-}" ] || newqemu --version 2>/dev/null | awk 'NR == 1 { print "QEMU of newqemu\t" $3 }'
 	printf 'fio\t%s\n' "$(fio --version | sed 's/^fio-//')"
 	printf 'fuseband\t%s\n' "$("$FUSEBAND" --version | awk '{ print $2; exit }')"
 	printf 'load before\t%s\n' "$(cut -d ' ' -f 1 /proc/loadavg)"
@@ -206,7 +200,7 @@ contender_start() { # NAME
 			printf '[f%d]\npath = %s\n%s\n' "$i" "${FILES[i]}" "$INI"
 		done | ini "$WORK/fuseband.ini"
 		start_fuseband "$WORK/fuseband.ini"
-		PIDS[$1]=$FUSEBAND_PID
+		PIDS[$1]=$(data_path)
 		;;
 	passthrough) start_daemon "$1" "$WORK/$1" "$build/passthrough" "$WORK/$1" "${FILES[@]}" ;;
 	passthrough-*)
@@ -318,4 +312,21 @@ scheduler_part() {
 		NF { n++; if ($2 in ours) mine++ }
 		END { if (n > 1000) printf "%.4f\n", mine / n; else exit 1 }' "$WORK/symbols" - ||
 		note "the scheduler's part of the time is left out: $(tail -n 1 "$WORK/perf.log")" >&2
+}
+
+# ---- how far it is ----
+
+# progress DONE ALL TEXT: on a terminal a bar, which progress_end takes away before anything else is
+# written; elsewhere a line, without characters that only terminals understand. On stderr.
+progress() {
+	local percent=$((100 * $1 / $2)) bar=####################
+	if [ -t 2 ]; then
+		printf '\r\033[K[%-20s] %3d %%  %.48s' "${bar:0:percent / 5}" "$percent" "$3" >&2
+	else
+		printf '# %d of %d: %s\n' "$1" "$2" "$3" >&2
+	fi
+}
+
+progress_end() {
+	[ ! -t 2 ] || printf '\r\033[K' >&2
 }

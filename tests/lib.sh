@@ -8,13 +8,15 @@
 # and then has a private directory $WORK, an empty directory $MNT to mount fuseband on, and the
 # functions below. However it ends, the processes it started are killed (those that carry
 # TEST_WORK=$WORK in their environment, so those of a daemon that forked too, and no others), its
-# mounts are unmounted and its loop devices detached. Functions that start something set variables
-# instead of printing, so that they run in this shell and what they started is known to it.
+# mounts are unmounted and its loop devices detached; then put_back is called, if the test has such
+# a function. Functions that start something set variables instead of printing, so that they run in
+# this shell and what they started is known to it.
 #
 # Exit status of a test: 0 passed, 1 failed, 77 skipped.
 #
 # From the environment: FUSEBAND and TESTDISK, the programs (default ../build/release/); WORKERS, a number
-# of workers to write into every configuration; KEEP=1 keeps $WORK.
+# of workers to write into every configuration; KEEP=1 keeps $WORK. What else a test takes from there is
+# listed in tests/run.
 
 set -u
 shopt -s inherit_errexit 2>/dev/null
@@ -32,6 +34,7 @@ export TEST_WORK=$WORK
 mkdir "$MNT"
 LOOPS=()
 N_TESTDISKS=0
+BEGAN=$(cut -d ' ' -f 1 /proc/uptime)
 FUSEBAND_PID=
 
 note() {
@@ -58,6 +61,15 @@ need() {
 
 need_root() {
 	[ "$(id -u)" = 0 ] || skip "needs root"
+}
+
+# The kernel's control files of FUSE mounts, where nobody mounts them. Sets FUSECTL.
+need_fusectl() {
+	FUSECTL=/sys/fs/fuse/connections
+	[ -z "$(ls $FUSECTL 2>/dev/null)" ] || return 0
+	FUSECTL=$WORK/fusectl
+	mkdir "$FUSECTL"
+	mount -t fusectl none "$FUSECTL" || skip "no fusectl"
 }
 
 # ---- verdicts ----
@@ -183,6 +195,7 @@ cleanup() {
 	kill_ours KILL
 	wait_gone 3 || echo "# processes left: $(our_pids | tr '\n' ' ')"
 	unmount_ours
+	! declare -F put_back >/dev/null || put_back
 	if [ -n "${KEEP:-}" ]; then
 		echo "# kept $WORK"
 	else
@@ -294,6 +307,20 @@ answered() { # TIME LOG FROM TO PART [PARTS]
 		END { for (i = 0; i < parts; i++) printf i < parts - 1 ? "%d " : "%d\n", n[i] }' "$2"
 }
 
+# measure_time LOG SERVERS: after a second for the loads to settle, measures for $WINDOW seconds, and
+# ends them. Sets TIMES, the microseconds for which both parts of the disk occupied its servers, the
+# first one's SHARE of that, and for how many percent of the time the disk was BUSY. The disk has
+# two parts of $PART_BYTES.
+measure_time() {
+	sleep 1
+	ctl log-reset
+	watch "$WINDOW"
+	stop_loads || fail "the load ended early, or a request failed"
+	read -ra TIMES < <(disk_time "$1" "$FROM" "$TO" "$PART_BYTES")
+	SHARE=$(ratio "${TIMES[@]}")
+	BUSY=$(calc "100 * (${TIMES[0]} + ${TIMES[1]}) / $2 / ($TO - $FROM)")
+}
+
 # per_second COUNT FROM TO: the rate, for two times of log_now.
 per_second() {
 	awk -v n="$1" -v us="$(($3 - $2))" 'BEGIN { printf "%.1f\n", n * 1e6 / us }'
@@ -397,6 +424,32 @@ kill_data_path() {
 	wait_for 20 more_than "$before" took_over || fail "nobody took over"
 }
 
+# Those that serve, or would if the others did not.
+all_who_serve() {
+	our_processes fuseband
+	our_processes fuseband-io
+	spares
+}
+
+nobody_serves() {
+	[ -z "$(all_who_serve)" ]
+}
+
+# kill_all: at the same time, as who is left replaces the others; with the parent standing still there
+# are no new ones meanwhile. Waits until they are gone.
+kill_all() {
+	local all
+	kill -STOP "$FUSEBAND_PID"
+	all=$(all_who_serve)
+	# shellcheck disable=SC2086
+	kill -STOP $all
+	# shellcheck disable=SC2086
+	kill -KILL $all
+	wait "$FUSEBAND_PID" 2>/dev/null
+	FUSEBAND_PID=
+	wait_for 10 nobody_serves || fail "somebody of fuseband is left: $(all_who_serve)"
+}
+
 parent_is() { # PID: of the pid file, alive and another one than PID
 	local now
 	now=$(cat "$WORK/pid" 2>/dev/null)
@@ -424,9 +477,22 @@ descriptors() {
 	find "/proc/$FUSEBAND_PID/fd" "/proc/$(data_path)/fd" -mindepth 1 | wc -l
 }
 
-# Fails if the log has a sanitizer's report, or an error that ALLOWED_ERRORS does not name.
+# The system calls that the filter has refused to this program since the test began, as far as the
+# kernel says so. Whatever runs at the same time must not try any, either (or under another name).
+refused_calls() {
+	dmesg 2>/dev/null | awk -v from="$BEGAN" -v exe="exe=\"$(realpath "$FUSEBAND")\"" '
+		/ type=1326 / && index($0, exe) && match($0, /^\[ *[0-9.]+\]/) {
+			if (substr($0, 2, RLENGTH - 2) + 0 >= from)
+				print
+		}'
+}
+
+# Fails if the log has a sanitizer's report, or an error that ALLOWED_ERRORS does not name; or if
+# the filter of system calls has a gap.
 check_log() {
 	local log=$WORK/fuseband.log bad
+	bad=$(refused_calls)
+	[ -z "$bad" ] || fail "the filter of system calls has refused: $bad"
 	if grep -E 'ERROR: [A-Za-z]+Sanitizer|WARNING: ThreadSanitizer|runtime error:' "$log" >&2; then
 		fail "a sanitizer's report in the log"
 	fi
@@ -457,6 +523,15 @@ stop_fuseband() {
 	FUSEBAND_PID=
 	! grep -qF " $MNT " /proc/self/mountinfo || fail "fuseband stopped but $MNT is mounted"
 	check_log
+}
+
+# The same after kill_parent: it is nobody's child here.
+stop_adopted() {
+	kill -TERM "$FUSEBAND_PID"
+	wait_for 20 not kill -0 "$FUSEBAND_PID" 2>/dev/null || miss "it does not stop"
+	! grep -qF " $MNT " /proc/self/mountinfo || miss "it is still mounted"
+	check_log
+	FUSEBAND_PID=
 }
 
 reload_lines() {

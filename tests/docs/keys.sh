@@ -2,15 +2,15 @@
 # SPDX-License-Identifier: MIT
 #
 # The same keys everywhere: --help-config (which is the parser's own table), the example
-# ioband.ini and the manual page name the same keys in the same sections with the same defaults,
-# agree on what is not supported yet and, help and manual, on what a reload does.
+# ioband.ini and the manual page name the same keys in the same sections with the same defaults and,
+# help and manual, agree on what a reload does.
 
 . "$(dirname "$0")/../lib.sh"
 
 TOP=$TESTS/..
 [ -x "$FUSEBAND" ] || skip "no daemon at $FUSEBAND"
 
-# All three are turned into lines "SECTION KEY DEFAULT yes|later RELOAD"; a default that cannot be
+# All three are turned into lines "SECTION KEY DEFAULT RELOAD"; a default that cannot be
 # written down, such as "the disk below path", is "-".
 
 "$FUSEBAND" --help-config >"$WORK/help" || fail "--help-config ended with status $?"
@@ -26,14 +26,13 @@ awk '
 			reload = "closed"
 		if (text ~ /reload: restart/)
 			reload = "restart"
-		print section, key, value, later, reload
+		print section, key, value, reload
 		key = ""
 	}
 	/^\[/ { flush(); section = $1 }
 	section && /^  [a-z]/ {
 		flush()
 		key = $1
-		later = /not supported yet/ ? "later" : "yes"
 		text = ""
 		next
 	}
@@ -52,8 +51,7 @@ awk '
 	/^\.It Cm [a-z_]+ = / {
 		if (body)
 			flush()
-		item[++n] = $3 " " ($5 == "Ar" ? "-" : $5) " " \
-			(/Pq not supported yet$/ ? "later" : "yes")
+		item[++n] = $3 " " ($5 == "Ar" ? "-" : $5)
 		next
 	}
 	n { body = 1 }
@@ -70,7 +68,7 @@ awk '
 			section = "[vm1.img]"
 	}
 	/^[a-z_]+ = [^ ]/ {
-		print section, $1, set ? "set" : $3, /; not supported yet/ ? "later" : "yes"
+		print section, $1, set ? "set" : $3
 	}' "$TOP/ioband.ini" | sort -u >"$WORK/ini.keys"
 
 keys=$(wc -l <"$WORK/help.keys")
@@ -85,11 +83,11 @@ done
 diff "$WORK/help.names" "$WORK/ini.names" || fail "< --help-config and > ioband.ini differ"
 
 # Where the help has a default, the example shows the same behind a ";".
-while read -r section key value later _; do
+while read -r section key value _; do
 	if [ "$value" = - ]; then
 		value=".*"
 	fi
-	grep -qx -- "${section//[\[\]]/.} $key $value $later" "$WORK/ini.keys" ||
+	grep -qx -- "${section//[\[\]]/.} $key $value" "$WORK/ini.keys" ||
 		fail "ioband.ini: $section $key: not shown with its default ($value, $later)"
 done <"$WORK/help.keys"
 

@@ -168,8 +168,10 @@ bad "section: [fuseband] twice" ":4: [fuseband] is already at ioband.ini:1" \
 	<<<"[fuseband]${NL}[vm1]${NL}path = $A${NL}[fuseband]"
 bad "section: a group twice" ":4: [group:g] is already at ioband.ini:3" \
 	<<<"[vm1]${NL}path = $A${NL}[group:g]${NL}[group:g]"
-bad "section: a disk" ":3: [disk:sda] is not supported yet; write a section for each partition" \
-	<<<"[vm1]${NL}path = $A${NL}[disk:sda]${NL}path = /dev/sda${NL}weight = 5"
+bad "section: a disk without a path" ":3: [disk:sda] path: is missing, every disk needs one" \
+	<<<"[vm1]${NL}path = $A${NL}[disk:sda]${NL}weight = 5"
+bad "section: a disk without a table" ":4: [disk:sda] path: \"$B\" has no partition table (GPT or MBR)" \
+	<<<"[vm1]${NL}path = $A${NL}[disk:sda]${NL}path = $B"
 bad "key: unknown" ':3: [vm1] wieght: unknown key; did you mean "weight"?' \
 	<<<"[vm1]${NL}path = $A${NL}wieght = 5"
 bad "key: nothing like it" ":3: [vm1] cache: unknown key; fuseband --help-config lists all" \
@@ -419,6 +421,21 @@ one_path "directory" "$WORK/directory" "directory"
 one_path "FIFO" "$WORK/fifo" "FIFO|pipe"
 one_path "character device" /dev/null "character device"
 one_path "empty image" "$WORK/empty" "empty"
+ln -s fifo "$WORK/to-fifo"
+ln -s nothing "$WORK/to-nothing"
+if command -v socat >/dev/null; then
+	socat "UNIX-LISTEN:$WORK/socket" - <>"$WORK/fifo" >/dev/null 2>&1 &
+	wait_for 5 test -S "$WORK/socket"
+	one_path "socket" "$WORK/socket" "socket"
+	kill $!
+	wait $! 2>/dev/null
+fi
+one_path "link to a FIFO" "$WORK/to-fifo" "FIFO"
+one_path "link to nothing" "$WORK/to-nothing" "does not exist"
+one_path "standard input" /dev/stdin "character device|FIFO|does not exist"
+one_path "a descriptor of the daemon, which leads to a file" /proc/self/fd/2 "empty"
+one_path "a descriptor that is not there" /dev/fd/777 "does not exist"
+one_path "FUSE itself" /dev/fuse "character device"
 one_path "circle of links" "$WORK/circle" "symbolic links"
 one_path "file as a directory" "$A/x" "Not a directory"
 one_path "below the mount point" "$MNT/below" "mount"

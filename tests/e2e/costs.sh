@@ -18,6 +18,7 @@ need fio
 need_root
 
 PART_BYTES=$((1 << 30))
+WINDOW=${WINDOW:-5}
 log=$WORK/disk.log
 
 # disk SERVERS SERVICE_US PER_BYTE_NS WRITE_COST_PCT: starts it and a daemon that knows it.
@@ -48,21 +49,14 @@ load() { # NAME RW BLOCK_SIZE DEPTH
 
 # equal TEXT RW_A SIZE_A RW_B SIZE_B
 equal() {
-	local times share busy
 	load small "$2" "$3" 32
 	load large "$4" "$5" 32
-	sleep 2
-	ctl log-reset
-	watch 5
-	stop_loads || fail "$1: the load ended early, or a request failed"
-	read -ra times < <(disk_time "$log" "$FROM" "$TO" $PART_BYTES)
-	share=$(ratio "${times[@]}")
-	busy=$(calc "100 * (${times[0]} + ${times[1]}) / $servers / ($TO - $FROM)")
-	note "$1: $share % of the time of a disk that is busy for ${busy%.*} %"
+	measure_time "$log" "$servers"
+	note "$1: $SHARE % of the time of a disk that is busy for ${BUSY%.*} %"
 	# 10 % of the time of either is 2.5 % of the time of both
-	within "$share" 50 2.5 || miss "$1: the share is $share"
-	MISSED="busy for $busy % only"
-	holds "$busy >= 85"
+	within "$SHARE" 50 2.5 || miss "$1: the share is $SHARE"
+	MISSED="busy for $BUSY % only"
+	holds "$BUSY >= 85"
 }
 
 reader() { # SECONDS
@@ -73,11 +67,11 @@ reader() { # SECONDS
 
 beside() { # TEXT
 	local solo
-	reader 4
+	reader "$WINDOW"
 	solo=$(p99 "$WORK/small.json" small)
 	load large write 1m 8
 	sleep 1
-	reader 6
+	reader "$WINDOW"
 	stop_loads large || fail "the writer ended early, or a request failed"
 	MISSED="p99 $(p99 "$WORK/small.json" small) ms, alone $solo ms"
 	note "$1: a reader of 4 KiB beside a writer of 1 MiB: $MISSED"

@@ -39,42 +39,25 @@ truncate -s 1000003 "$WORK/odd.img"
 mkloop 1M
 SUPERVISE=yes # what both processes do at a start and a reload counts
 
-config_a() {
-	ini "$1" <<-END
-		[fuseband]
-		supervise = $SUPERVISE
-		[a]
-		path = $WORK/a.img
-		parent = group
-		[odd]
-		path = $WORK/odd.img
-		max_iops = 100000
-		[loop]
-		path = $LOOP
-		[group:group]
-		weight = 50
-	END
+config_a() { # FILE
+	{
+		section fuseband "supervise = $SUPERVISE"
+		section a "path = $WORK/a.img" "parent = group"
+		section odd "path = $WORK/odd.img" "max_iops = 100000"
+		section loop "path = $LOOP"
+		section group:group "weight = 50"
+	} | ini "$1"
 }
 
-config_b() {
-	ini "$1" <<-END
-		[fuseband]
-		supervise = $SUPERVISE
-		[a]
-		path = $WORK/a.img
-		weight = 20
-		parent = other
-		[b]
-		path = $WORK/b.img
-		device = new
-		[loop]
-		path = $LOOP
-		min_iops = 1
-		[device:new]
-		io_throttle = 4
-		[group:other]
-		max_iops = 50000
-	END
+config_b() { # FILE
+	{
+		section fuseband "supervise = $SUPERVISE"
+		section a "path = $WORK/a.img" "weight = 20" "parent = other"
+		section b "path = $WORK/b.img" "device = new"
+		section loop "path = $LOOP" "min_iops = 1"
+		section device:new "io_throttle = 4"
+		section group:other "max_iops = 50000"
+	} | ini "$1"
 }
 
 # One to three lines, each of them ours, none of them the sanitizers'.

@@ -208,7 +208,50 @@ test_sizes() {
 	ALLOWED_ERRORS='has shrunk|Input/output error' stop_fuseband
 }
 
-for part in ${PARTS:-fast slow shares accepted sizes}; do
+# ---- what cannot be opened when it is taken over, and later can ----
+
+first_word() { # DESCRIPTOR
+	dd bs=4 count=1 status=none <&"$1" 2>/dev/null
+}
+
+is_served() { # FILE
+	dd if="$MNT/$1" of=/dev/null bs=4k count=1 status=none 2>/dev/null
+}
+
+test_lost() {
+	local i
+	truncate -s 8M "$WORK/lost.img" "$WORK/other.img"
+	{
+		section lost.img "path = $WORK/lost.img"
+		section other.img "path = $WORK/other.img"
+	} | ini "$conf"
+	start_fuseband "$conf"
+	exec 5<>"$MNT/lost.img"
+	truncate -s 0 "$WORK/lost.img" # nobody opens an empty one
+	for i in 1 2 3; do
+		wait_for 10 one_stands_by
+		kill_data_path
+		promise "take-over $i: what cannot be opened fails" not is_served lost.img
+		promise "nothing else does" is_served other.img
+		promise "it is claimed still" \
+			not sh -c "qemu-io -f raw -c 'write 0 4k' '$WORK/lost.img' >/dev/null 2>&1"
+	done
+	promise "that was said once" same 1 "$(grep -c '\[lost.img\] path' "$WORK/fuseband.log")"
+	printf 'back' >"$WORK/back"
+	truncate -s 8M "$WORK/back"
+	cat "$WORK/back" >"$WORK/lost.img"
+	promise "it is there again, without a reload" wait_for 20 is_served lost.img
+	promise "which is said" grep -q 'can be opened again' "$WORK/fuseband.log"
+	promise "also for who has it open" same back "$(first_word 5)"
+	promise "and is written to" writes 5 4096
+	wait_for 10 one_stands_by
+	kill_data_path
+	promise "and so it stays" is_served lost.img
+	exec 5>&-
+	ALLOWED_ERRORS='is empty|lost.img' stop_fuseband
+}
+
+for part in ${PARTS:-fast slow shares accepted sizes lost}; do
 	: >"$WORK/fuseband.log"
 	"test_$part"
 done

@@ -225,7 +225,7 @@ test_many_disks() {
 	for i in 1 2 3 4; do
 		load "many$i.img" --iodepth=16
 	done
-	sleep 8
+	sleep 4
 	mapfile -t served < <(counters many1.img many2.img many3.img many4.img)
 	note "four disks at once: ${served[*]} I/O"
 	for name in "${!LOADS[@]}"; do

@@ -14,27 +14,20 @@ need fio
 need_root
 
 PART_BYTES=$((1 << 30))
+WINDOW=${WINDOW:-4}
 log=$WORK/disk.log
 
 storm() { # THREADS SERVERS_OF_A_FLUSH READ_OR_WRITE
-	local times flushes share
+	local text="$servers servers, $1 threads, flushes that take $2, beside one who ${3}s"
 	ctl "flush 5000 $2"
 	start_load storm --filename="$MNT/storm.img" --ioengine=psync --thread --numjobs="$1" \
 		--size=$PART_BYTES --norandommap --rw=randwrite --bs=4k --fsync=1
 	start_load other --filename="$MNT/other.img" --size=$PART_BYTES --norandommap --rw="rand$3" \
 		--bs=4k --iodepth=32
-	sleep 2
-	ctl log-reset
-	watch 4
-	stop_loads || fail "the load ended early, or a request failed"
-	read -ra times < <(disk_time "$log" "$FROM" "$TO" $PART_BYTES)
-	share=$(ratio "${times[@]}")
-	flushes=$(grep -c ' F done ' "$log")
-	note "$servers servers, $1 threads, flushes that take $2, beside one who ${3}s: $share % of a disk that is busy for" \
-		"$(calc "int(100 * (${times[0]} + ${times[1]}) / $servers / ($TO - $FROM))") %," \
-		"$flushes flushes, $(served "$log" "$FROM" "$TO" $PART_BYTES) writes and reads"
-	promise "$servers servers, $1 threads, flushes that take $2, beside one who ${3}s: no more than half" \
-		holds "$share >= 5 && $share <= 55"
+	measure_time "$log" "$servers"
+	note "$text: $SHARE % of a disk that is busy for ${BUSY%.*} %," \
+		"$(grep -c ' F done ' "$log") flushes, $(served "$log" "$FROM" "$TO" $PART_BYTES) writes and reads"
+	promise "$text: no more than half" holds "$SHARE >= 5 && $SHARE <= 55"
 }
 
 for servers in 1 4; do

@@ -458,6 +458,7 @@ test_mount() {
 		note "no mount.fuse, or no mount namespaces: mount -t fuse.fuseband is not tried"
 		return
 	fi
+	echo "$conf $MNT fuse.fuseband rw,nofail,_netdev,x-systemd.requires=/srv 0 0" >"$WORK/fstab"
 	# mount(8) has a PATH of its own; in a namespace something can be put into it for a while
 	# shellcheck disable=SC2016
 	in_background timeout 30 unshare -m sh -c 'mount -t tmpfs none /usr/local/sbin &&
@@ -466,15 +467,19 @@ test_mount() {
 		cmp "$3/a.img" "$4" || exit 7
 		grep -F "$3 fuse.fuseband ro," /proc/self/mounts || exit 6
 		umount "$3" || exit 5
+		until mount -a -T "$6"; do # the one before has still to end
+			sleep 0.1
+		done
+		mount -a -T "$6" && cmp "$3/a.img" "$4" && umount "$3" || exit 3
 		mount -t fuse.fuseband "$5" "$3" && exit 4
 		exit 0' "$(realpath "$FUSEBAND")" "ro,$options,user" "$conf" "$MNT" "$WORK/a.img" \
-		"$WORK/bad.ini" >"$WORK/out" 2>"$WORK/err"
+		"$WORK/bad.ini" "$WORK/fstab" >"$WORK/out" 2>"$WORK/err"
 	STATUS=$?
 	if [ $STATUS = 9 ]; then
 		note "nothing can be put into /usr/local/sbin: mount -t fuse.fuseband is not tried"
 		return
 	fi
-	promise "mount -t fuse.fuseband FILE MOUNTPOINT serves, and umount ends it" same 0 $STATUS
+	promise "mount -t fuse.fuseband FILE MOUNTPOINT and mount -a serve, and umount ends it" same 0 $STATUS
 	promise "mount of a broken configuration fails with its message" \
 		said 'bad.ini:3: \[a.img\] weight'
 	promise "the image is free" wait_for 10 claimable "$WORK/a.img"

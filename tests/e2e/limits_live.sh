@@ -29,14 +29,17 @@ config() { # WEIGHT_A [KEYS_A...]
 }
 
 # changed UNIT WANTED TOLERANCE WEIGHT_A [KEYS_A...]: after a reload that changes a.img from BEFORE to
-# that, what it gets in UNIT, percent or IO/s, is as wanted.
+# that (and another one before, if it is not the first try), what it gets in UNIT, percent or IO/s, is as wanted.
 changed() {
 	local unit=$1 wanted=$2 tolerance=$3 from served got
 	shift 3
-	config "${BEFORE[@]}"
-	reload_fuseband || fail "the reload to ${BEFORE[*]} was refused"
-	sleep 0.5
+	if [ "$NOW" != "${BEFORE[*]}" ]; then
+		config "${BEFORE[@]}"
+		reload_fuseband || fail "the reload to ${BEFORE[*]} was refused"
+		sleep 0.5
+	fi
 	config "$@"
+	NOW=$*
 	ctl log-reset
 	from=$(($(log_now) + 200000))
 	reload_fuseband || fail "the reload to $* was refused"
@@ -57,58 +60,67 @@ step() { # UNIT WANTED TOLERANCE WEIGHT_A [KEYS_A...]
 	BEFORE=("$@")
 }
 
-start_testdisk -s 4 -t 1000 -b $((2 * PART_BYTES)) -l "$log"
-config 1
-start_fuseband "$conf"
-start_load verify --filename="$MNT/a.img" --size=$((PART_BYTES / 4)) --numjobs=4 \
-	--offset_increment=$((PART_BYTES / 4)) --iodepth=32 --rw=randwrite --bs=4k --verify=crc32c \
-	--verify_backlog=64 --verify_fatal=1 --verify_state_save=0
-start_load flood --filename="$MNT/b.img" --size=$PART_BYTES --norandommap --rw=randrw --bs=4k \
-	--iodepth=128
-sleep 2
+test_changes() {
+	config 1
+	start_fuseband "$conf"
+	start_load verify --filename="$MNT/a.img" --size=$((PART_BYTES / 4)) --numjobs=4 \
+		--offset_increment=$((PART_BYTES / 4)) --iodepth=32 --rw=randwrite --bs=4k --verify=crc32c \
+		--verify_backlog=64 --verify_fatal=1 --verify_state_save=0
+	start_load flood --filename="$MNT/b.img" --size=$PART_BYTES --norandommap --rw=randrw --bs=4k \
+		--iodepth=128
+	sleep 2
 
-BEFORE=(1)
-step percent 50 5 10000
-step percent 0 1 1
-step percent 50 5 10000
-step IO/s 400 16 10000 "max_iops = 400"
-step IO/s 1200 48 10000 "max_iops = 1200"
-step IO/s 200 8 10000 "max_iops = 200"
-step IO/s 512 21 10000 "max_bps = 2M"
-step percent 50 5 10000
-step IO/s 1000 40 1 "min_iops = 1000"
-step IO/s 2500 100 1 "min_iops = 2500"
-step IO/s 300 12 1 "min_iops = 300"
-step IO/s 768 31 1 "min_bps = 3M"
-step percent 0 1 1
-step percent 50 5 10000
+	BEFORE=(1) NOW=1
+	step percent 50 5 10000
+	step percent 0 1 1
+	step percent 50 5 10000
+	step IO/s 400 16 10000 "max_iops = 400"
+	step IO/s 1200 48 10000 "max_iops = 1200"
+	step IO/s 200 8 10000 "max_iops = 200"
+	step IO/s 512 21 10000 "max_bps = 2M"
+	step percent 50 5 10000
+	step IO/s 1000 40 1 "min_iops = 1000"
+	step IO/s 2500 100 1 "min_iops = 2500"
+	step IO/s 300 12 1 "min_iops = 300"
+	step IO/s 768 31 1 "min_bps = 3M"
+	step percent 0 1 1
+	step percent 50 5 10000
 
-promise "no request of the verified load failed" stop_loads verify
-promise "none of the other load" stop_loads flood
-stop_fuseband
+	promise "no request of the verified load failed" stop_loads verify
+	promise "none of the other load" stop_loads flood
+	stop_fuseband
+}
 
 # Of 200 writers 5 may go each second; the stop waits for 10.
-config 100 "max_iops = 5"
-start_fuseband "$conf"
-ctl reset
-fio --name=writers --filename="$MNT/a.img" --ioengine=psync --thread --direct=1 --rw=write --bs=4k \
-	--size=4k --offset_increment=4k --numjobs=200 --output="$WORK/writers.out" 2>"$WORK/writers.err" &
-writers=$!
-sleep 2
-begun=$(log_now)
-kill -TERM "$FUSEBAND_PID"
-wait_pid 20 "$FUSEBAND_PID"
-status=$?
-took=$((($(log_now) - begun) / 1000))
-wait_pid 20 $writers
-written=$(ctl_value writes)
-errors=$(grep -c 'Input/output error.*write' "$WORK/writers.err")
-note "a stop with 200 requests below a cap of 5 per second: $took ms, $written written, $errors EIO"
-promise "it waits its time for them, and ends" holds "$took >= 9000 && $took <= 12000"
-promise "with a status that says so" same 1 $status
-promise "meanwhile the cap holds" within "$written" 57 8
-promise "every writer has an answer" same 200 $((written + errors))
-promise "the log says how many did not finish" \
-	grep -q "$errors requests did not finish and are answered with an error" "$WORK/fuseband.log"
-promise "it is unmounted" not grep -qF " $MNT " /proc/self/mountinfo
+test_stop() {
+	local writers begun status took written errors
+	config 100 "max_iops = 5"
+	start_fuseband "$conf"
+	ctl reset
+	fio --name=writers --filename="$MNT/a.img" --ioengine=psync --thread --direct=1 --rw=write --bs=4k \
+		--size=4k --offset_increment=4k --numjobs=200 --output="$WORK/writers.out" 2>"$WORK/writers.err" &
+	writers=$!
+	sleep 2
+	begun=$(log_now)
+	kill -TERM "$FUSEBAND_PID"
+	wait_pid 20 "$FUSEBAND_PID"
+	status=$?
+	took=$((($(log_now) - begun) / 1000))
+	wait_pid 20 $writers
+	written=$(ctl_value writes)
+	errors=$(grep -c 'Input/output error.*write' "$WORK/writers.err")
+	note "a stop with 200 requests below a cap of 5 per second: $took ms, $written written, $errors EIO"
+	promise "it waits its time for them, and ends" holds "$took >= 9000 && $took <= 12000"
+	promise "with a status that says so" same 1 $status
+	promise "meanwhile the cap holds" within "$written" 57 8
+	promise "every writer has an answer" same 200 $((written + errors))
+	promise "the log says how many did not finish" \
+		grep -q "$errors requests did not finish and are answered with an error" "$WORK/fuseband.log"
+	promise "it is unmounted" not grep -qF " $MNT " /proc/self/mountinfo
+}
+
+start_testdisk -s 4 -t 1000 -b $((2 * PART_BYTES)) -l "$log"
+for t in ${TEST:-changes stop}; do
+	test_$t
+done
 exit $failed

@@ -21,11 +21,7 @@ ALLOWED_ERRORS='requests did not finish|failed: Input/output error|errors were n
 MEMORY_MIB=256
 FLOOD=10000
 
-# the kernel's control files of FUSE mounts, where nobody mounts them
-if [ -z "$(ls /sys/fs/fuse/connections 2>/dev/null)" ]; then
-	mkdir "$WORK/fusectl"
-	mount -t fusectl none "$WORK/fusectl" || skip "no fusectl"
-fi
+need_fusectl
 
 # p99_us FILE FROM TO: of the requests in FILE that began from FROM to TO, and how many there are.
 p99_us() {

@@ -67,10 +67,6 @@ test_loop() {
 	done
 }
 
-nobody_is_left() {
-	[ -z "$(our_processes fuseband)$(our_processes fuseband-io)$(spares)" ]
-}
-
 test_hang() {
 	local pids=() i
 	start_poisoned
@@ -81,10 +77,7 @@ test_hang() {
 	promise "a data path that does nothing any more is replaced" \
 		wait_for 25 grep -q 'has done nothing for' "$WORK/fuseband.log"
 	promise "and the next one serves" wait_for 10 more_than 0 took_over
-	# shellcheck disable=SC2046
-	kill -KILL "$FUSEBAND_PID" $(data_path) $(spares)
-	FUSEBAND_PID=
-	wait_for 10 nobody_is_left || miss "somebody is left"
+	kill_all
 	kill "${pids[@]}" 2>/dev/null
 	umount -l "$MNT"
 }

@@ -18,9 +18,10 @@ need_root
 size=$((2 << 30))
 PART_BYTES=$((size / 2))
 log=$WORK/disk.log
+window=${WINDOW:-8}
 
 # load NAME FILE [NAME FILE]: fio on the files; sets LOWER and UPPER, what the disk answered in
-# 8 seconds from the middle of it. fio's own figures are in $WORK/fio.json.
+# $window seconds from the middle of it. fio's own figures are in $WORK/fio.json.
 load() {
 	local jobs=() pid
 	while [ $# -gt 0 ]; do
@@ -29,11 +30,11 @@ load() {
 	done
 	ctl log-reset
 	fio --thread --group_reporting --ioengine=psync --direct=1 --rw=randrw --bs=4k --size=$PART_BYTES \
-		--norandommap --randrepeat=0 --time_based --runtime=12 \
+		--norandommap --randrepeat=0 --time_based --runtime=$((window + 3)) \
 		--output-format=json --output="$WORK/fio.json" "${jobs[@]}" 2>"$WORK/fio.err" &
 	pid=$!
-	sleep 3.5
-	watch 8
+	sleep 2
+	watch "$window"
 	wait $pid || fail "fio: $(cat "$WORK/fio.err")"
 	read -r LOWER UPPER < <(served "$log" "$FROM" "$TO" $PART_BYTES)
 	PER_SECOND=$(per_second "$((LOWER + UPPER))" "$FROM" "$TO")

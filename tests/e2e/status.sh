@@ -95,6 +95,8 @@ cat >"$WORK/wanted" <<'EOF'
 config.generation
 config.last_error
 config.path
+config.reloads
+config.reloads_refused
 devices.in_flight
 devices.in_flight_limit
 devices.isolation
@@ -139,6 +141,9 @@ groups.parent
 groups.weight
 pid
 restarts
+upgrade_error
+upgrades
+upgrades_refused
 uptime_s
 version
 workers

@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: MIT
 #
 # What is hard about taking over: a write of the dead process that lands after it, on a disk that
-# is slow, and one that hangs; the parent killed; both killed; killed again while it takes over.
+# is slow, and one that hangs; the parent killed; parent and data path killed, in every order, and the
+# standby, too; killed again while it takes over.
 #
-# TIMES=N: how often each is killed (default 5; 50 for the full proof).
+# TIMES=N: how often each is killed (default 5; 50 for the full proof). ORDERS=N: how often parent and
+# data path one after the other (default 3 times TIMES).
 
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
@@ -12,6 +14,7 @@ HELPERS=${HELPERS:-$TESTS/../build/release/helpers}
 need fio cmp
 need_root
 TIMES=${TIMES:-5}
+ORDERS=${ORDERS:-$((3 * TIMES))}
 conf=$WORK/fuseband.ini
 
 fill() { # FILE BYTE: its first block
@@ -67,8 +70,22 @@ test_late_write() {
 
 # ---- a disk that hangs holds back its own files, and only writes ----
 
+# The disk hangs with a write of a in it. Sets WRITER.
+hang_with() { # BYTE
+	ctl "hang on"
+	fill "$MNT/a" "$1" &
+	WRITER=$!
+	wait_for 5 in_service 1 || fail "$1 does not reach the disk"
+}
+
+# It moves again.
+lands() { # BYTE TEXT
+	ctl "hang off"
+	promise "$2" wait $WRITER
+	promise "and is there" same "$1" "$(first_byte "$MNT/a")"
+}
+
 test_hanging_disk() {
-	local writer ctl_b
 	start_testdisk -s 4 -t 1000 -b 16M
 	section b "path = $DISK" >"$WORK/b.ini"
 	start_testdisk -s 4 -t 1000 -b 16M
@@ -77,34 +94,21 @@ test_hanging_disk() {
 		section a "path = $DISK"
 	} | ini "$conf"
 	start_fuseband "$conf"
-	ctl "hang on"
-	fill "$MNT/a" A &
-	writer=$!
-	wait_for 5 in_service 1
+	hang_with A
 	kill_data_path
 	promise "another disk is written to while one hangs" timeout 5 sh -c \
 		"head -c 4096 /dev/zero | dd of='$MNT/b' bs=4096 oflag=direct conv=notrunc status=none"
 	promise "and the mount can be looked at" timeout 5 ls "$MNT"
-	kill -0 $writer 2>/dev/null || miss "the write was answered while the disk hangs"
-	ctl "hang off"
-	promise "the write goes through when the disk moves again" wait $writer
-	promise "and is there" same A "$(first_byte "$MNT/a")"
-	ctl "hang on"
-	fill "$MNT/a" C &
-	writer=$!
-	sleep 0.2
+	kill -0 $WRITER 2>/dev/null || miss "the write was answered while the disk hangs"
+	lands A "the write goes through when the disk moves again"
+	hang_with C
 	kill_data_path
 	kill_data_path
-	ctl "hang off"
-	promise "likewise after two kills while it hangs" wait $writer
-	promise "and is there" same C "$(first_byte "$MNT/a")"
-	ctl "hang on"
-	fill "$MNT/a" D &
-	writer=$!
-	sleep 0.2
+	lands C "likewise after two kills while it hangs"
+	hang_with D
 	kill_data_path
-	kill -KILL $(pgrep -P $writer) # now nobody waits for the disk but the fence
-	wait $writer
+	kill -KILL $(pgrep -P $WRITER) # now nobody waits for the disk but the fence
+	wait $WRITER
 	kill -TERM "$FUSEBAND_PID"
 	promise "a stop does not wait for the fence of a disk that hangs" wait_pid 10 "$FUSEBAND_PID"
 	promise "nor is it a crash" not grep -q 'Assert\|giving up' "$WORK/fuseband.log"
@@ -191,15 +195,6 @@ test_parent() {
 	FUSEBAND_PID=
 }
 
-# It is nobody's child here.
-stop_adopted() {
-	kill -TERM "$FUSEBAND_PID"
-	wait_for 20 not kill -0 "$FUSEBAND_PID" 2>/dev/null || miss "it does not stop"
-	! grep -qF " $MNT " /proc/self/mountinfo || miss "it is still mounted"
-	check_log
-	FUSEBAND_PID=
-}
-
 # ---- both ----
 
 fails() {
@@ -207,22 +202,69 @@ fails() {
 }
 
 test_both() {
-	local i all before=$failed
+	local i before=$failed
 	for ((i = 0; i < TIMES; i++)); do
 		start_loaded
-		all="$FUSEBAND_PID $(data_path) $(spares)"
-		# shellcheck disable=SC2086 # all of them at the same time: one alone is replaced
-		kill -STOP $all && kill -KILL $all
-		wait "$FUSEBAND_PID" 2>/dev/null
+		kill_all
 		wait_for 5 fails || miss "the mount does not end with its processes"
 		wait_for 20 not kill -0 "${LOADS[p]}" 2>/dev/null || miss "a client waits for ever"
 		LOADS=()
 		umount -l "$MNT"
 	done
-	promise "both killed: users get errors rather than wait" same "$before" "$failed"
+	promise "all three killed: users get errors rather than wait" same "$before" "$failed"
 	start_fuseband "$conf"
 	promise "and it can be started again at once" dd if="$MNT/p.img" of=/dev/null bs=4k count=1 status=none
 	stop_fuseband
+}
+
+# ---- parent and data path, in every order ----
+
+pause_briefly() { # UP TO so many ms; half of the time below one
+	local i
+	if [ $((RANDOM % 2)) = 0 ]; then
+		for ((i = RANDOM % 2000; i > 0; i--)); do :; done
+	else
+		sleep "$(calc "$RANDOM % ($1 * 1000) / 1e6")"
+	fi
+}
+
+alone() {
+	grep -c 'the standby takes over' "$WORK/fuseband.log"
+}
+
+test_orders() {
+	local i parent active before lonely
+	start_loaded
+	for ((i = 0; i < ORDERS; i++)); do
+		parent=$FUSEBAND_PID
+		active=$(data_path)
+		before=$(took_over)
+		case $((i % 3)) in
+		0) kill -KILL "$parent" && pause_briefly 20 && kill -KILL "$active" ;;
+		1) kill -KILL "$active" && pause_briefly 20 && kill -KILL "$parent" ;;
+		2) kill -KILL "$parent" "$active" ;;
+		esac || fail "round $i: one of the two was gone already"
+		wait "$parent" 2>/dev/null
+		wait_for 20 more_than "$before" took_over || fail "round $i: nobody took over"
+		wait_for 20 parent_is "$parent" || fail "round $i: nobody took the parent's place"
+		FUSEBAND_PID=$(cat "$WORK/pid")
+		wait_for 20 has_standby || fail "round $i: there is no standby"
+		same 1 "$(our_processes fuseband-io | wc -l)" || miss "round $i: data paths"
+	done
+	lonely=$(alone)
+	promise "$ORDERS times parent and data path, one after the other: no request fails" stop_loads
+	promise "$lonely times the standby was alone, and took over" holds "$lonely > 0"
+	promise "a reload works" reload_fuseband
+	wait_for 20 has_standby || miss "there is no standby"
+	kill -KILL "$FUSEBAND_PID" && kill -TERM "$(data_path)"
+	promise "a stop without a parent leaves nobody who takes over" wait_for 20 nobody_left
+	! grep -qF " $MNT " /proc/self/mountinfo || miss "it is still mounted"
+	FUSEBAND_PID=
+	check_log
+}
+
+nobody_left() {
+	[ -z "$(our_processes fuseband-io)$(spares)$(our_processes fuseband)" ]
 }
 
 # ---- again, while it takes over ----
@@ -270,7 +312,7 @@ test_signals() {
 
 # shellcheck disable=SC2034
 ALLOWED_ERRORS='do nothing'
-for part in ${PARTS:-late_write hanging_disk gone_disk parent both again signals}; do
+for part in ${PARTS:-late_write hanging_disk gone_disk parent orders both again signals}; do
 	: >"$WORK/fuseband.log"
 	"test_$part"
 done

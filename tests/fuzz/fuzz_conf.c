@@ -187,25 +187,46 @@ static void check_groups(const struct conf *conf)
 	free(placed);
 }
 
+/* Of files, disks and overrides alike. */
+static void check_section(const struct conf *conf, const struct conf_file *file)
+{
+	CHECK(!conf_name_wrong(file->name));
+	CHECK(file->device < (int)conf->n_devices && file->parent < (int)conf->n_groups);
+	CHECK(file->weight >= 1 && file->weight <= CONF_WEIGHT_MAX);
+	CHECK(file->class <= CONF_CLASS_IDLE && file->discard <= CONF_DISCARD_IGNORE);
+	CHECK(file->mode <= 0777);
+	CHECK(file->uid != (uid_t)-1 && file->gid != (gid_t)-1);
+	check_where(conf, file->where);
+	check_where(conf, file->path_where);
+}
+
+static void check_disks(const struct conf *conf)
+{
+	for (size_t i = 0; i < conf->n_disks; i++) {
+		check_section(conf, &conf->disks[i]);
+		CHECK(conf->disks[i].path && conf->disks[i].path[0] == '/');
+		for (size_t k = 0; k < i; k++)
+			CHECK(strcmp(conf->disks[i].name, conf->disks[k].name) != 0);
+	}
+	for (size_t i = 0; i < conf->n_overrides; i++) {
+		check_section(conf, &conf->overrides[i].file);
+		CHECK(!conf->overrides[i].file.path);
+		CHECK(conf->n_disks > 0);
+	}
+}
+
 static void check_files(const struct conf *conf)
 {
-	CHECK(conf->n_files > 0);
+	CHECK(conf->n_files + conf->n_disks > 0);
 	for (size_t i = 0; i < conf->n_files; i++) {
 		const struct conf_file *file = &conf->files[i];
 
-		CHECK(!conf_name_wrong(file->name));
+		check_section(conf, file);
 		for (size_t k = 0; k < i; k++)
 			CHECK(strcmp(file->name, conf->files[k].name) != 0);
 		CHECK(file->path && file->path[0] == '/');
 		CHECK(file->offset_bytes <= CONF_OFFSET_MAX && file->offset_bytes % 512 == 0);
 		CHECK(file->size_bytes <= CONF_OFFSET_MAX && file->size_bytes % 512 == 0);
-		CHECK(file->device < (int)conf->n_devices && file->parent < (int)conf->n_groups);
-		CHECK(file->weight >= 1 && file->weight <= CONF_WEIGHT_MAX);
-		CHECK(file->class <= CONF_CLASS_IDLE && file->discard <= CONF_DISCARD_IGNORE);
-		CHECK(file->mode <= 0777);
-		CHECK(file->uid != (uid_t)-1 && file->gid != (gid_t)-1);
-		check_where(conf, file->where);
-		check_where(conf, file->path_where);
 		check_where(conf, file->range_where);
 		check_limits(conf, &file->limits);
 	}
@@ -217,59 +238,63 @@ static void check_conf(const struct conf *conf)
 	check_devices(conf);
 	check_groups(conf);
 	check_files(conf);
+	check_disks(conf);
 }
 
 /* ---- printed, and parsed again ---- */
 
-/* "a=1 b=2" as two lines. */
-static void print_lines(const char *pairs, FILE *out)
+/* What a function of conf.h prints as "a=1 b=2", as two lines: of limits, or else of a device. */
+static void print_pairs(const struct conf_limits *limits, const struct conf_device *device,
+			FILE *out)
 {
-	for (; *pairs; pairs++)
-		putc(*pairs == ' ' ? '\n' : *pairs, out);
+	char *pairs = NULL;
+	size_t len;
+	FILE *memory = open_memstream(&pairs, &len);
+
+	CHECK(memory);
+	if (limits)
+		conf_print_limits(limits, memory);
+	else
+		conf_print_device(device, memory);
+	fclose(memory);
+	for (const char *c = pairs; *c; c++)
+		putc(*c == ' ' ? '\n' : *c, out);
 	putc('\n', out);
+	free(pairs);
 }
 
 static void print_limits(const struct conf_limits *limits, FILE *out)
 {
-	char *pairs = NULL;
-	size_t len;
-	FILE *memory = open_memstream(&pairs, &len);
-
-	CHECK(memory);
-	conf_print_limits(limits, memory);
-	fclose(memory);
-	print_lines(pairs, out);
-	free(pairs);
+	print_pairs(limits, NULL, out);
 }
 
 static void print_device(const struct conf_device *device, FILE *out)
 {
-	char *pairs = NULL;
-	size_t len;
-	FILE *memory = open_memstream(&pairs, &len);
-
-	CHECK(memory);
-	conf_print_device(device, memory);
-	fclose(memory);
 	fprintf(out, "[device:%s]\n", device->name);
 	if (device->path)
 		fprintf(out, "path=%s\n", device->path);
-	print_lines(pairs, out);
-	free(pairs);
+	print_pairs(NULL, device, out);
 }
 
-static void print_file(const struct conf *conf, const struct conf_file *file, FILE *out)
+/* A file, a disk (without a range) or an override (without a path either). */
+static void print_file(const struct conf *conf, const struct conf_file *file, const char *prefix,
+		       bool has_range, FILE *out)
 {
 	static const char *const classes[] = {"realtime", "normal", "idle"};
 
-	fprintf(out, "[%s]\npath=%s\noffset=%" PRIu64 "\nsize=", file->name, file->path,
-		file->offset_bytes);
-	conf_print_bytes(file->size_bytes, out);
+	fprintf(out, "[%s%s]\n", prefix, file->name);
+	if (file->path)
+		fprintf(out, "path=%s\n", file->path);
+	if (has_range) {
+		fprintf(out, "offset=%" PRIu64 "\nsize=", file->offset_bytes);
+		conf_print_bytes(file->size_bytes, out);
+		putc('\n', out);
+	}
 	if (file->device >= 0)
-		fprintf(out, "\ndevice=%s", conf->devices[file->device].name);
+		fprintf(out, "device=%s\n", conf->devices[file->device].name);
 	if (file->parent >= 0)
-		fprintf(out, "\nparent=%s", conf->groups[file->parent].name);
-	fprintf(out, "\nweight=%u\nclass=%s\ndiscard=%s\nbuffered=%s\noptional=%s\nreadonly=%s\n",
+		fprintf(out, "parent=%s\n", conf->groups[file->parent].name);
+	fprintf(out, "weight=%u\nclass=%s\ndiscard=%s\nbuffered=%s\noptional=%s\nreadonly=%s\n",
 		file->weight, classes[file->class],
 		file->discard == CONF_DISCARD_PASS ? "pass" : "ignore",
 		file->buffered ? "yes" : "no", file->optional ? "yes" : "no",
@@ -303,7 +328,11 @@ static void print_conf(const struct conf *conf, FILE *out)
 		print_limits(&group->limits, out);
 	}
 	for (size_t i = 0; i < conf->n_files; i++)
-		print_file(conf, &conf->files[i], out);
+		print_file(conf, &conf->files[i], "", true, out);
+	for (size_t i = 0; i < conf->n_disks; i++)
+		print_file(conf, &conf->disks[i], "disk:", false, out);
+	for (size_t i = 0; i < conf->n_overrides; i++)
+		print_file(conf, &conf->overrides[i].file, "", false, out);
 }
 
 static bool same_text(const char *a, const char *b)
@@ -358,6 +387,11 @@ static void check_same(const struct conf *a, const struct conf *b)
 	}
 	for (size_t i = 0; i < a->n_files; i++)
 		check_same_file(&a->files[i], &b->files[i]);
+	CHECK(a->n_disks == b->n_disks && a->n_overrides == b->n_overrides);
+	for (size_t i = 0; i < a->n_disks; i++)
+		check_same_file(&a->disks[i], &b->disks[i]);
+	for (size_t i = 0; i < a->n_overrides; i++)
+		check_same_file(&a->overrides[i].file, &b->overrides[i].file);
 }
 
 static void check_printed(const struct conf *conf)
@@ -382,6 +416,39 @@ static void check_printed(const struct conf *conf)
 	free(printed);
 }
 
+/* ---- with partitions ---- */
+
+#define PARTITIONS 3U
+
+/* Each disk has some; names of others may be in the way, and promises too large. */
+static void check_expanded(struct conf *conf)
+{
+	struct conf_text text = {.tables = calloc(conf->n_disks, sizeof(*text.tables)),
+				 .n_tables = conf->n_disks};
+	struct conf_partition list[PARTITIONS] = {{.number = 1}, {.number = 2}, {.number = 11}};
+	struct conf_errors errors = {NULL, 0}, notes = {NULL, 0};
+	size_t before = conf->n_files;
+	int rc;
+
+	CHECK(text.tables);
+	for (size_t i = 0; i < conf->n_disks; i++)
+		text.tables[i] = (struct conf_table){
+			.disk = conf->disks[i].name, .list = list, .n = PARTITIONS};
+	rc = conf_expand(conf, &text, &errors, &notes);
+	CHECK(rc == 0 || rc == -EINVAL);
+	CHECK((rc == 0) == (errors.n == 0));
+	check_messages(&errors);
+	for (size_t i = 0; i < notes.n; i++)
+		check_message(notes.list[i].text);
+	if (rc == 0) {
+		CHECK(conf->n_files == before + PARTITIONS * conf->n_disks);
+		check_conf(conf);
+	}
+	conf_errors_free(&errors);
+	conf_errors_free(&notes);
+	free(text.tables);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct conf_errors errors = {NULL, 0}, errors_crlf = {NULL, 0};
@@ -401,6 +468,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	if (crlf)
 		check_same(conf, crlf);
+	if (conf && conf->n_disks > 0)
+		check_expanded(conf);
 	conf_free(conf);
 	conf_free(crlf);
 	conf_errors_free(&errors);

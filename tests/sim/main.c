@@ -81,7 +81,7 @@ static void print_errors(struct conf_errors *errors)
 static struct conf *read_config(const char *path)
 {
 	struct conf_errors errors = {NULL, 0};
-	struct conf_text text = {NULL, 0};
+	struct conf_text text = {0};
 	struct conf *conf = NULL;
 
 	if (conf_read(path, &errors, &text) == 0)

@@ -108,7 +108,7 @@ static inline struct plan *ask(struct asked asked, const char *text)
 {
 	char *expanded_text = expanded(text), path[] = "ioband.ini";
 	struct conf_source source = {path, expanded_text, strlen(expanded_text)};
-	struct conf_text sources = {&source, 1};
+	struct conf_text sources = {.sources = &source, .n_sources = 1};
 	struct conf_errors errors = {0}, notes = {0};
 	struct plan *plan = NULL;
 	struct conf *conf;

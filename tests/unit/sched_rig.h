@@ -246,6 +246,16 @@ static inline struct fbs_node *group(struct fbs_node *parent, unsigned weight)
 	return node;
 }
 
+/* With leaves of weight 1 below it: group_of(100, "ab"). */
+static inline struct fbs_node *group_of(unsigned weight, const char *names)
+{
+	struct fbs_node *node = group(NULL, weight);
+
+	for (; *names; names++)
+		leaf(*names, node, 1);
+	return node;
+}
+
 /* After a "no": in how many microseconds to ask again; -1: never by time alone. */
 static inline int64_t wakeup_us(void)
 {

@@ -26,7 +26,7 @@ static char first_text[] = "[a]\n\0path", second_text[] = "", path_1[] = "ioband
 	    path_2[] = "ioband.ini.d/x.ini";
 static struct conf_source sources[] = {{path_1, first_text, sizeof(first_text) - 1},
 				       {path_2, second_text, 0}};
-static const struct conf_text text = {sources, 2};
+static const struct conf_text text = {.sources = sources, .n_sources = 2};
 static unsigned descriptors;
 
 static int setup(void **state)
@@ -208,8 +208,8 @@ static void test_layout(void **state)
 	(void)state;
 	if (sizeof(void *) != 8)
 		skip();
-	assert_int_equal(KEEP_VERSION, 2);
-	assert_int_equal(sizeof(struct conf_file), 336);
+	assert_int_equal(KEEP_VERSION, 6);
+	assert_int_equal(sizeof(struct conf_file), 344);
 	assert_int_equal(sizeof(struct backing_id), 24);
 	assert_int_equal(sizeof(struct backing_traits), 16);
 	assert_int_equal(sizeof(struct timespec), 16);

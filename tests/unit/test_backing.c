@@ -464,10 +464,10 @@ static void test_partitions(void **state)
 
 	/* whole disk and partition exclude each other */
 	struct backing_claim *disk = claimed(loop.path, false);
-	not_claimed(part[0], false, "is in use by another program", false);
+	not_claimed(part[0], false, "is in use by another program: lsof tells which", false);
 	backing_claim_unref(disk);
 	struct backing_claim *first = claimed(part[0], false), *second = claimed(part[1], false);
-	not_claimed(loop.path, false, "is in use by another program", false);
+	not_claimed(loop.path, false, "is in use by another program: lsof tells which", false);
 	backing_claim_unref(first);
 	backing_claim_unref(second);
 	backing_claim_unref(claimed(loop.path, false));
@@ -893,7 +893,7 @@ static void test_claim_device(void **state)
 	backing_claim_unref(first);
 	int fd = open(loop.path, O_RDONLY | O_EXCL | O_CLOEXEC);
 	assert_true(fd >= 0);
-	not_claimed(loop.path, false, "is in use by another program", false);
+	not_claimed(loop.path, false, "is in use by another program: lsof tells which", false);
 	close(fd);
 	close(loop.fd);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* How many requests the kernel may let in: gate.h's promises, with a file in the kernel's place. */
+/* How many requests the kernel may let in: gate.h's promises, with who tells the kernel replaced.
+ */
 #include "gate.h"
 
 #include <setjmp.h>
@@ -9,35 +10,35 @@
 
 #include <cmocka.h>
 
-#include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
+#include <errno.h>
 
 #define MIB (INT64_C(1) << 20)
 
 static struct gate gate;
+static unsigned last; /* what the kernel was told; 0: nothing */
+static int result;    /* of telling it */
 
-/* What the kernel was told last; 0: nothing. */
+int __wrap_steward_limit(int fd, unsigned limit);
+int __wrap_steward_limit(int fd, unsigned limit)
+{
+	assert_int_equal(fd, 7);
+	if (!result)
+		last = limit;
+	return result;
+}
+
 static unsigned told(void)
 {
-	char text[16] = "";
-
-	return pread(gate.fd, text, sizeof(text) - 1, 0) > 0 ? (unsigned)atoi(text) : 0;
+	return last;
 }
 
 static int setup(void **state)
 {
 	(void)state;
-	gate.fd = memfd_create("gate", MFD_CLOEXEC);
-	atomic_init(&gate.busy, false);
-	atomic_init(&gate.limit, 56);
-	return gate.fd < 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	gate_close(&gate);
+	gate_init(&gate, 7);
+	atomic_store(&gate.limit, 56);
+	last = 0;
+	result = 0;
 	return 0;
 }
 
@@ -48,10 +49,8 @@ static void at_first(void **state)
 	assert_int_equal(gate_at_first(UINT64_C(1) << 30), 896);
 	assert_int_equal(gate_at_first(64 * MIB), GATE_LEAST);
 	assert_int_equal(gate_at_first(UINT64_C(1) << 50), GATE_MOST);
-	gate_close(&gate);
-	gate_open(&gate, 0);
-	assert_int_equal(gate.fd, -1);
-	gate_adjust(&gate, 64 * MIB, 0, 1000); /* without effect, and no crash */
+	gate_init(&gate, -1);
+	gate_adjust(&gate, 64 * MIB, 0, 1000); /* without effect: nobody is asked */
 }
 
 static void nothing_to_do(void **state)
@@ -117,9 +116,27 @@ static void a_reload_changes_it(void **state)
 static void a_successor_begins_anew(void **state)
 {
 	(void)state;
-	atomic_store(&gate.limit, 0);
+	gate_init(&gate, 7);
 	gate_adjust(&gate, 64 * MIB, 60 * MIB, 60);
 	assert_int_equal(told(), 60);
+}
+
+/* Who cannot be told now is told later; who is dead is told nothing any more. */
+static void nobody_listens(void **state)
+{
+	(void)state;
+	result = -EAGAIN;
+	gate_adjust(&gate, 1024 * MIB, 0, 0);
+	assert_int_equal(atomic_load(&gate.limit), 56);
+	result = 0;
+	gate_adjust(&gate, 1024 * MIB, 0, 0);
+	assert_int_equal(told(), 896);
+	result = -EPIPE;
+	gate_adjust(&gate, 64 * MIB, 0, 0);
+	assert_int_equal(atomic_load(&gate.limit), 896);
+	result = 0;
+	gate_adjust(&gate, 64 * MIB, 0, 0);
+	assert_int_equal(told(), 896);
 }
 
 static void shut(void **state)
@@ -134,14 +151,15 @@ static void shut(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(at_first, setup, teardown),
-		cmocka_unit_test_setup_teardown(nothing_to_do, setup, teardown),
-		cmocka_unit_test_setup_teardown(small_ones_raise_it, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_full_memory_does_not, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_filling_memory_lowers_it, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_reload_changes_it, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_successor_begins_anew, setup, teardown),
-		cmocka_unit_test_setup_teardown(shut, setup, teardown),
+		cmocka_unit_test_setup(at_first, setup),
+		cmocka_unit_test_setup(nothing_to_do, setup),
+		cmocka_unit_test_setup(small_ones_raise_it, setup),
+		cmocka_unit_test_setup(a_full_memory_does_not, setup),
+		cmocka_unit_test_setup(a_filling_memory_lowers_it, setup),
+		cmocka_unit_test_setup(a_reload_changes_it, setup),
+		cmocka_unit_test_setup(a_successor_begins_anew, setup),
+		cmocka_unit_test_setup(nobody_listens, setup),
+		cmocka_unit_test_setup(shut, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

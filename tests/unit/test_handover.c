@@ -55,6 +55,9 @@ static int setup(void **state)
 	claims.fds[0] = memfd_of("claim", 5);
 	given.active = (struct child){.pid = getpid(), .link = ends[0], .ready = true};
 	given.active.pidfd = pidfd_open(getpid(), 0);
+	given.standby = (struct child){.pid = 77,
+				       .link = fcntl(ends[1], F_DUPFD_CLOEXEC, 3),
+				       .pidfd = pidfd_open(getpid(), 0)};
 	other_end = ends[1];
 	return estate_apply(&given.estate, &claims);
 }
@@ -67,6 +70,8 @@ static int teardown(void **state)
 	close(given.old_program);
 	close(given.active.link);
 	close(given.active.pidfd);
+	close(given.standby.link);
+	close(given.standby.pidfd);
 	close(other_end);
 	assert_int_equal(open_descriptors(), descriptors);
 	return 0;
@@ -111,9 +116,11 @@ static int find_difference(const struct handover *got, int parent)
 	       : !got->estate.owner || got->estate.n_claims != 1		  ? 12
 	       : got->estate.claims[0].id != 7					  ? 13
 	       : pread(got->estate.claims[0].fd, &byte, 1, 0) != 1 || byte != 'c' ? 14
-	       : got->estate.keep->restarts != 5				  ? 15
+	       : got->estate.keep->turns != 5					  ? 15
 	       : !(fcntl(got->estate.claims[0].fd, F_GETFD) & FD_CLOEXEC)	  ? 16
 	       : !(fcntl(got->active.link, F_GETFD) & FD_CLOEXEC)		  ? 17
+	       : got->standby.pid != 77 || !is_open(got->standby.pidfd)		  ? 18
+	       : !is_open(got->standby.link) || got->standby.ours		  ? 19
 										  : 0;
 }
 
@@ -143,7 +150,7 @@ static int spawned(void)
 	struct link_message answer = {0};
 	struct pollfd pfd = {.fd = other_end, .events = POLLIN};
 
-	given.estate.keep->restarts = 5;
+	given.estate.keep->turns = 5;
 	assert_int_equal(handover_spawn(&given), 0);
 	assert_int_equal(poll(&pfd, 1, 20000), 1);
 	assert_int_equal(link_receive(other_end, true, &answer), 0);
@@ -202,7 +209,7 @@ static void test_execute(void **state)
 	pid_t pid;
 
 	(void)state;
-	given.estate.keep->restarts = 5;
+	given.estate.keep->turns = 5;
 	pid = fork();
 	if (pid == 0) {
 		given.active.pid = getppid();

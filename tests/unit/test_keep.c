@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #define RESENT(unique) ((unique) | KEEP_RESENT)
 
@@ -49,7 +50,7 @@ static void test_create(void **state)
 	assert_true(fcntl(keep_fd, F_GETFD) & FD_CLOEXEC);
 	assert_true(keep->magic == KEEP_MAGIC);
 	assert_int_equal(keep->version, KEEP_VERSION);
-	assert_int_equal(keep->restarts, 0);
+	assert_int_equal(keep->turns, 0);
 	assert_int_equal(keep->next_suspect, 0);
 	assert_memory_equal(&keep->files[0], &no_file, sizeof(no_file));
 	assert_memory_equal(&keep->files[KEEP_FILES - 1], &no_file, sizeof(no_file));
@@ -117,13 +118,74 @@ static void test_layout(void **state)
 	(void)state;
 	if (sizeof(void *) != 8)
 		skip();
-	assert_int_equal(KEEP_VERSION, 2);
+	assert_int_equal(KEEP_VERSION, 6);
 	assert_int_equal(offsetof(struct keep, version), 8);
-	assert_int_equal(offsetof(struct keep, suspects), 32);
+	assert_int_equal(offsetof(struct keep, suspects), 40);
 	assert_int_equal(offsetof(struct keep, workers), 2432);
-	assert_int_equal(offsetof(struct keep, files), 1090184);
+	assert_int_equal(offsetof(struct keep, files), 1090448);
 	assert_int_equal(sizeof(struct kept_worker), 128);
 	assert_int_equal(sizeof(struct kept_file), 936);
+}
+
+/* ---- turns ---- */
+
+/* As in another process: a lock is of what was opened. */
+static struct keep_turn prepared(void)
+{
+	struct keep_turn turn;
+
+	assert_int_equal(keep_turn_prepare(keep, keep_fd, &turn), 0);
+	assert_true(fcntl(turn.fd, F_GETFD) & FD_CLOEXEC);
+	return turn;
+}
+
+static void test_turns(void **state)
+{
+	struct keep_turn first, next, rival, late;
+
+	(void)state;
+	first = prepared();
+	assert_int_equal(keep_turn_take(keep, &first, false), 0);
+	assert_int_equal(keep->turns, 1);
+	next = prepared();
+	rival = prepared();
+	assert_int_equal(keep_turn_take(keep, &next, false), -EAGAIN);
+	assert_int_equal(keep->turns, 1);
+	close(first.fd); /* it dies */
+	assert_int_equal(keep_turn_take(keep, &next, true), 0);
+	assert_int_equal(keep->turns, 2);
+	assert_int_equal(keep_turn_take(keep, &rival, false), -EAGAIN);
+	close(next.fd);
+	/* what it knows may be out of date, and it has given the lock back */
+	assert_int_equal(keep_turn_take(keep, &rival, true), -ESTALE);
+	late = prepared();
+	atomic_store(&keep->ended, 1);
+	assert_int_equal(keep_turn_take(keep, &late, false), -ESTALE);
+	assert_int_equal(keep->turns, 2);
+	atomic_store(&keep->ended, 0);
+	assert_int_equal(keep_turn_take(keep, &late, false), 0);
+	close(rival.fd);
+	close(late.fd);
+	assert_int_equal(keep_turn_prepare(keep, -1, &late), -ENOENT);
+}
+
+/* A child that inherits the memfd, but not who serves. */
+static void test_turn_of_a_dead_process(void **state)
+{
+	struct keep_turn turn = prepared();
+	int status;
+	pid_t pid = fork();
+
+	(void)state;
+	if (pid == 0) {
+		struct keep_turn own;
+
+		_exit(keep_turn_prepare(keep, keep_fd, &own) || keep_turn_take(keep, &own, false));
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(keep_turn_take(keep, &turn, false), -ESTALE);
+	close(turn.fd);
 }
 
 /* ---- workers ---- */
@@ -295,7 +357,7 @@ int main(void)
 		TEST(test_layout),	     TEST(test_workers), TEST(test_files),
 		TEST(test_file_behind_gaps), TEST(test_full),	 TEST(test_counted),
 		TEST(test_counted_long_ago), TEST(test_poison),	 TEST(test_killed),
-		TEST(test_many_suspects),
+		TEST(test_many_suspects),    TEST(test_turns),	 TEST(test_turn_of_a_dead_process),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -258,6 +258,62 @@ static void test_empty(void **state)
 	nothing_left();
 }
 
+/* ---- who stands by ---- */
+
+static void hear(struct heir *heir)
+{
+	struct link_message got;
+
+	assert_int_equal(link_receive(ends[1], true, &got), 0);
+	assert_int_equal(got.kind, LINK_HEIR);
+	heir_set(heir, &got);
+	assert_int_equal(got.n_fds, 0);
+}
+
+static void test_heir(void **state)
+{
+	struct link_message said = {.kind = LINK_HEIR, .n_fds = 1}, got;
+	struct heir heir = HEIR_NONE;
+	int standby[2];
+
+	(void)state;
+	assert_int_equal(link_pair(standby), 0);
+	said.fds[0] = standby[0];
+	said.fds[1] = STDIN_FILENO; /* for a pidfd */
+	assert_int_equal(link_offer(ends[0], &said), 0);
+	said.n_fds = 2;
+	said.value = 77;
+	assert_int_equal(link_offer(ends[0], &said), 0);
+	close(standby[0]);
+	hear(&heir);
+	assert_int_equal(heir.pidfd, -1);
+	hear(&heir);
+	assert_int_equal(heir.pid, 77);
+	assert_true(heir.pidfd >= 0);
+	/* the last word comes before the end */
+	heir_dismiss(&heir);
+	assert_int_equal(heir.link, -1);
+	assert_int_equal(link_receive(standby[1], true, &got), 0);
+	assert_int_equal(got.kind, LINK_END);
+	assert_int_equal(link_receive(standby[1], true, &got), -EPIPE);
+	close(standby[1]);
+	heir_dismiss(&heir);
+	nothing_left();
+}
+
+/* It is told while nobody listens: that does not wait. */
+static void test_offer(void **state)
+{
+	const struct link_message said = {.kind = LINK_HEIR};
+	int r;
+
+	(void)state;
+	do
+		r = link_offer(ends[0], &said);
+	while (!r);
+	assert_int_equal(r, -EAGAIN);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -267,6 +323,7 @@ int main(void)
 		TEST(test_reset),	   TEST(test_lengths),
 		TEST(test_numbers_of_ids), TEST(test_numbers_of_fds),
 		TEST(test_too_many_fds),   TEST(test_empty),
+		TEST(test_heir),	   TEST(test_offer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

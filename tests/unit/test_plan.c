@@ -8,9 +8,9 @@
 #endif
 #include "plan_rig.h"
 #include "loopdev.h"
+#include "memfd.h"
 #include "mountinfo.h"
 
-#include <dirent.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
@@ -28,18 +28,6 @@ static void put(const char *path, const char *text)
 	assert_non_null(out);
 	fprintf(out, "%s\n", text);
 	assert_int_equal(fclose(out), 0);
-}
-
-static unsigned open_descriptors(void)
-{
-	DIR *fds = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	assert_non_null(fds);
-	while (readdir(fds))
-		n++;
-	closedir(fds);
-	return n;
 }
 
 /* ---- a start ---- */
@@ -910,7 +898,7 @@ static double time_of_many(unsigned n, bool one_image)
 	fclose(out);
 	char *full = expanded(text), path[] = "ioband.ini";
 	struct conf_source source = {path, full, strlen(full)};
-	struct conf_text sources = {&source, 1};
+	struct conf_text sources = {.sources = &source, .n_sources = 1};
 	struct conf_errors errors = {0};
 	struct conf *conf = NULL;
 	struct plan *plan = NULL;

@@ -13,14 +13,18 @@
 #include "accepted.h"
 #include "bequeath.h"
 #include "failing.h"
+#include "logged.h"
 #include "loopdev.h"
 #include "memfd.h"
 #include "mount_rig.h"
 #include "recover.h"
+#include "reopen.h"
 #include "log.h"
 
 #include <linux/fuse.h>
+#include <poll.h>
 #include <sched.h>
+#include <sys/eventfd.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -42,26 +46,10 @@ static struct path {
 	struct conf_text text;
 } first, second;
 
-/* What was last logged. */
-static char logged[4096];
-
-void __wrap_log_line(enum log_level level, const char *fmt, ...);
-void __wrap_log_line(enum log_level level, const char *fmt, ...)
+static void has_not_logged(const char *unwanted)
 {
-	size_t n = strlen(logged);
-	va_list args;
-
-	(void)level;
-	va_start(args, fmt);
-	vsnprintf(logged + n, sizeof(logged) - n, fmt, args);
-	va_end(args);
-}
-
-static void has_logged(const char *wanted)
-{
-	if (!strstr(logged, wanted))
-		fail_msg("\"%s\" is not in \"%s\"", wanted, logged);
-	logged[0] = '\0';
+	if (strstr(logged, unwanted))
+		fail_msg("\"%s\" is in \"%s\"", unwanted, logged);
 }
 
 /* ---- the two sides ---- */
@@ -129,7 +117,7 @@ static void set_text(struct path *path, const char *text)
 	source->path = __real_strdup("ioband.ini");
 	source->text = expanded(text);
 	source->len = strlen(source->text);
-	path->text = (struct conf_text){source, 1};
+	path->text = (struct conf_text){.sources = source, .n_sources = 1};
 }
 
 static void begin(struct path *path)
@@ -139,7 +127,8 @@ static void begin(struct path *path)
 	assert_int_equal(link_pair(ends), 0);
 	parent_end = ends[0];
 	path->estate = inherited();
-	path->bequest = (struct bequest){.estate = &path->estate, .link = ends[1]};
+	path->bequest =
+		(struct bequest){.estate = &path->estate, .link = ends[1], .heir = HEIR_NONE};
 }
 
 /* The first one serves text. */
@@ -346,6 +335,31 @@ static void test_bequeath_without_parent(void **state)
 	assert_int_equal(first.estate.n_claims, 2);
 	assert_false(first.estate.claims[1].fresh);
 	assert_int_equal(parent.n_claims, 1);
+}
+
+/* Whoever stands by knows what was before: it is told to end before anybody sees the new. */
+static void test_bequeath_dismisses_heir(void **state)
+{
+	struct link_message heir = {.kind = LINK_HEIR, .n_fds = 2};
+	struct link_message got;
+	int standby[2];
+
+	(void)state;
+	serve(FILE_A);
+	assert_int_equal(link_pair(standby), 0);
+	heir.fds[0] = standby[0];
+	heir.fds[1] = STDIN_FILENO;
+	assert_int_equal(link_send(parent_end, &heir), 0);
+	close(standby[0]);
+	close(parent_end);
+	parent_end = -1;
+	apply(first.mount, FILE_A FILE_B);
+	assert_int_equal(bequeath_accepted(&first.bequest, first.mount, &first.text), 0);
+	assert_int_equal(first.bequest.heir.link, -1);
+	assert_int_equal(link_receive(standby[1], true, &got), 0);
+	assert_int_equal(got.kind, LINK_END);
+	assert_int_equal(link_receive(standby[1], true, &got), -EPIPE);
+	close(standby[1]);
 }
 
 /* The kernel does not take a message: what was not sent is sent the next time. */
@@ -614,7 +628,8 @@ static void test_missing(void **state)
 	succeed();
 	has_logged("[a] path: ");
 	assert_null(by_name("a")->backing);
-	assert_null(by_name("a")->disk);
+	assert_ptr_equal(by_name("a")->disk, by_name("b")->disk);
+	assert_int_equal(by_name("a")->claim->kept, 1);
 	assert_int_equal(by_name("a")->id, id);
 	assert_int_equal(by_name("a")->size_bytes, MIB);
 	assert_int_equal(atomic_load(&by_name("a")->kept->opens), 1);
@@ -626,12 +641,85 @@ static void test_missing(void **state)
 	/* a reload that gives it up gives up the claim; then it can be had again */
 	second.mount->standby = false;
 	mount_finish(second.mount);
+	atomic_store(&by_name("a")->kept->opens, 0);
 	reload(&second, FILE_B);
 	assert_int_equal(parent.n_claims, 1);
 	image("a.img", MIB);
 	reload(&second, FILE_A FILE_B);
 	assert_int_equal(by_name("b")->claim->kept, 2);
 	assert_int_equal(by_name("a")->claim->kept, 3);
+}
+
+/* Until it can be opened: by the same process, or by the next, which does not say it again. */
+static bool found_within(unsigned ms)
+{
+	struct reopen reopen = {0};
+	int event_fd = eventfd(0, EFD_CLOEXEC);
+	struct pollfd pfd = {.fd = event_fd, .events = POLLIN};
+	size_t n;
+
+	if (!reopen_look(&reopen, second.mount, event_fd, 0))
+		assert_int_equal(poll(&pfd, 1, (int)ms), 1);
+	assert_int_equal(reopen_timeout_ms(&reopen, 0), REOPEN_NS / 1000000 + 1);
+	assert_true(reopen_look(&reopen, second.mount, event_fd, 1));
+	n = reopen_settle(&reopen, second.mount);
+	assert_false(reopen_look(&reopen, second.mount, event_fd, 2));
+	close(event_fd);
+	return n == 1;
+}
+
+static void test_lost_and_found(void **state)
+{
+	(void)state;
+	serve(FILE_A FILE_B);
+	open_file(first.mount, "a");
+	uint64_t id = mount_by_name(first.mount, "a")->id;
+	end(&first);
+	assert_int_equal(truncate(in_dir("a.img"), 0), 0);
+	succeed();
+	has_logged("[a] path: ");
+	second.mount->standby = false;
+	mount_finish(second.mount);
+	assert_false(found_within(20000));
+	commit(&second);
+	assert_int_equal(parent.n_claims, 2);
+	first = second; /* and dies */
+	second = (struct path){0};
+	crash();
+	has_not_logged("[a] path: ");
+	assert_int_equal(by_name("a")->claim->kept, 1);
+	image("a.img", MIB);
+	assert_true(found_within(20000));
+	has_logged("can be opened again");
+	assert_non_null(by_name("a")->backing);
+	assert_null(by_name("a")->lost);
+	assert_true(by_name("a")->found && by_name("a")->unfenced);
+	assert_int_equal(by_name("a")->id, id);
+	assert_int_equal(atomic_load(&by_name("a")->kept->opens), 1);
+	assert_int_equal(by_name("a")->present_bytes, MIB);
+	/* nothing is lost any more */
+	assert_int_equal(reopen_timeout_ms(&(struct reopen){.next_ns = UINT64_MAX}, 0), -1);
+}
+
+/* By a reload, while somebody has it open. */
+static void test_lost_and_reloaded(void **state)
+{
+	(void)state;
+	serve(FILE_A FILE_B);
+	open_file(first.mount, "a");
+	uint64_t id = mount_by_name(first.mount, "a")->id;
+	end(&first);
+	assert_int_equal(truncate(in_dir("a.img"), 0), 0);
+	succeed();
+	has_logged("[a] path: ");
+	second.mount->standby = false;
+	mount_finish(second.mount);
+	image("a.img", MIB);
+	reload(&second, FILE_A FILE_B);
+	assert_non_null(by_name("a")->backing);
+	assert_null(by_name("a")->lost);
+	assert_int_equal(by_name("a")->id, id);
+	assert_int_equal(parent.n_claims, 2);
 }
 
 /* The parent has no such claim: what is at the path by now is not asked. */
@@ -799,6 +887,7 @@ int main(void)
 		TEST(test_bequeath),
 		TEST(test_bequeath_many),
 		TEST(test_bequeath_without_parent),
+		TEST(test_bequeath_dismisses_heir),
 		TEST(test_bequeath_fails),
 		TEST(test_same),
 		TEST(test_again),
@@ -808,6 +897,8 @@ int main(void)
 		TEST(test_removed_device),
 		TEST(test_replaced),
 		TEST(test_missing),
+		TEST(test_lost_and_found),
+		TEST(test_lost_and_reloaded),
 		TEST(test_no_claim),
 		TEST(test_grown),
 		TEST(test_shrunk),

@@ -130,9 +130,7 @@ static void test_cap_of_group_one_way(void **state)
 
 	(void)state;
 	begin(FBS_POLICY_WEIGHT);
-	g = group(NULL, 1);
-	leaf('a', g, 1);
-	leaf('b', g, 1);
+	g = group_of(1, "ab");
 	cap_node(g, (struct fbs_max){.read_iops = 1000});
 	push_n('a', 20);
 	for (int i = 0; i < 20; i++)
@@ -218,10 +216,8 @@ static void test_cap_moved(void **state)
 
 	(void)state;
 	begin(FBS_POLICY_WEIGHT);
-	g = group(NULL, 1);
+	g = group_of(1, "ab");
 	h = group(NULL, 1);
-	leaf('a', g, 1);
-	leaf('b', g, 1);
 	cap_node(g, (struct fbs_max){.iops = 100});
 	push_n('a', 50);
 	push_n('b', 50);
@@ -262,9 +258,7 @@ static void test_cap_cancelled(void **state)
 
 	(void)state;
 	begin(FBS_POLICY_WEIGHT);
-	g = group(NULL, 1);
-	leaf('a', g, 1);
-	leaf('b', g, 1);
+	g = group_of(1, "ab");
 	cap_node(g, (struct fbs_max){.iops = 10});
 	push_n('a', 3);
 	push_n('b', 3);

@@ -83,15 +83,12 @@ static void test_no_credit(void **state)
 /* Among siblings: what is below another group is none of theirs. */
 static void test_groups(void **state)
 {
-	struct fbs_node *g, *h;
+	struct fbs_node *h;
 
 	(void)state;
 	begin(FBS_POLICY_WEIGHT);
-	g = group(NULL, 1);
-	h = group(NULL, 1);
-	leaf('a', g, 1);
-	leaf('b', g, 1);
-	leaf('c', h, 1);
+	group_of(1, "ab");
+	h = group_of(1, "c");
 	class('a', FBS_REALTIME);
 	class('b', FBS_IDLE);
 	push_n('a', 4);

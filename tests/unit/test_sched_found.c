@@ -17,9 +17,7 @@ static void test_held_in_one_direction(void **state)
 
 	(void)state;
 	begin(FBS_POLICY_WEIGHT);
-	g = group(NULL, 1);
-	leaf('a', g, 1);
-	leaf('b', g, 1);
+	g = group_of(1, "ab");
 	cap_node(g, (struct fbs_max){.write_bps = 1000000});
 	push_op('a', FBS_WRITE, 0, 128 * KIB);
 	order("a");
@@ -76,9 +74,7 @@ static void test_held_by_a_group_it_left(void **state)
 
 	(void)state;
 	begin(FBS_POLICY_WEIGHT);
-	g = group(NULL, 1);
-	leaf('a', g, 1);
-	leaf('b', g, 1);
+	g = group_of(1, "ab");
 	cap_node(g, (struct fbs_max){.write_iops = 1});
 	push_op('a', FBS_WRITE, 0, 4 * KIB);
 	push_op('a', FBS_WRITE, 0, 4 * KIB);

@@ -267,9 +267,7 @@ static void test_cap_above_many_mins(void **state)
 	begin(FBS_POLICY_WEIGHT);
 	rig.params.io_throttle = 1;
 	fbs_configure(rig.fbs, &rig.params);
-	g = group(NULL, 1);
-	leaf('a', g, 1);
-	leaf('b', g, 1);
+	g = group_of(1, "ab");
 	leaf('c', NULL, 1);
 	leaf('d', NULL, 10000);
 	cap_node(g, (struct fbs_max){.iops = 20});

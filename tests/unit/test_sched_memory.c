@@ -115,9 +115,7 @@ static void served_in_turns(bool attempt)
 	struct fbs_node *g;
 
 	begin(FBS_POLICY_WEIGHT);
-	g = group(NULL, 1);
-	leaf('a', g, 1);
-	leaf('b', g, 1);
+	g = group_of(1, "ab");
 	leaf('c', NULL, 1);
 	leaf('d', NULL, 1);
 	leaf('e', g, 1);

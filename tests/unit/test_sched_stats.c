@@ -238,9 +238,7 @@ static void test_waited_cap(void **state)
 
 	(void)state;
 	begin(FBS_POLICY_WEIGHT);
-	g = group(NULL, 1);
-	leaf('a', g, 1);
-	leaf('b', g, 1);
+	g = group_of(1, "ab");
 	leaf('c', NULL, 1);
 	cap('a', (struct fbs_max){.iops = 50});
 	cap_node(g, (struct fbs_max){.iops = 1000});
@@ -338,11 +336,8 @@ static void test_waited_moved(void **state)
 
 	(void)state;
 	begin(FBS_POLICY_WEIGHT);
-	g = group(NULL, 1);
-	h = group(NULL, 1);
-	leaf('a', g, 1);
-	leaf('b', h, 1);
-	leaf('c', h, 1);
+	g = group_of(1, "a");
+	h = group_of(1, "bc");
 	cap_node(g, (struct fbs_max){.iops = 10});
 	cap_node(h, (struct fbs_max){.iops = 10});
 	push_n('b', 1);

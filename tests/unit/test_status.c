@@ -158,8 +158,12 @@ static const struct status all = {
 	.workers = 2,
 	.config = "/etc/ioband.ini",
 	.last_error = "ioband.ini:1: \"x\"",
+	.upgrade_error = "too new",
 	.generation = 3,
 	.reloads = 2,
+	.reloads_refused = 4,
+	.upgrades = 5,
+	.upgrades_refused = 7,
 	.restarts = 1,
 	.memory_missed = 6,
 	.alarms = 1U << STATUS_ALARM_MEMORY,
@@ -182,7 +186,8 @@ static void test_json(void **state)
 	      "{\"version\":\"1.2.3\",\"pid\":42,\"uptime_s\":61.005,\"workers\":2,"
 	      "\"restarts\":1,\"alarms\":[\"memory\"],"
 	      "\"config\":{\"path\":\"/etc/ioband.ini\",\"generation\":3,"
-	      "\"last_error\":\"ioband.ini:1: \\\"x\\\"\"},\"devices\":[\n"
+	      "\"last_error\":\"ioband.ini:1: \\\"x\\\"\",\"reloads\":2,\"reloads_refused\":4},"
+	      "\"upgrades\":5,\"upgrades_refused\":7,\"upgrade_error\":\"too new\",\"devices\":[\n"
 	      "{\"name\":\"sda\",\"policy\":\"cost\",\"isolation\":\"auto\",\"in_flight\":3,"
 	      "\"in_flight_limit\":8,\"queued\":5,\"latency_us\":{\"p50\":1,\"p99\":3},\"alarms\":["
 	      "\"latency\"]}],"

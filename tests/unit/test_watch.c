@@ -3,6 +3,7 @@
  * test_watch.c - unit tests of watch.h and snapshot.h: a mount on a disk that does a hundred
  * requests per second, one at a time, in virtual time.
  */
+#include "logged.h"
 #include "plan_rig.h"
 #include "snapshot.h"
 #include "watch.h"
@@ -126,6 +127,11 @@ static void test_reservation(void **state)
 	window();
 	window();
 	assert_int_equal(file("a.img")->kept->counters.reservation_missed, 1);
+	has_logged(
+		"a.img: reservation missed: 100 requests and 0.4 MB per second of disk d, promised "
+		"were min_iops 200 and min_bps 0.0 MB: the disk cannot do more, or too much of it "
+		"is "
+		"promised");
 	assert_int_equal(file("b.img")->kept->counters.reservation_missed, 0);
 	assert_int_equal(file("b.img")->kept->counters.share_missed, 0);
 	stop();
@@ -162,6 +168,7 @@ static void test_group(void **state)
 	window();
 	window();
 	assert_int_equal(mount->groups[0].reservation_missed, 1);
+	has_logged("group top: reservation missed: ");
 	assert_int_equal(mount->groups[1].reservation_missed, 0);
 	stop();
 }
@@ -177,6 +184,8 @@ static void test_latency(void **state)
 	window();
 	window();
 	assert_int_equal(mount->disks[0]->counters->latency_missed, 1);
+	has_logged("disk d: latency target missed: 99 % within 1");
+	has_logged("");
 	client(0, NULL);
 	window();
 	client(0, "a.img");
@@ -196,6 +205,7 @@ static void test_size(void **state)
 	window();
 	window();
 	assert_int_equal(file("a.img")->kept->counters.size_missed, 1);
+	has_logged("/a.img is shorter than it was: reads beyond its end fail");
 	file("a.img")->cut_short = false;
 	window();
 	file("a.img")->present_bytes = 4096; /* as a reload saw it */
@@ -354,6 +364,7 @@ static void test_lone_weights(void **state)
 	start(DEVICE "[a.img]\npath = @/a.img\ndevice = d\nweight = 80\n");
 	watch_note_lone_weights(mount);
 	assert_true(file("a.img")->watch.told_alone);
+	has_logged("a.img: weight 80 has no effect: it is the only file on disk d");
 	stop();
 	start(DEVICE "[a.img]\npath = @/a.img\ndevice = d\nweight = 80\n"
 		     "[b.img]\npath = @/b.img\ndevice = d\n");

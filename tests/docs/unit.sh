@@ -1,0 +1,47 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# The systemd unit: systemd finds nothing wrong with it, and nothing in it hides the mount.
+
+. "$(dirname "$0")/../lib.sh"
+need systemd-analyze
+
+unit=$TESTS/../systemd/fuseband@.service
+# the program may not be installed: any that is there will do
+sed "s|/usr/sbin/fuseband|$(realpath "$FUSEBAND")|" "$unit" >"$WORK/fuseband@.service"
+# man pages may not be installed, units of libvirt and others not either
+if ! SYSTEMD_LOG_LEVEL=warning systemd-analyze verify --man=no "$WORK/fuseband@vms.service" \
+	>"$WORK/out" 2>&1 || grep -q "fuseband@" "$WORK/out"; then
+	cat "$WORK/out" >&2
+	miss "systemd-analyze verify"
+fi
+promise "no directive gives it a mount namespace" not grep -E \
+	'^(Private(Tmp|Devices|Mounts|Users|IPC)|Protect[A-Za-z]+|ProcSubset|(ReadOnly|ReadWrite|Inaccessible|Exec|NoExec|Bind|BindReadOnly)Paths|Root(Directory|Image)|TemporaryFileSystem|DynamicUser|MountFlags|MountAPIVFS)=' \
+	"$unit"
+
+# Whatever systemd counts as exposed has its reason in a comment.
+explained() {
+	local name words word missing=
+	systemd-analyze security --offline=true --json=short "$WORK/fuseband@.service" >"$WORK/exposed" 2>"$WORK/err" || {
+		cat "$WORK/err" >&2
+		return 1
+	}
+	while read -r name; do
+		case $name in # of one set or of several
+		CapabilityBoundingSet=*DAC_*) words="CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH" ;;
+		CapabilityBoundingSet=*PCAP*) words=CAP_SETPCAP ;;
+		CapabilityBoundingSet=*RESOURCE*) words=CAP_SYS_RESOURCE ;;
+		RestrictAddressFamilies=*INET*) words="AF_INET AF_INET6" ;;
+		*=~*) words=${name#*=~} ;;
+		*) words=$(tr -d = <<<"${name//\// }") ;;
+		esac
+		for word in $words; do
+			grep -q "^#.*$word\\>" "$unit" || missing+=" $word"
+		done
+	done < <(jq -r '.[] | select(.set == false and .exposure != null) | .name' "$WORK/exposed")
+	same "" "$missing"
+}
+need jq
+promise "each restriction that is left out is explained" explained
+promise "and there are some" grep -q '"set":false' "$WORK/exposed"
+exit $failed

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/* steward.h: what it is told and what becomes of it. Real mounts: tests/e2e/privilege.sh. */
+#include "steward.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define NO_MOUNT "/nowhere/at/all"
+
+static int start(const char *mountpoint)
+{
+	int fd = -1;
+
+	assert_int_equal(steward_start(mountpoint, &fd), 0);
+	assert_true(fd >= 0);
+	return fd;
+}
+
+/* Closed, it ends, with status 0. */
+static void ends(int fd)
+{
+	int status;
+
+	close(fd);
+	assert_true(wait(&status) > 0);
+	assert_int_equal(status, 0);
+}
+
+static void nobody(void **state)
+{
+	(void)state;
+	steward_watch(-1, 1);
+	assert_int_equal(steward_limit(-1, 10), -EPIPE);
+	assert_int_equal(steward_unmount(-1), -EPIPE);
+}
+
+static void ends_with_the_last(void **state)
+{
+	int fd = start(NO_MOUNT), copy = dup(fd);
+	struct pollfd pfd = {.fd = copy, .events = POLLIN};
+
+	(void)state;
+	close(fd);
+	assert_int_equal(poll(&pfd, 1, 50), 0); /* somebody has a copy */
+	ends(copy);
+}
+
+/* What is not there (any more) needs no unmounting; what is somebody else's is left alone. */
+static void not_there(void **state)
+{
+	int fd = start("/proc");
+
+	(void)state;
+	steward_watch(fd, makedev(0, 4095));
+	assert_int_equal(steward_unmount(fd), 0);
+	assert_int_equal(access("/proc/self/stat", F_OK), 0);
+	ends(fd);
+}
+
+/* Orders for a limit that cannot be set have no effect, and none stops what comes after. */
+static void no_limit(void **state)
+{
+	int fd = start(NO_MOUNT);
+
+	(void)state;
+	assert_int_equal(steward_limit(fd, 100), 0);
+	steward_watch(fd, makedev(0, 4095));
+	assert_int_equal(steward_limit(fd, 0), 0);
+	assert_int_equal(steward_limit(fd, 100), 0);
+	steward_watch(fd, 0);
+	assert_int_equal(steward_unmount(fd), 0);
+	ends(fd);
+}
+
+static int only_child(void)
+{
+	FILE *children = fopen("/proc/thread-self/children", "re");
+	int pid = 0;
+
+	assert_non_null(children);
+	assert_int_equal(fscanf(children, "%d", &pid), 1);
+	fclose(children);
+	return pid;
+}
+
+/* Nobody waits for one that does nothing, except who wants to unmount. */
+static void slow(void **state)
+{
+	int fd = start(NO_MOUNT), r = 0;
+	int pid = only_child();
+	siginfo_t info;
+
+	(void)state;
+	steward_watch(fd, makedev(0, 4095));
+	assert_int_equal(steward_unmount(fd), 0); /* it listens */
+	assert_int_equal(kill(pid, SIGSTOP), 0);
+	assert_int_equal(waitid(P_PID, (id_t)pid, &info, WSTOPPED), 0);
+	for (unsigned i = 0; i < 100000 && !r; i++)
+		r = steward_limit(fd, i + 1);
+	assert_int_equal(r, -EAGAIN);
+	assert_int_equal(kill(pid, SIGCONT), 0);
+	assert_int_equal(steward_unmount(fd), 0);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED), 0);
+	assert_int_equal(steward_limit(fd, 1), -EPIPE);
+	assert_int_equal(steward_unmount(fd), -EPIPE);
+	close(fd);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(nobody),    cmocka_unit_test(ends_with_the_last),
+		cmocka_unit_test(not_there), cmocka_unit_test(no_limit),
+		cmocka_unit_test(slow),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
