@@ -166,6 +166,8 @@ static int print_all(struct table *table, const size_t *rows, size_t n, const ch
 	text_free(&about);
 	if (status->last_error)
 		print_comment(table, "# the last reload was refused: ", status->last_error);
+	if (status->upgrade_error)
+		print_comment(table, "# the last upgrade was refused: ", status->upgrade_error);
 	if (status->alarms[0])
 		print_comment(table, "# alarm: ", status->alarms);
 	print_row(table, NULL);
@@ -311,6 +313,7 @@ void top_print_json(const struct top_status *status, const char *mount, struct t
 	put(out, "interval_s", status->interval_s, 3);
 	put(out, "workers", (double)status->workers, 0);
 	put(out, "restarts", (double)status->restarts, 0);
+	put_string(out, "upgrade_error", status->upgrade_error);
 	put_alarms(out, status->alarms);
 	text_json_key(out, "config");
 	text_add(out, "{");

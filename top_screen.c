@@ -127,6 +127,8 @@ static void draw_alerts(struct screen *s)
 	}
 	if (status->last_error)
 		add_alert(s, &n, "the last reload was refused", status->last_error, TOP_ALARM);
+	if (status->upgrade_error)
+		add_alert(s, &n, "the last upgrade was refused", status->upgrade_error, TOP_ALARM);
 	add_alarms(s, &n, "", status->alarms);
 	for (size_t i = 0; i < status->n; i++)
 		add_alarms(s, &n, status->nodes[i].name, status->nodes[i].alarms);

@@ -301,6 +301,8 @@ static void get_all(struct parser *p, const json_t *root)
 	status->workers = integer(p, root, "workers");
 	status->restarts = json_object_get(root, "restarts") ? integer(p, root, "restarts") : 0;
 	status->alarms = alarms(p, root);
+	if (json_object_get(root, "upgrade_error"))
+		status->upgrade_error = string_or_null(p, root, "upgrade_error");
 	status->config = string_or_null(p, config, "path");
 	status->generation = integer(p, config, "generation");
 	status->last_error = string_or_null(p, config, "last_error");

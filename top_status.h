@@ -10,7 +10,8 @@
  * of the counters of the files below them.
  *
  * Fields that this program does not know are skipped; one that it needs and that is not there is an
- * error that names it. `alarms` and `restarts` came later than the rest and may be missing.
+ * error that names it. `alarms`, `restarts` and `upgrade_error` came later than the rest and may be
+ *missing.
  */
 #ifndef FUSEBAND_TOP_STATUS_H
 #define FUSEBAND_TOP_STATUS_H
@@ -63,7 +64,8 @@ struct top_node {
 };
 
 struct top_status {
-	const char *version, *config, *last_error, *alarms; /* config, last_error: NULL: none */
+	const char *version, *config, *alarms;	/* config: NULL: none */
+	const char *last_error, *upgrade_error; /* NULL: none */
 	double uptime_s;
 	unsigned long pid, workers, generation, restarts;
 	struct top_node *nodes;

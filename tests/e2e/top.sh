@@ -91,6 +91,7 @@ promise "an option that is none" says 2 "unknown option or missing argument: --o
 promise "no argument" says 2 "unknown option or missing argument: -d" "$top" a -d
 promise "a time that is none" says 2 "-d is a number of seconds from 0.1 to 3600, not 1x" "$top" -d 1x a
 promise "a key that is none" says 2 "-s does not know size" "$top" -s size a
+promise "a filter that is too long" says 2 "-f is too long: xxx" "$top" -f "$(printf 'x%.0s' {1..64})" a
 promise "both outputs" says 2 "--once or --json, not both" "$top" --once --json a
 promise "a filter for scripts" says 2 "--json is always all of it" "$top" --json -f x a
 promise "no terminal" says 2 "this is no terminal: use --once or --json" "$top" "$WORK/plain"
@@ -101,8 +102,17 @@ cp "$TESTS/top/small-1.json" "$WORK/bad/.fuseband/status.json"
 promise "a copy" says 1 "$WORK/bad/.fuseband/status.json does not change: is it a copy?" \
 	env "$top" --once -d 5 "$WORK/bad"
 sed 's/"queued"/"qeued"/' "$TESTS/top/small-1.json" >"$WORK/bad/.fuseband/status.json"
+to_full() {
+	"$top" --once -d 0.1 -s name "$MNT" >/dev/full
+}
 promise "another version's" says 1 "$WORK/bad/.fuseband/status.json: device nvme0n1: there is no \"queued\"" \
 	"$top" --once "$WORK/bad"
+
+cp "$TESTS/top/small-1.json" "$WORK/bad/.fuseband/status.json"
+mkdir -p "$TERMINAL_DIR/mnt"
+terminal_run 80 24 sh -c "TERM=none '$top' '$WORK/bad'; sleep 60"
+promise "a terminal that nobody knows" terminal_wait "cannot use this terminal: is TERM right?"
+terminal_end
 
 # ---- a mount with a load ----
 
@@ -150,6 +160,7 @@ sed 's/^/# /' "$WORK/table"
 promise "the table has the heavy one first" same "heavy.img light.img" \
 	"$(awk '!/^#/ && NR > 2 { printf "%s%s", sep, $1; sep = " " }' "$WORK/table")"
 promise "and its share" within "$(awk '$1 == "heavy.img" { print $6 + 0 }' "$WORK/table")" 80 2
+promise "an output that is full" says 1 "cannot write: No space left on device" to_full
 promise "a filter leaves one" same light.img "$("$top" --once -d 0.2 -f LIGHT "$MNT" | awk '$2 == "file" { print $1 }')"
 
 mkdir -p "$TERMINAL_DIR/mnt"
@@ -178,9 +189,14 @@ done
 promise "no answer is told" terminal_wait "! no answer for"
 terminal_tmux send-keys q
 promise "and quitting works" wait_for 5 ended
+terminal_end
+promise "a script does not wait for ever" says 1 "$MNT does not answer within 10 s" "$top" --json "$MNT"
+terminal_run 100 24 "$top" "$MNT"
+promise "a beginning waits" terminal_wait "waiting for $MNT"
 for pid in $(our_processes fuseband-io) $(spares) "$FUSEBAND_PID"; do
 	kill -CONT "$pid"
 done
+promise "until there is an answer" terminal_wait "heavy.img"
 terminal_end
 stop_fuseband
 exit $failed

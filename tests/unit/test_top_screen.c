@@ -391,10 +391,11 @@ static void test_what_is_wrong(void **state)
 	about.trouble = "the mount is gone";
 	about.waiting_s = 7.2;
 	status->alarms = "memory";
+	status->upgrade_error = "it cannot start";
 	assert_int_equal(top_screen_draw(&grid, status, &view, &about), 0);
 	row_has(&grid, 2, "! the mount is gone");
 	row_has(&grid, 3, "! no answer for 7 s");
-	row_has(&grid, 4, "and 3 more");
+	row_has(&grid, 4, "and 4 more");
 	view.filter[0] = '*';
 	view.paused = true;
 	assert_int_equal(top_screen_draw(&grid, status, &view, &about), 0);
