@@ -234,8 +234,8 @@ static int print(const struct options *options, struct top_feed *feed, bool utf8
 			fwrite(text.data, 1, text.len, stdout);
 		text_free(&text);
 	}
-	if (!r && fflush(stdout))
-		r = -errno;
+	if (!r && (fflush(stdout) || ferror(stdout)))
+		r = errno ? -errno : -EIO;
 	if (r)
 		fprintf(stderr, "fuseband-top: cannot write: %s\n", strerror(-r));
 	return r ? EXIT_NO_STATUS : 0;
