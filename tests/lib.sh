@@ -578,7 +578,10 @@ stop_loads() {
 	done
 	for name; do
 		wait_pid 60 "${LOADS[$name]}"
-		if [ $? = 124 ] || ! grep -q '"error" : 0' "$WORK/$name.json" ||
+		if [ $? = 124 ]; then
+			where_it_hangs "${LOADS[$name]}" | sed 's/^/# /'
+			status=1
+		elif ! grep -q '"error" : 0' "$WORK/$name.json" ||
 			grep -qE '"error" : [1-9]' "$WORK/$name.json" || [ -s "$WORK/$name.err" ]; then
 			sed 's/^/# /' "$WORK/$name.err" | head -n 5
 			status=1
