@@ -98,7 +98,6 @@ struct file {
 	uint64_t id;
 	char *name;
 	struct backing *backing; /* NULL: an optional one that is not there, or lost */
-	_Atomic uint64_t cut_ns; /* a request was beyond the end of its device; 0: never */
 	struct file_lost *lost;	 /* NULL: it is not. Then there is claim and disk without backing */
 	struct backing_claim *claim;
 	struct disk *disk;     /* NULL with backing */

@@ -41,7 +41,6 @@
 #define WATCH_NS UINT64_C(100000000) /* how often interrupted callers are looked at */
 #define RETRY_NS UINT64_C(2000000)   /* without memory, or at the cap of it */
 #define LOOK_NS UINT64_C(50000000)   /* how often a worker looks whether another is stuck */
-#define CUT_NS UINT64_C(1000000000)  /* a device that was too small is still to blame */
 #define LOAD_BYTES 32768U	     /* reading and answering so many is as much as a request */
 
 #define BEAT_NS UINT64_C(1000000000) /* a sign of life, where somebody looks for it */
@@ -120,23 +119,16 @@ static void report_error(const struct io *io)
 
 /*
  * A device that was removed, or made smaller, has no room for a write and no such range to punch,
- * as the kernel has it. For its user that is a disk that fails, not one that is full. It may have
- * its size back by the time we look: what it said just before holds, too.
+ * as the kernel has it. For its user that is a disk that fails, not one that is full.
  */
 static void blame_device(struct io *io)
 {
-	struct file *file = io->file;
-	uint64_t end = file->backing->start_bytes + io->pos_bytes + io->len_bytes, size, now_ns;
+	const struct backing *backing = io->file->backing;
+	uint64_t end = backing->start_bytes + io->pos_bytes + io->len_bytes, size;
 
-	if ((io->error != -ENOSPC && io->error != -EINVAL) || !file->backing->id.is_block ||
-	    backing_object_size(file->backing, &size))
-		return;
-	now_ns = clock_ns();
-	if (size < end)
-		atomic_store_explicit(&file->cut_ns, now_ns, memory_order_relaxed);
-	else if (now_ns - atomic_load_explicit(&file->cut_ns, memory_order_relaxed) > CUT_NS)
-		return;
-	io->error = -EIO;
+	if ((io->error == -ENOSPC || io->error == -EINVAL) && backing->id.is_block &&
+	    !backing_object_size(backing, &size) && size < end)
+		io->error = -EIO;
 }
 
 static void answer(struct worker *w, struct io *io)
