@@ -159,10 +159,12 @@ static void note_signal(struct bequest *b, int signo)
 void bequeath_listen(struct bequest *b)
 {
 	struct link_message message;
-	int signo;
+	int signo, r;
 
-	while (!link_receive(b->link, false, &message))
-		if (bequeath_hear(b, &message, &signo))
+	while (!(r = link_receive(b->link, false, &message)) || r == -EPROTO)
+		if (r) /* an heir, and no descriptors left for it */
+			heir_dismiss(&b->heir);
+		else if (bequeath_hear(b, &message, &signo))
 			note_signal(b, signo);
 	/* nobody else could be told whom to wait for */
 	if (b->heir.pidfd < 0)
@@ -179,6 +181,10 @@ static int wait_until_settled(struct bequest *b)
 		r = link_receive(b->link, true, &answer);
 		if (r == -EPIPE) {
 			b->broken = true;
+			r = 0;
+		} else if (r == -EPROTO) { /* an heir, and no descriptors left for it */
+			heir_dismiss(&b->heir);
+			answer.kind = 0;
 			r = 0;
 		} else if (!r && bequeath_hear(b, &answer, &signo)) {
 			note_signal(b, signo);

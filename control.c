@@ -160,6 +160,8 @@ static int wait_for_outcome(const char *path, const struct order *order,
 	while (time(NULL) <= until) {
 		nanosleep(&(struct timespec){.tv_nsec = POLL_NS}, NULL);
 		r = look(path, order, &now);
+		if (r == -ESTALE) /* one data path began the answer, and another one serves now */
+			continue;
 		if (r) {
 			fprintf(stderr, "fuseband: %s: %s\n", path, strerror(-r));
 			return EXIT_COULD_NOT_RUN;

@@ -475,7 +475,7 @@ int front_mount(struct mount *mount, const char *mountpoint, const char *options
 		unsigned max_background, struct front **ret_front)
 {
 	struct front *front = calloc(1, sizeof(*front));
-	char all[1024];
+	char all[2048];
 	ssize_t n;
 	int len, r = -EINVAL;
 
@@ -489,8 +489,10 @@ int front_mount(struct mount *mount, const char *mountpoint, const char *options
 	len = snprintf(all, sizeof(all),
 		       "fsname=fuseband,subtype=fuseband,default_permissions%s%s%s",
 		       geteuid() ? "" : ",allow_other", options ? "," : "", options ? options : "");
-	if (!front->mountpoint || len >= (int)sizeof(all))
+	if (!front->mountpoint || len >= (int)sizeof(all)) {
+		r = front->mountpoint ? -E2BIG : -ENOMEM; /* libfuse has not said why */
 		goto fail;
+	}
 	front->session = session_new(front, all);
 	if (!front->session || fuse_session_mount(front->session, mountpoint))
 		goto fail;

@@ -45,7 +45,7 @@ static void set_limit(struct gate *gate, uint64_t limit)
 	r = steward_limit(atomic_load_explicit(&gate->steward, memory_order_relaxed), value);
 	if (!r) {
 		atomic_store_explicit(&gate->limit, value, memory_order_relaxed);
-	} else if (r != -EAGAIN) {
+	} else if (r == -EPIPE || r == -ECONNRESET) {
 		log_warning("the process that sets the limit of asynchronous requests is dead: it "
 			    "stays as it is");
 		atomic_store_explicit(&gate->steward, -1, memory_order_relaxed);

@@ -124,6 +124,31 @@ static void start_job(struct reopen *reopen, const struct mount *mount, const st
 	free_job(job);
 }
 
+/* Jobs that are done and have opened nothing. True: there are others that are done. */
+static bool drop_vain(struct reopen *reopen)
+{
+	bool found = false;
+
+	for (struct reopen_job **at = &reopen->jobs, *job; (job = *at);) {
+		bool any = false;
+
+		if (!atomic_load(&job->done)) {
+			at = &job->next;
+			continue;
+		}
+		for (size_t i = 0; i < job->n; i++)
+			any = any || job->attempts[i].backing;
+		found = found || any;
+		if (any) {
+			at = &job->next;
+		} else {
+			*at = job->next;
+			free_job(job);
+		}
+	}
+	return found;
+}
+
 static bool is_being_tried(const struct reopen *reopen, const struct disk *disk)
 {
 	for (const struct reopen_job *job = reopen->jobs; job; job = job->next)
@@ -146,10 +171,7 @@ bool reopen_look(struct reopen *reopen, const struct mount *mount, int event_fd,
 				start_job(reopen, mount, file->disk, event_fd);
 		}
 	}
-	for (const struct reopen_job *job = reopen->jobs; job; job = job->next)
-		if (atomic_load(&job->done))
-			return true;
-	return false;
+	return drop_vain(reopen);
 }
 
 int reopen_timeout_ms(const struct reopen *reopen, uint64_t now_ns)

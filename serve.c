@@ -270,6 +270,10 @@ static int next_signal(struct serve *s)
 		r = link_receive(s->bequest.link, false, &message);
 		if (r == -EAGAIN)
 			break;
+		if (r == -EPROTO) { /* an heir, and no descriptors left for it: the parent lives */
+			heir_dismiss(&s->bequest.heir);
+			continue;
+		}
 		if (r) {
 			lose_parent(s);
 			break;

@@ -655,9 +655,9 @@ static void loop(struct supervisor *s)
 			on_active_death(s);
 			continue;
 		}
-		if (fds[1].revents & POLLIN)
-			handle_active(s);
-		else if (fds[4].revents)
+		if ((fds[1].revents & POLLIN) && handle_active(s))
+			continue;
+		if (fds[4].revents)
 			on_standby_death(s);
 		else if (fds[3].revents)
 			handle_standby(s);
@@ -748,6 +748,8 @@ int supervise_resume(const char *resume, struct supervise_setup *setup, bool *re
 		log_error("cannot go on from what another program left: %s; the data path puts its "
 			  "own program in its place",
 			  strerror(-r));
+		free(setup->pidfile_path); /* the mount goes on, and it is its file */
+		setup->pidfile_path = NULL;
 		return EXIT_FAILURE;
 	}
 	if (!setup->foreground)
