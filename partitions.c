@@ -10,11 +10,13 @@
  * Who wrote the table is not to be trusted. A guest that has a partition of a disk cannot write
  * its table, but one that once had all of an image or disk can have left any bytes there, and they
  * are parsed here with root's rights. So everything is bounded:
- *	entries		those of a GPT are counted before libblkid may allocate room for them, and
- *it follows at most 100 links of a chain of logical partitions numbers		added and multiplied
- *with a check for overflow, here: libblkid does not
+ *	entries		those of a GPT, and the links of a chain of logical partitions, are counted
+ *			before libblkid may allocate room for them, or go in circles
+ *	numbers		added and multiplied with a check for overflow, here: libblkid does not
+ *	the table	lies in no partition, or its guest could write the next one
  *	names		shown with control characters replaced, never part of a path
- *	parsers		those of GPT and MBR alone are asked, none of filesystems
+ *	parsers		those of GPT and MBR alone are asked; that of MBR looks into partitions of
+ *			BSD, Solaris, UnixWare and Minix by itself: what it finds there is dropped
  *	errors		a table with anything wrong in it is refused as a whole
  * Bytes that change while they are read are no way around it: what libblkid found is what is
  * checked, and what was checked is what is served.
@@ -181,6 +183,8 @@ struct disk {
 	uint64_t bytes;
 	unsigned sector_bytes;
 	bool is_gpt;
+	uint64_t links[PARTITIONS_MAX]; /* sectors with a part of an MBR, beside the first one */
+	unsigned n_links;
 	char *why;
 	size_t why_size;
 };
@@ -225,12 +229,71 @@ static void find_sector_size(struct disk *disk)
 	}
 }
 
+static bool is_container(const struct mbr_entry *entry)
+{
+	return (entry->type == 0x05 || entry->type == 0x0f || entry->type == 0x85) &&
+	       entry->sectors != 0;
+}
+
+/* libblkid counts in 512 bytes, in 32 bits. */
+static bool wraps(const struct disk *disk, uint64_t sectors)
+{
+	return sectors > UINT32_MAX / (disk->sector_bytes / 512);
+}
+
+/* A link has a partition, counted from itself, and the next link, counted from the first one. */
+static int look_at_link(const struct disk *disk, uint64_t first, uint64_t at, bool *ret_more,
+			uint64_t *ret_next)
+{
+	uint8_t sector[512];
+	struct mbr_entry entry;
+
+	*ret_more = false;
+	if (!read_at(disk, sector, sizeof(sector), at * disk->sector_bytes) ||
+	    sector[MBR_SIGNATURE_AT] != 0x55 || sector[MBR_SIGNATURE_AT + 1] != 0xaa)
+		return 0; /* then libblkid does not go on either */
+	for (unsigned i = 0; i < MBR_ENTRIES; i++) {
+		uint64_t from;
+
+		memcpy(&entry, sector + MBR_ENTRIES_AT + i * sizeof(entry), sizeof(entry));
+		if (!entry.sectors)
+			continue;
+		from = (is_container(&entry) ? first : at) + le32toh(entry.start);
+		if (wraps(disk, from + le32toh(entry.sectors)))
+			return refuse(disk, "has a logical partition that reaches beyond the end");
+		if (is_container(&entry) && !*ret_more) {
+			*ret_more = true;
+			*ret_next = from;
+		}
+	}
+	return 0;
+}
+
+static int look_at_chain(struct disk *disk, uint64_t first)
+{
+	uint64_t at = first;
+	bool more = true;
+	int r = 0;
+
+	while (!r && more) {
+		if (disk->n_links == PARTITIONS_MAX)
+			return refuse(disk,
+				      "has a chain of logical partitions that has more than %u "
+				      "links, or goes in circles",
+				      PARTITIONS_MAX);
+		disk->links[disk->n_links++] = at;
+		r = look_at_link(disk, first, at, &more, &at);
+	}
+	return r;
+}
+
 /* 0; -EINVAL: no table, or one that libblkid would take for less than is in it. */
 static int look_at_mbr(struct disk *disk)
 {
 	uint8_t sector[512];
 	struct mbr_entry entry;
 	unsigned empty = 0;
+	int r = 0;
 
 	if (!read_at(disk, sector, sizeof(sector), 0))
 		return refuse(disk, "cannot be read where its partition table is: %s",
@@ -247,6 +310,38 @@ static int look_at_mbr(struct disk *disk)
 		return refuse(disk,
 			      "has a partition table in which partition %u is empty: delete it",
 			      empty);
+	for (unsigned i = 0; !r && !disk->is_gpt && i < MBR_ENTRIES; i++) {
+		memcpy(&entry, sector + MBR_ENTRIES_AT + i * sizeof(entry), sizeof(entry));
+		if (disk->sector_bytes > 512 &&
+		    (wraps(disk, le32toh(entry.start)) || wraps(disk, le32toh(entry.sectors))))
+			r = refuse(disk,
+				   "has a partition table in which partition %u reaches beyond the "
+				   "end",
+				   i + 1);
+		else if (is_container(&entry))
+			r = look_at_chain(disk, le32toh(entry.start));
+	}
+	return r;
+}
+
+/* Who has a partition must not be able to write the table with it. */
+static int look_for_table(const struct disk *disk, const struct conf_table *table)
+{
+	for (size_t i = 0; i < table->n; i++) {
+		const struct conf_partition *p = &table->list[i];
+		bool inside = p->start_bytes < disk->sector_bytes;
+
+		for (unsigned k = 0; k < disk->n_links; k++) {
+			uint64_t at = disk->links[k] * disk->sector_bytes;
+
+			inside |= at >= p->start_bytes && at - p->start_bytes < p->size_bytes;
+		}
+		if (inside)
+			return refuse(disk,
+				      "has a partition table in which partition %u contains a part "
+				      "of the table",
+				      p->number);
+	}
 	return 0;
 }
 
@@ -299,6 +394,17 @@ static int look_at_entry(const struct disk *disk, const struct gpt_header *heade
 	return 0;
 }
 
+/* The usable sectors begin behind the first header and its entries, and end before the second. */
+static bool contains_itself(const struct disk *disk, const struct gpt_header *header,
+			    uint64_t entries_end_bytes)
+{
+	uint64_t first = le64toh(header->first_usable);
+	uint64_t entries_end = (entries_end_bytes + disk->sector_bytes - 1) / disk->sector_bytes;
+
+	return first < 2 || first < entries_end ||
+	       le64toh(header->last_usable) >= disk->bytes / disk->sector_bytes - 1;
+}
+
 /* Of a header that libblkid found to be sound, with entries that are. */
 static int look_at_entries(const struct disk *disk, const struct gpt_header *header)
 {
@@ -315,6 +421,8 @@ static int look_at_entries(const struct disk *disk, const struct gpt_header *hea
 		return -ENOMEM;
 	if (!read_at(disk, entries, n * sizeof(*entries), at))
 		r = refuse(disk, "has a damaged GPT");
+	else if (contains_itself(disk, header, at + n * sizeof(*entries)))
+		r = refuse(disk, "has a GPT with itself among the sectors for partitions");
 	for (uint32_t i = 0; !r && i < n; i++)
 		r = look_at_entry(disk, header, i + 1, &entries[i]);
 	free(entries);
@@ -335,6 +443,12 @@ static char *describe(blkid_partition partition, bool is_gpt)
 		     name ? name : "", name ? "\"" : "", is_gpt && type ? type : number,
 		     uuid ? ", UUID " : "", uuid ? uuid : "") < 0)
 		return NULL;
+	for (char *c = about; *c; c++) /* a terminal may see it: no control characters, nor C1 */
+		if ((unsigned char)*c < 0x20 || *c == 0x7f)
+			*c = '?';
+		else if ((unsigned char)c[0] == 0xc2 && (unsigned char)c[1] >= 0x80 &&
+			 (unsigned char)c[1] < 0xa0)
+			c[0] = c[1] = '?';
 	return about;
 }
 
@@ -441,6 +555,8 @@ static int read_table(int path_fd, const struct backing_id *id, char *why, size_
 		r = probe(&disk, &header, table);
 	if (!r)
 		r = partitions_check(table->list, table->n, disk.bytes, why, why_size);
+	if (!r)
+		r = look_for_table(&disk, table);
 	if (r == -ENOMEM)
 		snprintf(why, why_size, "%s", strerror(ENOMEM));
 	return r;

@@ -4,11 +4,11 @@
  *
  *	MOUNT/.fuseband/status.json
  *	  -> top_read.c    its text, without ever waiting for the mount
- *	  -> top_status.c  as a list of nodes; top_rate.c: per second; top_feed.c: the newest of
- *them
+ *	  -> top_status.c  as a list of nodes; top_rate.c: per second; top_feed.c: the newest
  *	  -> top_rows.c    which, in which order: as top_view.c says, which takes the keys
- *	  -> top_screen.c  on a grid of cells (top_columns.c, top_details.c) -> top_terminal.c:
- *ncurses or top_print.c   as a table or JSON
+ *	  -> top_screen.c  on a grid of cells (top_columns.c, top_details.c), which
+ *	     top_terminal.c draws with ncurses
+ *	  or top_print.c   as a table or JSON
  *
  * Only top_terminal.c and top_live.c need ncurses. Where it was not there when this was built
  * (FUSEBAND_NCURSES is not defined), all but the full screen works.

@@ -16,6 +16,7 @@
 
 #define FILE_NAME "/.fuseband/status.json"
 #define PIECE_BYTES ((size_t)1 << 16)
+#define TEXT_MOST_BYTES ((size_t)256 << 20) /* thousands of files are some MiB */
 
 /* Before each answer. */
 struct head {
@@ -46,6 +47,9 @@ char *top_mounts(void)
 		text_free(&text);
 		return NULL;
 	}
+	for (size_t i = 0; i < text.len; i++) /* users name their mount points as they like */
+		if ((unsigned char)text.data[i] < 0x20 || text.data[i] == 0x7f)
+			text.data[i] = '?';
 	return text.data; /* text_printf() has put a NUL behind */
 }
 
@@ -106,6 +110,8 @@ static int read_file(const char *path, struct text *text)
 		n = read(fd, piece, PIECE_BYTES);
 		if (n < 0)
 			error = errno;
+		else if (text->len > TEXT_MOST_BYTES)
+			error = EFBIG;
 		piece[n < 0 ? 0 : n] = '\0';
 		if (!error)
 			text_add(text, piece); /* JSON has no NUL */

@@ -232,6 +232,9 @@ static int teardown(void **state)
 	end(&first);
 	end(&second);
 	estate_free(&parent);
+	/* a thread that tried lost files closes its own only after it has told */
+	for (int i = 0; i < 2000 && open_descriptors() != descriptors; i++)
+		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 	assert_int_equal(open_descriptors(), descriptors);
 	return remove_dir(state);
 }
@@ -661,8 +664,9 @@ static bool found_within(unsigned ms)
 	if (!reopen_look(&reopen, second.mount, event_fd, 0))
 		assert_int_equal(poll(&pfd, 1, (int)ms), 1);
 	assert_int_equal(reopen_timeout_ms(&reopen, 0), REOPEN_NS / 1000000 + 1);
-	assert_true(reopen_look(&reopen, second.mount, event_fd, 1));
-	n = reopen_settle(&reopen, second.mount);
+	/* one that has opened nothing is no reason to stop anybody */
+	n = reopen_look(&reopen, second.mount, event_fd, 1) ? reopen_settle(&reopen, second.mount)
+							    : 0;
 	assert_false(reopen_look(&reopen, second.mount, event_fd, 2));
 	close(event_fd);
 	return n == 1;
