@@ -569,6 +569,18 @@ is_running() { # NAME
 	kill -0 "${LOADS[$1]}" 2>/dev/null
 }
 
+# A load ends. fio forgets a SIGINT that its worker gets while it sets itself up, which takes long on
+# a busy machine, and goes on for ever: say it again.
+wait_load() { # PID
+	local i
+	for ((i = 0; i < 12; i++)); do
+		wait_pid 5 "$1"
+		[ $? = 124 ] || return 0
+		kill -INT "$1" 2>/dev/null
+	done
+	return 124
+}
+
 # stop_loads [NAME...]: those, or all. True if they ran until now and no request of them failed.
 stop_loads() {
 	local name status=0
@@ -577,8 +589,7 @@ stop_loads() {
 		kill -INT "${LOADS[$name]}" 2>/dev/null || status=1
 	done
 	for name; do
-		wait_pid 60 "${LOADS[$name]}"
-		if [ $? = 124 ]; then
+		if ! wait_load "${LOADS[$name]}"; then
 			where_it_hangs "${LOADS[$name]}" | sed 's/^/# /'
 			status=1
 		elif ! grep -q '"error" : 0' "$WORK/$name.json" ||
