@@ -324,7 +324,8 @@ static int look_at_file(struct making *making, size_t i)
 	bool open = running && running->opens > 0 && running->backing;
 	if (open && changed && file->partition && (changed[0] == 'o' || changed[0] == 's')) {
 		complain(making, file, changed,
-			 "is not where partition %u began, or as long, when the file was opened: the "
+			 "is not where partition %u began, or as long, when the file was opened: "
+			 "the "
 			 "table can change only for partitions whose files are closed",
 			 file->partition);
 		return 0;

@@ -1151,10 +1151,11 @@ static void test_disk_names(void **state)
 		"ioband.ini:4: [vm11] is the name of partition 1 of /dev/sdc, and already at "
 		"ioband.ini:2\n");
 	/* a promise that only the files can break */
-	expand_refused("[disk:vm]\npath = /dev/sdb\nparent = g\nmin_iops = 100\n"
-		       "[group:g]\nmax_iops = 250\n",
-		       "ioband.ini:5: [group:g] promises its members min_iops = 300 together, more than "
-		       "max_iops = 250 allows: lower theirs, or raise the cap\n");
+	expand_refused(
+		"[disk:vm]\npath = /dev/sdb\nparent = g\nmin_iops = 100\n"
+		"[group:g]\nmax_iops = 250\n",
+		"ioband.ini:5: [group:g] promises its members min_iops = 300 together, more than "
+		"max_iops = 250 allows: lower theirs, or raise the cap\n");
 	/* at most 4 digits, none of them a leading zero */
 	refused("[disk:vm]\npath = /dev/sdb\n[vm01]\n[vm0]\n[vm10000]\n[vmx]\n[vm]\n",
 		"ioband.ini:3: [vm01] path: is missing, every file needs one\n"
