@@ -34,6 +34,7 @@
 #include "partitions.h"
 #include "backing.h"
 #include "mountinfo.h"
+#include "text.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -443,12 +444,7 @@ static char *describe(blkid_partition partition, bool is_gpt)
 		     name ? name : "", name ? "\"" : "", is_gpt && type ? type : number,
 		     uuid ? ", UUID " : "", uuid ? uuid : "") < 0)
 		return NULL;
-	for (char *c = about; *c; c++) /* a terminal may see it: no control characters, nor C1 */
-		if ((unsigned char)*c < 0x20 || *c == 0x7f)
-			*c = '?';
-		else if ((unsigned char)c[0] == 0xc2 && (unsigned char)c[1] >= 0x80 &&
-			 (unsigned char)c[1] < 0xa0)
-			c[0] = c[1] = '?';
+	text_tame(about);
 	return about;
 }
 

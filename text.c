@@ -185,3 +185,12 @@ void text_fixed(struct text *text, uint64_t value, unsigned places)
 	}
 	add_bytes(text, at, (size_t)(digits + sizeof(digits) - at));
 }
+
+void text_tame(char *string)
+{
+	for (unsigned char *c = (unsigned char *)string; *c; c++)
+		if (*c < 0x20 || *c == 0x7f)
+			*c = '?';
+		else if (c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0)
+			c[0] = c[1] = '?';
+}

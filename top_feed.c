@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* top_feed.c - see top_feed.h. */
 #include "top_feed.h"
+#include "text.h"
 #include "top_rate.h"
 #include "top_read.h"
 
@@ -58,9 +59,7 @@ static enum top_feed_result reader_is_gone(struct top_feed *feed)
 static enum top_feed_result failed(struct top_feed *feed, const char *where, const char *what)
 {
 	snprintf(feed->trouble, sizeof(feed->trouble), "%s%s", where, what);
-	for (char *c = feed->trouble; *c; c++) /* names are others' */
-		if ((unsigned char)*c < 0x20 || *c == 0x7f)
-			*c = '?';
+	text_tame(feed->trouble);
 	return TOP_FEED_FAILED;
 }
 

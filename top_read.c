@@ -47,10 +47,8 @@ char *top_mounts(void)
 		text_free(&text);
 		return NULL;
 	}
-	for (size_t i = 0; i < text.len; i++) /* users name their mount points as they like */
-		if ((unsigned char)text.data[i] < 0x20 || text.data[i] == 0x7f)
-			text.data[i] = '?';
-	return text.data; /* text_printf() has put a NUL behind */
+	text_tame(text.data); /* text_printf() has put a NUL behind */
+	return text.data;
 }
 
 /* ---- the process that reads ---- */
