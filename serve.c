@@ -807,12 +807,12 @@ int serve_next(struct serve_setup *setup, bool *ret_abrupt)
 	waiting = fence_take_over(s.crew);
 	if (has_lost(s.mount))
 		commit(&s); /* so that who stands by next does not say it again */
-	crew_resume(s.crew);
-	r = front_resend(s.front);
+	r = front_resend(s.front); /* before we read any: it means all that have no answer yet */
 	if (r)
 		log_error("the kernel does not send requests again: %s; who waits for one of "
 			  "before the crash waits until the mount ends",
 			  strerror(-r));
+	crew_resume(s.crew);
 	log_info("took over: %zu files%s", s.mount->n_files,
 		 waiting ? ", some of them once the disk has done what it was told before" : "");
 	atomic_store(&s.mount->garbage, true); /* what was closed meanwhile */
