@@ -150,14 +150,22 @@ static bool may_be_told(const char *mountpoint)
 
 /* ---- telling ---- */
 
+static uint64_t monotonic_s(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec;
+}
+
 static int wait_for_outcome(const char *path, const struct order *order,
 			    const struct outcomes *before)
 {
-	time_t until = time(NULL) + WAIT_S;
+	uint64_t until_s = monotonic_s() + WAIT_S;
 	struct outcomes now = *before;
 	int r;
 
-	while (time(NULL) <= until) {
+	while (monotonic_s() <= until_s) {
 		nanosleep(&(struct timespec){.tv_nsec = POLL_NS}, NULL);
 		r = look(path, order, &now);
 		if (r == -ESTALE) /* one data path began the answer, and another one serves now */

@@ -35,7 +35,7 @@
  * that finds one does not touch it.
  */
 #define KEEP_MAGIC UINT64_C(0x4b444e4142455346) /* "FSEBANDK" */
-#define KEEP_VERSION 6U
+#define KEEP_VERSION 7U
 
 #define KEEP_WORKERS 64U  /* more share the last place */
 #define KEEP_FILES 16384U /* more start from nothing after a crash; so many are 15 MiB */

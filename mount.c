@@ -189,6 +189,7 @@ struct mount *mount_new(void)
 	mount->next_id = MOUNT_FIRST_ID;
 	pthread_mutex_init(&mount->reading, NULL);
 	clock_gettime(CLOCK_REALTIME, &mount->since);
+	clock_gettime(CLOCK_BOOTTIME, &mount->began);
 	return mount;
 }
 

@@ -157,7 +157,7 @@ struct mount {
 	uint64_t next_id;
 	uint64_t generation; /* of the configuration, from 1 */
 	gid_t status_gid;    /* who may read the status. Parked */
-	struct timespec since;
+	struct timespec since, began; /* the same moment: CLOCK_REALTIME, CLOCK_BOOTTIME */
 	_Atomic bool memory_short; /* an episode of alarms */
 	_Atomic bool garbage;	   /* an orphan was closed: the main thread should collect it */
 };

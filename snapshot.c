@@ -343,14 +343,13 @@ static void take_all(struct taking *t, const struct snapshot_about *about)
 	struct mount *mount = t->mount;
 	struct kept_mount *kept = mount_kept(mount);
 	struct status *status = t->status;
-	uint64_t since_ns = (uint64_t)mount->since.tv_sec * UINT64_C(1000000000) +
-			    (uint64_t)mount->since.tv_nsec;
-	uint64_t real_ns = clock_now_ns(CLOCK_REALTIME);
+	uint64_t began_ns = (uint64_t)mount->began.tv_sec * UINT64_C(1000000000) +
+			    (uint64_t)mount->began.tv_nsec;
 
 	status->version = FUSEBAND_VERSION;
 	status->pid =
 		mount->keep && mount->keep->parent ? (long)mount->keep->parent : (long)getpid();
-	status->uptime_ns = real_ns > since_ns ? real_ns - since_ns : 0;
+	status->uptime_ns = clock_now_ns(CLOCK_BOOTTIME) - began_ns;
 	status->workers = about->workers;
 	status->config = copy(t, about->config);
 	status->last_error = kept->last_error[0] ? copy(t, kept->last_error) : NULL;

@@ -159,7 +159,8 @@ for name in alarms $(tr . '\n' <"$WORK/wanted" | sort -u) \
 	grep -qw -- "$name" "$WORK/manual" || miss "fuseband(8) does not tell of $name"
 done
 for name in ios_total bytes_total errors_total wait_seconds service_seconds queued in_flight weight \
-	entitled_ratio achieved_ratio guarantee_missed_total reloads_total restarts_total; do
+	entitled_ratio achieved_ratio guarantee_missed_total reloads_total reloads_refused_total \
+	upgrades_refused_total restarts_total; do
 	grep -q "^# TYPE fuseband_$name " "$MNT/.fuseband/fuseband.prom" || miss "no metric fuseband_$name"
 done
 
@@ -274,6 +275,7 @@ promise "the group is another one" same 12345 "$(stat -c %g "$json")"
 } | ini "$conf"
 promise "one that is wrong is refused" not reload_fuseband
 promise "and why is shown" grep -q 'unknown key' <<<"$(value .config.last_error)"
+promise "a refused one, too" counts 1 fuseband_reloads_refused_total
 promise "nothing else has changed" same "1 2" "$(metric fuseband_reloads_total) $(value .config.generation)"
 
 # ---- many readers, many files, and reloads meanwhile ----

@@ -403,6 +403,7 @@ static void test_same(void **state)
 	open_file(first.mount, "a");
 	mount_by_name(first.mount, "a")->kept->counters.write_ios = 9;
 	first.mount->since = (struct timespec){123, 456};
+	first.mount->began = (struct timespec){78, 9};
 	commit(&first);
 	succeed(); /* beside the one that serves */
 	const struct mount *mount = second.mount;
@@ -410,6 +411,7 @@ static void test_same(void **state)
 	assert_int_equal(mount->generation, 2);
 	assert_int_equal(mount->next_id, first.mount->next_id);
 	assert_int_equal(mount->since.tv_sec, 123);
+	assert_int_equal(mount->began.tv_sec, 78);
 	assert_int_equal(mount->n_files, 3);
 	assert_int_equal(mount->n_orphans, 0);
 	for (size_t i = 0; i < 3; i++) {
