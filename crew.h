@@ -29,7 +29,6 @@ struct crew {
 	_Atomic bool unmounted;
 	_Atomic bool draining; /* read no more requests */
 	_Atomic bool leaving;
-	_Atomic unsigned seekers; /* threads in lseek() */
 	_Atomic unsigned fencing; /* threads that wait for fences (fence.h) */
 
 	pthread_mutex_t park_lock;

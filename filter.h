@@ -4,9 +4,9 @@
  * with).
  *
  * Two lists, of what is allowed:
- *   FILTER_WORKER     a thread that reads requests: reads, writes, its ring, memory, time, log
- *                     lines, threads. It executes nothing, makes no ring, opens nothing to write,
- *                     sends no signal
+ *   FILTER_WORKER     a thread that reads requests, or runs errands: reads, writes, flushes, its
+ *                     ring, memory, time, log lines, threads. It executes nothing, makes no ring,
+ *                     opens nothing to write, sends no signal
  *   FILTER_DATA_PATH  the main thread: that, and what a reload, a take-over and a new parent need.
  * A parent that it starts keeps the filter, and so does what that executes in an upgrade; a program
  * that it cannot start under it is refused like any other

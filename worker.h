@@ -34,8 +34,9 @@
  * does I/O under it. What only a reload changes (mount.h) is read without a lock, as workers are
  * parked for that: the main thread asks, each worker finishes its round and waits.
  *
- * Threads and clock: the main thread (signals, reload), the workers, and one short-lived thread
- * for each SEEK_HOLE or SEEK_DATA, which may wait for the disk. Only worker.c reads the clock.
+ * Threads: the main thread (signals, reload), the workers; after a take-over those that wait for
+ * fences (fence.h) and look for lost files (reopen.h); one that renders the status files. Time
+ * comes to the request path from worker.c alone, which reads the clock once in a round.
  */
 #ifndef FUSEBAND_WORKER_H
 #define FUSEBAND_WORKER_H
@@ -72,6 +73,7 @@ struct worker {
 	bool started, ring_made;
 	int start_result; /* park_lock: 1 = not known yet, 0 = runs, -errno */
 	int wake_fd;
+	int errands; /* channel for its ring (errand.h); -1: none, or the ring has it */
 	struct kept_worker *mark, own_mark; /* signs of life, and what it is at (keep.h) */
 	struct ring ring;
 	struct pool pool;

@@ -87,6 +87,17 @@ all_are_dropped() {
 	done
 }
 
+errands_are_dropped() {
+	local pids pid
+	pids=$(our_processes fuseband-errand)
+	[ -n "$pids" ] || return 1
+	for pid in $pids; do
+		# the bounding set is that of who made it, which cannot change it
+		capabilities "$pid" $((1 << SYS_ADMIN | 1 << DAC_READ_SEARCH)) || return 1
+		[ $((16#$(field "$pid" CapPrm))) = 0 ] && no_more_privileges "$pid" && filtered "$pid" || return 1
+	done
+}
+
 has_standby() {
 	[ -n "$(spares)" ]
 }
@@ -107,6 +118,7 @@ test_dropped() {
 	promise "there is a standby" wait_for 10 has_standby
 	promise "the parent has dropped what it does not need" parent_is_dropped
 	promise "so have the data path and the standby, each thread" all_are_dropped
+	promise "those that wait for flushes have nothing" errands_are_dropped
 	promise "one process may unmount, and nothing else" \
 		capabilities "$(steward)" $((1 << SYS_ADMIN | 1 << DAC_READ_SEARCH))
 	promise "and is executed no setuid program for" no_more_privileges "$(steward)"
