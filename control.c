@@ -196,8 +196,8 @@ static int tell(const char *path, const struct order *order)
 	if (r) {
 		fprintf(stderr, "fuseband: %s: %s\n", path,
 			r == -EPROTO
-				? "has not what is needed: an older program serves it; send the "
-				  "signal by hand"
+				? "has not what is needed: is it another version of fuseband that "
+				  "serves it? Send the signal by hand"
 				: strerror(-r));
 		return EXIT_COULD_NOT_RUN;
 	}
