@@ -185,12 +185,12 @@ struct target {
 /* Less than this is in the cache of many a disk. */
 #define UNITS_LEAST ((UINT64_C(64) << 20) / LARGE_BYTES)
 
-/* One line, over the progress that a terminal may show; the exit status. */
+/* One line; the exit status. Once measuring has begun, progress_end() comes first. */
 __attribute__((format(printf, 2, 3))) static int complain(const char *path, const char *fmt, ...)
 {
 	va_list args;
 
-	fprintf(stderr, "%sfuseband: %s: ", isatty(STDERR_FILENO) ? "\r\033[K" : "", path);
+	fprintf(stderr, "fuseband: %s: ", path);
 	va_start(args, fmt);
 	vfprintf(stderr, fmt, args);
 	va_end(args);
@@ -495,13 +495,17 @@ static int sample(void *disk, const struct calibrate_load *load, uint64_t *ret_p
 		}
 	}
 	if (failed) {
+		progress_end(&run->progress);
 		complain(target->path, "cannot %s %" PRIu64 " bytes at %" PRIu64 ": %s",
 			 load->write ? "write" : "read", failed->len_bytes, failed->pos_bytes,
 			 failed->error ? strerror(-failed->error) : "it has become shorter");
 		return -EIO;
 	}
 	if (load->write && fdatasync(target->backing->fd)) {
-		complain(target->path, "cannot be flushed: %s", strerror(errno));
+		int error = errno;
+
+		progress_end(&run->progress);
+		complain(target->path, "cannot be flushed: %s", strerror(error));
 		return -EIO;
 	}
 	if (stopped_by)
@@ -585,6 +589,7 @@ static int calibrate_run(struct run *run)
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	r = calibrate_disk(sample, run, writes, figures);
+	progress_end(&run->progress);
 	ring_destroy(&run->ring);
 	if (r == -EINTR) {
 		complain(run->read.path, "stopped");
@@ -592,7 +597,6 @@ static int calibrate_run(struct run *run)
 	}
 	if (r)
 		return EXIT_FAILURE;
-	progress_end(&run->progress);
 	print_section(&run->read);
 	print_figures(&run->read, "read", figures);
 	if (writes)
