@@ -89,7 +89,7 @@ _Static_assert(offsetof(struct conf_draft, file.limits) ==
 /* "auto" as default of something counted makes "auto" a value, stored as 0. */
 static const struct conf_key table[] = {
 	KEY(MAIN, "workers", "auto", NUMBER(1, 64), AT(main.workers), RESTART,
-	    "io_uring workers (threads); auto: by the number of CPUs."),
+	    "io_uring workers (threads); auto: one for each CPU, at most two."),
 	KEY(MAIN, "memory", "auto", SIZE(16 * MIB, 1024 * TIB), AT(main.memory_bytes), LIVE,
 	    "Cap on write data held while queued; auto: a quarter of RAM."),
 	KEY(MAIN, "log_level", "info", CHOICE(levels), AT(main.log_level), LIVE,
