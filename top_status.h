@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * top_status.h - a status.json (status.h writes it) read back, as one list of what can be a row on
- *a screen.
+ * a screen.
  *
  *	nodes	sda   sdb   |  tenant on sda   tenant on sdb  |  vm1.img   vm2.img ...
  *		devices        groups, once for each device      files, in the order of the status
