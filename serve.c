@@ -9,6 +9,7 @@
  */
 #include "serve.h"
 #include "bequeath.h"
+#include "clock.h"
 #include "crew.h"
 #include "fence.h"
 #include "front.h"
@@ -59,14 +60,6 @@ struct serve {
 	uint64_t parent_since_ns; /* the one that we started last */
 	unsigned parent_short_lives;
 };
-
-static uint64_t monotonic_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
-}
 
 /* ---- configuration ---- */
 

@@ -17,6 +17,7 @@
  * the kernel's FIFO. Where nothing else is under way it reads one and sleeps on: whoever waits for
  * an answer sends no second one, and if there is one, it does not sleep.
  */
+#include "clock.h"
 #include "log.h"
 #include "privilege.h"
 #include "visit.h"
@@ -56,14 +57,6 @@ enum { WATCH_FUSE, WATCH_WAKE };
 
 static _Thread_local struct worker *myself;
 static _Thread_local uint64_t touched; /* by who is no worker */
-
-static uint64_t clock_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
-}
 
 /* Only one thread changes it. */
 #define BUMP(counter, by)                                                                    \
@@ -107,7 +100,7 @@ static void report_error(const struct io *io)
 					    [IO_SEEK] = "seek"};
 	unsigned missed;
 
-	if (!io_failed(io) || !log_allowed(&limit, clock_ns(), &missed))
+	if (!io_failed(io) || !log_allowed(&limit, monotonic_ns(), &missed))
 		return;
 	if (missed)
 		log_error("%u errors were not logged", missed);
@@ -470,7 +463,7 @@ static void sleep_until_needed(struct worker *w)
 			most_ns = look_ns;
 	}
 	if (wake_ns != FBS_NEVER) {
-		uint64_t now_ns = clock_ns();
+		uint64_t now_ns = monotonic_ns();
 
 		if (wake_ns <= now_ns)
 			return;
@@ -479,9 +472,9 @@ static void sleep_until_needed(struct worker *w)
 	}
 	ring_watch(&w->ring, WATCH_FUSE, watches && !w->deaf ? w->session.fd : -1);
 	BUMP(w->rounds, 1);
-	asleep_ns = clock_ns();
+	asleep_ns = monotonic_ns();
 	ring_wait(&w->ring, most_ns);
-	w->now_ns = clock_ns();
+	w->now_ns = monotonic_ns();
 	if (w->now_ns - asleep_ns > REST_NS)
 		w->rested_ns = w->now_ns;
 	atomic_fetch_add(&w->rounds, 1);
@@ -556,7 +549,7 @@ static void round_of(struct worker *w)
 		take_wake_up(w);
 		read_requests(w);
 	}
-	w->now_ns = clock_ns();
+	w->now_ns = monotonic_ns();
 	for (unsigned i = 0; i < w->n_visits; i++)
 		visit_disk(w, &w->visits[i], w->now_ns);
 	visit_due(w, w->now_ns);
@@ -642,7 +635,7 @@ void worker_wake(struct worker *w)
 
 void worker_file_fenced(struct crew *crew, struct file *file)
 {
-	visit_fenced(file, clock_ns());
+	visit_fenced(file, monotonic_ns());
 	worker_wake(&crew->workers[0]);
 }
 

@@ -273,6 +273,9 @@ test_limit() {
 	promise "leaves it, and says so" wait_for 5 \
 		grep -q 'the process that sets the limit of asynchronous requests is dead' "$WORK/fuseband.log"
 	promise "and goes on serving" cmp -n 65536 "$MNT/a" "$WORK/a.img"
+	kill -KILL "$(spares)"
+	promise "who stands by does without who waits for flushes, and says so" wait_for 10 \
+		grep -q 'no fuseband-errand: ' "$WORK/fuseband.log"
 	kill -TERM "$FUSEBAND_PID"
 	wait_for 20 not kill -0 "$FUSEBAND_PID" 2>/dev/null || miss "it does not stop"
 	umount -l "$MNT"

@@ -164,6 +164,32 @@ for name in ios_total bytes_total errors_total wait_seconds service_seconds queu
 	grep -q "^# TYPE fuseband_$name " "$MNT/.fuseband/fuseband.prom" || miss "no metric fuseband_$name"
 done
 
+# FAMILY LABEL, and FAMILY - for each; le and quantile come with the type
+awk '
+	$2 == "TYPE" { family = $3; print family, "-" }
+	/^#/ { next }
+	{
+		for (text = $0; match(text, /[a-z_]+="[^"]*"/); text = substr(text, RSTART + RLENGTH)) {
+			label = substr(text, RSTART, RLENGTH)
+			sub(/=.*/, "", label)
+			if (label != "le" && label != "quantile")
+				print family, label
+		}
+	}' "$MNT/.fuseband/metrics" | LC_ALL=C sort -u >"$WORK/labels"
+awk '
+	/^\.It Cm fuseband_/ {
+		sub(/^\.It Cm /, "")
+		split($0, half, / Brq Cm /)
+		n = split(half[1], name, / , /)
+		m = split(half[2], label, / , /)
+		for (i = 1; i <= n; i++) {
+			print name[i], "-"
+			for (j = 1; j <= m; j++)
+				print name[i], label[j]
+		}
+	}' "$WORK/manual" | LC_ALL=C sort -u >"$WORK/manual.labels"
+promise "each metric has the labels that the manual gives it" diff "$WORK/manual.labels" "$WORK/labels"
+
 promise "who is to be signalled" is "$FUSEBAND_PID" .pid
 promise "where it was read from" is "$conf 1 null" '"\(.config.path) \(.config.generation) \(.config.last_error)"'
 promise "the group is a node on the disk of its file" is "g null td h g td" '[.groups[] | .name, .parent, .device] | map(tostring) | join(" ")'

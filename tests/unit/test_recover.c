@@ -20,6 +20,7 @@
 #include "recover.h"
 #include "reopen.h"
 #include "log.h"
+#include "watch.h"
 
 #include <linux/fuse.h>
 #include <poll.h>
@@ -694,8 +695,13 @@ static uint64_t lose_a(void)
 static void test_lost_and_found(void **state)
 {
 	uint64_t id = lose_a();
+	struct watch watch = {0};
 
 	(void)state;
+	/* that it cannot be opened is told; how much is behind it nobody knows */
+	watch_look(&watch, second.mount, 1);
+	watch_look(&watch, second.mount, 1 + ALARM_WINDOW_NS);
+	assert_int_equal(by_name("a")->kept->counters.size_missed, 0);
 	assert_false(found_within(20000));
 	commit(&second);
 	assert_int_equal(parent.n_claims, 2);
