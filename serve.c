@@ -209,7 +209,7 @@ static void lose_parent(struct serve *s)
 	s->parent_since_ns = now_ns;
 	if (s->parent_short_lives++ < PARENT_SHORT_LIVES_MOST)
 		r = s->setup->orphaned(&s->bequest.heir, s->setup->data);
-	s->bequest.link = r < 0 ? -1 : r;
+	s->setup->link = s->bequest.link = r < 0 ? -1 : r;
 	s->bequest.broken = false;
 	if (r < 0)
 		log_error("the parent process is dead and cannot be replaced (%s): a crash would "
@@ -798,7 +798,7 @@ int serve_next(struct serve_setup *setup, bool *ret_abrupt)
 		log_error("a successor cannot be prepared: %s", strerror(-r));
 	privilege_drop(PRIVILEGE_DATA_PATH);
 	if (!r)
-		setup->ready(setup->data);
+		setup->prepared(setup->data);
 	if (r || !wait_for_turn(&s, &turn))
 		return leave(setup);
 	prctl(PR_SET_NAME, SERVE_NAME);

@@ -27,13 +27,14 @@ struct serve_setup {
 	char *mountpoint;    /* absolute */
 	char *mount_options; /* as after -o, or NULL */
 	bool debug;
-	int signal_fd;		   /* signalfd of those below */
-	struct conf_text text;	   /* serve_first: what was read, and checked: */
-	struct conf *conf;	   /* it takes this over */
-	struct estate *estate;	   /* NULL: there is no parent */
-	int link;		   /* to the parent, -1: none */
-	int steward;		   /* steward.h; -1: none */
-	void (*ready)(void *data); /* it serves */
+	int signal_fd;		      /* signalfd of those below */
+	struct conf_text text;	      /* serve_first: what was read, and checked: */
+	struct conf *conf;	      /* it takes this over */
+	struct estate *estate;	      /* NULL: there is no parent */
+	int link;		      /* to the parent, -1: none */
+	int steward;		      /* steward.h; -1: none */
+	void (*ready)(void *data);    /* it serves */
+	void (*prepared)(void *data); /* serve_next: it could at once */
 	/* the parent is dead, and somebody has to be: a link to a new one, or -errno */
 	int (*orphaned)(const struct heir *heir, void *data);
 	void *data;

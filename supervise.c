@@ -65,15 +65,23 @@ static void child_forget(struct child *child)
 	*child = (struct child){.pidfd = -1, .link = -1};
 }
 
-/* In the data path: it serves, or could. */
-static void tell_ready(void *data)
+static void tell(const struct supervisor *s, enum link_kind kind)
 {
-	struct supervisor *s = data;
-
 	privilege_oom_score(PRIVILEGE_OOM_LATE);
-	link_say(s->state.setup->serve.link, LINK_READY, 0);
+	link_say(s->state.setup->serve.link, kind, 0);
 	if (!s->state.setup->foreground)
 		s->state.setup->detach(s->state.setup->data);
+}
+
+/* In the data path. */
+static void tell_prepared(void *data)
+{
+	tell(data, LINK_PREPARED);
+}
+
+static void tell_ready(void *data)
+{
+	tell(data, LINK_READY);
 }
 
 /* In the data path: a new parent, from this very program. */
@@ -119,6 +127,7 @@ static void become_data_path(struct supervisor *s, int link, bool first)
 	serve->estate = &s->state.estate;
 	serve->link = link;
 	serve->ready = tell_ready;
+	serve->prepared = tell_prepared;
 	serve->orphaned = adopt_parent;
 	serve->data = s;
 	r = serve_block_signals(&serve->signal_fd);
@@ -545,6 +554,8 @@ static void read_signals(struct supervisor *s)
 
 static void on_active_ready(struct supervisor *s)
 {
+	if (s->state.active.ready)
+		return; /* it has said so to the parent before us */
 	s->state.active.ready = true;
 	s->beat_ns = now_ns();
 	if (s->state.upgrading)
@@ -570,6 +581,8 @@ static bool handle_active(struct supervisor *s)
 	if (r)
 		return r == -EPROTO;
 	switch (message.kind) {
+	case LINK_PREPARED: /* while it still stood by, which is not to say that it can serve */
+		break;
 	case LINK_READY:
 		on_active_ready(s);
 		break;
@@ -602,7 +615,7 @@ static void handle_standby(struct supervisor *s)
 
 	if (link_receive(s->state.standby.link, false, &message))
 		return;
-	if (message.kind != LINK_READY) {
+	if (message.kind != LINK_PREPARED) {
 		link_close_fds(&message);
 		return;
 	}
