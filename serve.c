@@ -267,19 +267,15 @@ static int next_signal(struct serve *s)
 			return (int)info.ssi_signo;
 	}
 	while (s->bequest.link >= 0) {
-		r = link_receive(s->bequest.link, false, &message);
+		r = bequeath_receive(&s->bequest, false, &message);
 		if (r == -EAGAIN)
 			break;
-		if (r == -EPROTO) { /* an heir, and no descriptors left for it: the parent lives */
-			heir_dismiss(&s->bequest.heir);
-			continue;
-		}
 		if (r) {
 			lose_parent(s);
 			break;
 		}
-		if (bequeath_hear(&s->bequest, &message, &signo))
-			return signo;
+		if (message.kind == LINK_SIGNAL)
+			return message.value;
 	}
 	return 0;
 }
