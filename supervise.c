@@ -25,7 +25,6 @@
 
 #define SEC_NS UINT64_C(1000000000)
 #define TICK_MS 1000
-#define HANG_NS (10 * SEC_NS) /* no worker has done anything: each does once a second */
 #define STANDBY_RETRY_NS (5 * SEC_NS)
 #define STANDBY_END_MS 1000 /* from SIGKILL; it takes some milliseconds */
 #define NAME_PARENT "fuseband"
@@ -39,7 +38,7 @@ struct supervisor {
 	int status; /* with it */
 
 	struct restart restart;
-	uint64_t beat, beat_ns; /* its last sign of life */
+	struct restart_pulse pulse;
 	uint64_t standby_not_before_ns;
 	bool standby_failed; /* in this episode */
 
@@ -55,15 +54,6 @@ static uint64_t now_ns(void)
 }
 
 /* ---- data paths ---- */
-
-static void child_forget(struct child *child)
-{
-	if (child->pidfd >= 0)
-		close(child->pidfd);
-	if (child->link >= 0)
-		close(child->link);
-	*child = (struct child){.pidfd = -1, .link = -1};
-}
 
 static void tell(const struct supervisor *s, enum link_kind kind)
 {
@@ -207,24 +197,11 @@ static int spawn(struct supervisor *s, bool first, struct child *ret_child)
 	if (r) {
 		close(ends[0]);
 		if (!first)
-			tell_heir(s, &(struct child){.pidfd = -1, .link = -1});
+			tell_heir(s, &CHILD_NONE);
 		return r;
 	}
 	*ret_child = child;
 	return 0;
-}
-
-/* Wait for its end. Returns what waitid() says, zeroes if it is not ours to wait for. */
-static siginfo_t bury(struct child *child)
-{
-	struct pollfd pfd = {.fd = child->pidfd, .events = POLLIN};
-	siginfo_t info = {0};
-
-	while (poll(&pfd, 1, -1) < 0 && errno == EINTR)
-		;
-	if (child->ours && waitid(P_PIDFD, (id_t)child->pidfd, &info, WEXITED))
-		info = (siginfo_t){0};
-	return info;
 }
 
 static void end_standby(struct supervisor *s)
@@ -235,7 +212,7 @@ static void end_standby(struct supervisor *s)
 		return;
 	pidfd_send_signal(s->state.standby.pidfd, SIGKILL, NULL, 0);
 	if (poll(&pfd, 1, STANDBY_END_MS) == 1)
-		bury(&s->state.standby);
+		child_bury(&s->state.standby);
 	else /* all guests may be waiting for us */
 		log_error("a standby does not end, as a disk that hangs holds it: until it does, "
 			  "files "
@@ -258,7 +235,7 @@ static void start_standby(struct supervisor *s)
 				    "crash takes longer to recover from",
 				    strerror(-r));
 		s->standby_failed = true;
-		s->state.standby = (struct child){.pidfd = -1, .link = -1};
+		s->state.standby = CHILD_NONE;
 		s->standby_not_before_ns = now_ns() + STANDBY_RETRY_NS;
 	}
 }
@@ -279,18 +256,6 @@ static void give_up(struct supervisor *s, int status)
 	if (r)
 		log_error("%s cannot be unmounted: %s", s->state.setup->serve.mountpoint,
 			  strerror(-r));
-}
-
-static const char *how(const siginfo_t *info, char *text, size_t size)
-{
-	if (info->si_code == CLD_EXITED)
-		snprintf(text, size, "ended with status %d", info->si_status);
-	else if (info->si_code == CLD_KILLED || info->si_code == CLD_DUMPED)
-		snprintf(text, size, "was killed by signal %d (%s)", info->si_status,
-			 strsignal(info->si_status));
-	else
-		snprintf(text, size, "died");
-	return text;
 }
 
 /* ---- taking over ---- */
@@ -320,16 +285,15 @@ static void go(struct supervisor *s)
 		if (r) {
 			log_error("no process to take over: %s. The mount ends: start it again",
 				  strerror(-r));
-			s->state.standby = (struct child){.pidfd = -1, .link = -1};
+			s->state.standby = CHILD_NONE;
 			give_up(s, EXIT_FAILURE);
 			return;
 		}
 	}
 	s->state.active = s->state.standby;
 	s->state.active.ready = false;
-	s->state.standby = (struct child){.pidfd = -1, .link = -1};
-	s->beat_ns = now_ns();
-	restart_begin(&s->restart, s->beat_ns);
+	s->state.standby = CHILD_NONE;
+	restart_begin(&s->restart, now_ns());
 	link_say(s->state.active.link, LINK_GO, 0); /* if it is dead we shall see */
 	if (s->stopping) /* the one before may have died of it, or before it */
 		link_say(s->state.active.link, LINK_SIGNAL, s->stopping);
@@ -337,13 +301,6 @@ static void go(struct supervisor *s)
 
 static bool handle_active(struct supervisor *s);
 static void go_back(struct supervisor *s);
-
-/* Rather than by somebody's SIGKILL. */
-static bool died_by_itself(const siginfo_t *info, bool suspected)
-{
-	return suspected || info->si_code == CLD_EXITED || info->si_code == CLD_DUMPED ||
-	       (info->si_code == CLD_KILLED && info->si_status != SIGKILL);
-}
 
 static void on_active_death(struct supervisor *s)
 {
@@ -353,7 +310,7 @@ static void on_active_death(struct supervisor *s)
 
 	if (s->state.upgrading && !s->state.active.ready)
 		go_back(s); /* it was of the new program. The old one buries it */
-	info = bury(&s->state.active);
+	info = child_bury(&s->state.active);
 	suspected = atomic_load(&s->state.estate.keep->crashed) != 0;
 	while (handle_active(s)) /* what it had still to say */
 		;
@@ -365,12 +322,12 @@ static void on_active_death(struct supervisor *s)
 			fprintf(stderr,
 				"fuseband: the data path %s while it started: see the lines above, "
 				"or the log\n",
-				how(&info, text, sizeof(text)));
+				child_end(&info, text, sizeof(text)));
 		give_up(s, info.si_code == CLD_EXITED ? info.si_status : EXIT_FAILURE);
 		return;
 	}
 	if (!s->state.estate.can_resend) {
-		log_error("the data path %s", how(&info, text, sizeof(text)));
+		log_error("the data path %s", child_end(&info, text, sizeof(text)));
 		give_up(s, EXIT_FAILURE);
 		return;
 	}
@@ -380,53 +337,36 @@ static void on_active_death(struct supervisor *s)
 		log_info("the new program takes over");
 	else
 		log_warning("the data path %s: another one takes over",
-			    how(&info, text, sizeof(text)));
-	if (count_life(s, died_by_itself(&info, suspected)))
+			    child_end(&info, text, sizeof(text)));
+	if (count_life(s, suspected || child_ended_by_itself(&info)))
 		go(s);
 	else
 		give_up(s, EXIT_FAILURE);
 }
 
-/* As in /proc/PID/stat: R, S, D, T, t, Z; 0: unknown. */
-static char state_of(pid_t pid)
-{
-	char path[64], line[512], state = 0, *end;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	file = fopen(path, "re");
-	if (file && fgets(line, sizeof(line), file) && (end = strrchr(line, ')')))
-		state = end[1] ? end[2] : 0;
-	if (file)
-		fclose(file);
-	return state;
-}
-
 /* Each worker that watches for requests does a round a second, whatever its disks do. */
 static void look_for_signs_of_life(struct supervisor *s)
 {
-	uint64_t beat = 0, now = now_ns();
-	char state;
+	uint64_t beats = 0;
 
 	if (!s->state.active.pid || !s->state.active.ready || !s->state.estate.can_resend)
 		return;
 	for (unsigned i = 0; i < KEEP_WORKERS; i++)
-		beat += atomic_load(&s->state.estate.keep->workers[i].beat);
-	if (beat == s->beat && now - s->beat_ns <= HANG_NS)
+		beats += atomic_load(&s->state.estate.keep->workers[i].beat);
+	if (!restart_is_silent(&s->pulse, beats, now_ns()))
 		return;
-	state = beat == s->beat ? state_of(s->state.active.pid) : 0;
-	s->beat_ns = now;
-	if (beat != s->beat || state == 'T' || state == 't') {
-		/* it lives, or was stopped by a debugger or an operator and rightly does nothing */
-		s->beat = beat;
-	} else if (state == 'Z') {
+	switch (child_state(&s->state.active)) {
+	case CHILD_STOPPED: /* and rightly does nothing */
+		break;
+	case CHILD_ENDS:
 		log_error("the data path was killed, but the kernel has not let go of it: it waits "
-			  "for "
-			  "a disk that hangs, and nothing is served until that moves");
-	} else {
+			  "for a disk that hangs, and nothing is served until that moves");
+		break;
+	case CHILD_RUNS:
 		log_error("the data path has done nothing for %llu s: it is replaced",
-			  (unsigned long long)(HANG_NS / SEC_NS));
+			  (unsigned long long)(RESTART_SILENT_NS / SEC_NS));
 		pidfd_send_signal(s->state.active.pidfd, SIGKILL, NULL, 0);
+		break;
 	}
 }
 
@@ -557,13 +497,13 @@ static void on_active_ready(struct supervisor *s)
 	if (s->state.active.ready)
 		return; /* it has said so to the parent before us */
 	s->state.active.ready = true;
-	s->beat_ns = now_ns();
+	restart_pulse_begin(&s->pulse, now_ns());
 	if (s->state.upgrading)
 		finish_upgrade(s);
 	if (s->told_ready)
 		return;
 	s->told_ready = true;
-	restart_begin(&s->restart, s->beat_ns);
+	restart_begin(&s->restart, now_ns());
 	privilege_drop(PRIVILEGE_PARENT);
 	s->state.setup->ready(s->state.setup->data);
 }
@@ -627,7 +567,7 @@ static void handle_standby(struct supervisor *s)
 
 static void on_standby_death(struct supervisor *s)
 {
-	siginfo_t info = bury(&s->state.standby);
+	siginfo_t info = child_bury(&s->state.standby);
 	char text[80];
 
 	child_forget(&s->state.standby);
@@ -635,7 +575,7 @@ static void on_standby_death(struct supervisor *s)
 	s->standby_not_before_ns = now_ns() + STANDBY_RETRY_NS;
 	if (!s->standby_failed)
 		log_warning("the standby %s; a crash would take longer to recover from",
-			    how(&info, text, sizeof(text)));
+			    child_end(&info, text, sizeof(text)));
 	s->standby_failed = true;
 	if (s->state.upgrading)
 		go_back(s);
@@ -710,8 +650,8 @@ static int end(struct supervisor *s)
 int supervise(struct supervise_setup *setup, bool *ret_abrupt)
 {
 	struct supervisor s = {.state = {.setup = setup,
-					 .active = {.pidfd = -1, .link = -1},
-					 .standby = {.pidfd = -1, .link = -1},
+					 .active = CHILD_NONE,
+					 .standby = CHILD_NONE,
 					 .old_program = -1}};
 	int r = estate_create(&s.state.estate);
 
@@ -772,8 +712,8 @@ int supervise_resume(const char *resume, struct supervise_setup *setup, bool *re
 	privilege_hide(setup->serve.debug);
 	settle_in_memory();
 	privilege_drop(PRIVILEGE_PARENT);
-	s.beat_ns = now_ns();
-	restart_begin(&s.restart, s.beat_ns);
+	restart_pulse_begin(&s.pulse, now_ns());
+	restart_begin(&s.restart, now_ns());
 	loop(&s);
 	return end(&s);
 }

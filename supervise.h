@@ -9,7 +9,7 @@
  *        |       |
  *        |       +--- fuseband-spare (standby) has opened and prepared the same, and waits
  *        |
- *   the data path dies (kill -9, abort, out of memory), or does nothing for HANG_NS
+ *   the data path dies (kill -9, abort, out of memory), or does nothing for ten seconds
  *        |  waitpid()                 nothing copies to or from its memory any more
  *        |  GO to the standby         it takes the fences (fence.h) and starts its workers
  *        v  FUSE_NOTIFY_RESEND        the kernel queues every unanswered request once more

@@ -82,10 +82,29 @@ test_hang() {
 	umount -l "$MNT"
 }
 
+# Where /proc shows nobody whom one may not trace, as hidepid=2 does to users and this one to root: if
+# that can be had. Sets FUSEBAND and MNT.
+hide_processes() {
+	# shellcheck disable=SC2016
+	local hide='mount --make-rprivate /proc && mount -t proc -o hidepid=ptraceable proc /proc || exit 1'
+	if ! unshare -m --propagation unchanged sh -c "$hide" 2>/dev/null; then
+		note "no other /proc to be had: its processes are there to be seen"
+		return
+	fi
+	mkdir -p "$WORK/shared/mnt" # what is mounted in there is seen outside
+	mount --bind "$WORK/shared" "$WORK/shared" && mount --make-shared "$WORK/shared" ||
+		fail "$WORK/shared cannot be bound"
+	printf '#!/bin/sh\nexec unshare -m --propagation unchanged sh -c '\''%s; exec "$0" "$@"'\'' "%s" "$@"\n' \
+		"$hide" "$FUSEBAND" >"$WORK/hidden"
+	chmod +x "$WORK/hidden"
+	FUSEBAND=$WORK/hidden MNT=$WORK/shared/mnt
+}
+
 test_stopped() {
-	local pid
+	local pid FUSEBAND=$FUSEBAND MNT=$MNT
 	section a.img "path = $WORK/a.img" | ini "$conf"
 	: >"$WORK/fuseband.log"
+	hide_processes
 	start_fuseband "$conf"
 	pid=$(data_path)
 	kill -STOP "$pid"
