@@ -79,6 +79,8 @@ struct heir {
 
 /* What HEIR says; the descriptors are the heir's. */
 void heir_set(struct heir *heir, struct link_message *message);
+/* Whether somebody stands by, as far as is known: he was named, and is not dead. */
+bool heir_lives(const struct heir *heir);
 /* It is to end. */
 void heir_dismiss(struct heir *heir);
 

@@ -56,6 +56,7 @@ struct serve {
 	struct reopen reopen;
 	unsigned workers_configured;
 	struct bequest bequest;	  /* estate NULL: nothing outlives us */
+	bool has_heir;		  /* without a parent: it was said that there still is a standby */
 	uint64_t parent_since_ns; /* the one that we started last */
 	unsigned parent_short_lives;
 };
@@ -211,12 +212,27 @@ static void lose_parent(struct serve *s)
 		r = s->setup->orphaned(&s->bequest.heir, s->setup->data);
 	s->setup->link = s->bequest.link = r < 0 ? -1 : r;
 	s->bequest.broken = false;
-	if (r < 0)
-		log_error("the parent process is dead and cannot be replaced (%s): a crash would "
-			  "end the mount; start it again when its users can do without",
-			  strerror(-r));
-	else
+	if (r >= 0) {
 		log_warning("the parent process is dead: another one takes its place");
+		return;
+	}
+	s->has_heir = heir_lives(&s->bequest.heir);
+	log_error("the parent process is dead and cannot be replaced (%s): %s; start it again when "
+		  "its users can do without",
+		  strerror(-r),
+		  s->has_heir ? "a crash would be survived once, by the standby, until a reload"
+			      : "a crash would end the mount");
+}
+
+/* Nobody starts another one. */
+static void miss_heir(struct serve *s)
+{
+	if (!s->has_heir || heir_lives(&s->bequest.heir))
+		return;
+	s->has_heir = false;
+	heir_dismiss(&s->bequest.heir);
+	log_error("the standby is gone, and there is no parent to start another one: a crash would "
+		  "end the mount; start it again when its users can do without");
 }
 
 /* What serves now is what a successor will serve. Workers are parked. */
@@ -234,6 +250,7 @@ static void commit(struct serve *s)
 			  strerror(-r));
 	if (s->bequest.broken)
 		lose_parent(s);
+	miss_heir(s); /* who stood by knows what was before, and was told to end */
 }
 
 /* What could not be kept for want of memory. */
@@ -287,9 +304,11 @@ static void wait_for_anything(struct serve *s, int event_fd, int timeout_ms)
 		{.fd = s->setup->signal_fd, .events = POLLIN},
 		{.fd = s->bequest.link, .events = POLLIN},
 		{.fd = event_fd, .events = POLLIN},
+		{.fd = s->has_heir ? s->bequest.heir.pidfd : -1, .events = POLLIN},
 	};
 
-	poll(fds, 3, timeout_ms);
+	poll(fds, 4, timeout_ms);
+	miss_heir(s);
 }
 
 /* ---- reload ---- */
