@@ -45,6 +45,31 @@ test_poison() {
 	ALLOWED_ERRORS='has ended several processes' stop_fuseband
 }
 
+malformed() {
+	grep -c 'a malformed request of 48 bytes was dropped' "$WORK/fuseband.log"
+}
+
+reads_on() {
+	dd if="$MNT/a.img" of=/dev/null bs=4k count=1 iflag=direct status=none
+}
+
+# What was not logged in one second is told with the first line of another.
+tells_how_many() {
+	poison garbage && reads_on && grep -q 'errors were not logged' "$WORK/fuseband.log"
+}
+
+test_garbage() {
+	local n
+	start_poisoned
+	poison garbage || miss "it is not written"
+	promise "a thousand malformed requests do no harm" reads_on
+	n=$(malformed)
+	note "$n of them were logged"
+	promise "nor do they flood the log" holds "$n > 0 && $n < 500"
+	promise "which says how many it does not have" wait_for 5 tells_how_many
+	ALLOWED_ERRORS='errors were not logged' stop_fuseband
+}
+
 gave_up() {
 	grep -q 'giving up' "$WORK/fuseband.log"
 }
@@ -111,7 +136,7 @@ test_stopped() {
 	sleep 12
 	promise "one that somebody has stopped is not" kill -0 "$pid"
 	kill -CONT "$pid"
-	promise "and goes on" dd if="$MNT/a.img" of=/dev/null bs=4k count=1 status=none
+	promise "and goes on" reads_on
 	stop_fuseband
 }
 
@@ -120,7 +145,7 @@ truncate -s 32M "$WORK/a.img" "$WORK/b.img"
 	section a.img "path = $WORK/a.img"
 	section b.img "path = $WORK/b.img"
 } | ini "$conf"
-for part in ${PARTS:-poison loop hang stopped}; do
+for part in ${PARTS:-poison garbage loop hang stopped}; do
 	"test_$part"
 done
 exit $failed
