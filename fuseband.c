@@ -17,6 +17,7 @@
 #include "options.h"
 #include "plan.h"
 #include "privilege.h"
+#include "settings.h"
 #include "supervise.h"
 #include "steward.h"
 
@@ -53,7 +54,7 @@ static int check(const struct options *options)
 	char *mountpoint = options->mountpoint ? realpath(options->mountpoint, NULL) : NULL;
 	struct conf_text text = {0};
 	struct conf *conf = NULL;
-	int r = serve_read(options->config, mountpoint, &errors, &notes, &text, &conf);
+	int r = settings_read(options->config, mountpoint, &errors, &notes, &text, &conf);
 
 	if (!r)
 		r = plan_make(conf, mountpoint, NULL, 0, PLAN_CHECK, &disks_system, &errors, &notes,
@@ -287,8 +288,8 @@ static int read_configuration(struct daemon *d)
 {
 	struct serve_setup *serve = &d->setup.serve;
 	struct conf_errors errors = {0}, notes = {0};
-	int r = serve_read(d->options.config, serve->mountpoint, &errors, &notes, &serve->text,
-			   &serve->conf);
+	int r = settings_read(d->options.config, serve->mountpoint, &errors, &notes, &serve->text,
+			      &serve->conf);
 
 	print_errors(&errors);
 	print_errors(&notes);

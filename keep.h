@@ -100,11 +100,12 @@ struct keep_suspect {
 struct keep {
 	uint64_t magic;
 	uint32_t version;
-	_Atomic uint32_t turns;	  /* of who holds the lock: data paths that have served */
-	_Atomic uint32_t ended;	  /* who serves, or the parent: there is to be no other turn */
-	uint32_t upgrades;	  /* the parent's: so many of them on purpose */
-	uint32_t parent;	  /* the parent's: its process id */
-	_Atomic uint64_t crashed; /* the crashing thread's: what it touched, or 0 */
+	_Atomic uint32_t turns;	    /* of who holds the lock: data paths that have served */
+	_Atomic uint32_t ended;	    /* who serves, or the parent: there is to be no other turn */
+	uint32_t upgrades;	    /* the parent's: so many of them on purpose */
+	uint32_t parent;	    /* the parent's: its process id */
+	_Atomic uint32_t log_level; /* who serves: that of log.h, for the parent */
+	_Atomic uint64_t crashed;   /* the crashing thread's: what it touched, or 0 */
 	/* the parent's, or of who takes over without one, while no data path lives */
 	struct keep_suspect suspects[KEEP_SUSPECTS];
 	uint32_t next_suspect, next_counted;

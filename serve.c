@@ -14,11 +14,11 @@
 #include "front.h"
 #include "log.h"
 #include "notify.h"
-#include "partitions.h"
 #include "plan.h"
 #include "privilege.h"
 #include "recover.h"
 #include "reopen.h"
+#include "settings.h"
 #include "steward.h"
 #include "watch.h"
 #include "worker.h"
@@ -32,7 +32,6 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
-#include <sys/sysinfo.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -40,7 +39,6 @@
 #define STOP_NS UINT64_C(10000000000) /* how long queued requests may take to finish */
 #define STOP_POLL_MS 5
 #define RETRY_MS 1000 /* without memory to keep what serves */
-#define WORKERS_AUTO_MAX 2L
 /* Parents that died so soon after they were started, in a row: as supervise.c counts data paths. */
 #define PARENT_SHORT_LIFE_NS UINT64_C(100000000)
 #define PARENT_SHORT_LIVES_MOST 100U
@@ -55,6 +53,7 @@ struct serve {
 	struct watch watch;
 	struct reopen reopen;
 	unsigned workers_configured;
+	enum log_level log_level;
 	struct bequest bequest;	  /* estate NULL: nothing outlives us */
 	bool has_heir;		  /* without a parent: it was said that there still is a standby */
 	uint64_t parent_since_ns; /* the one that we started last */
@@ -69,7 +68,7 @@ static uint64_t monotonic_ns(void)
 	return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
 }
 
-/* ---- configuration ---- */
+/* ---- what is said ---- */
 
 static void log_errors(const struct conf_errors *errors)
 {
@@ -83,60 +82,17 @@ static void log_notes(const struct conf_errors *notes)
 		log_warning("%s", notes->list[i].text);
 }
 
-int serve_read(const char *config, const char *mountpoint, struct conf_errors *errors,
-	       struct conf_errors *notes, struct conf_text *ret_text, struct conf **ret_conf)
+/* The parent follows: it has no configuration of its own. */
+static void tell_log_level(const struct serve *s)
 {
-	struct conf_text text = {0};
-	struct conf *conf = NULL;
-	int r = conf_read(config, errors, &text);
-
-	if (r)
-		return r;
-	r = conf_parse(&text, errors, &conf);
-	if (!r)
-		r = partitions_read(conf, mountpoint, &text, errors, notes);
-	if (!r)
-		r = conf_expand(conf, &text, errors, notes);
-	if (r) {
-		conf_free(conf);
-		conf_text_free(&text);
-		return r;
-	}
-	*ret_text = text;
-	*ret_conf = conf;
-	return 0;
+	if (s->setup->estate)
+		atomic_store(&s->setup->estate->keep->log_level, s->log_level);
 }
 
-static uint64_t memory_cap(const struct conf_main *conf)
+static void set_log_level(struct serve *s, const struct conf_main *conf)
 {
-	struct sysinfo info;
-
-	if (conf->memory_bytes)
-		return conf->memory_bytes;
-	if (sysinfo(&info))
-		return UINT64_C(256) << 20;
-	return (uint64_t)info.totalram * info.mem_unit / 4;
-}
-
-static void set_log_level(const struct serve *s, const struct conf_main *conf)
-{
-	static const enum log_level levels[] = {
-		[CONF_LEVEL_ERROR] = LOG_LEVEL_ERROR,
-		[CONF_LEVEL_WARNING] = LOG_LEVEL_WARNING,
-		[CONF_LEVEL_INFO] = LOG_LEVEL_INFO,
-		[CONF_LEVEL_DEBUG] = LOG_LEVEL_DEBUG,
-	};
-
-	log_set_level(s->setup->debug ? LOG_LEVEL_DEBUG : levels[conf->log_level]);
-}
-
-static unsigned worker_count(const struct conf_main *conf)
-{
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-
-	if (conf->workers)
-		return conf->workers;
-	return cpus < 1 ? 1 : (unsigned)(cpus < WORKERS_AUTO_MAX ? cpus : WORKERS_AUTO_MAX);
+	s->log_level = settings_log_level(conf, s->setup->debug);
+	log_set_level(s->log_level);
 }
 
 /* ---- the process itself ---- */
@@ -324,8 +280,8 @@ static int plan_reload(struct serve *s, struct conf_text *ret_text, struct conf_
 	if (r)
 		conf_error_add(errors, NULL, NULL, NULL, NULL, "%s", strerror(-r));
 	else
-		r = serve_read(s->setup->config_path, s->setup->mountpoint, errors, notes, ret_text,
-			       &conf);
+		r = settings_read(s->setup->config_path, s->setup->mountpoint, errors, notes,
+				  ret_text, &conf);
 	if (!r)
 		r = plan_make(conf, s->setup->mountpoint, running, n_running, PLAN_RUN,
 			      &disks_system, errors, notes, ret_plan);
@@ -344,7 +300,7 @@ static int switch_to(struct serve *s, const struct plan *plan, struct conf_text 
 	if (!r) {
 		struct conf_text old = s->text;
 
-		s->crew->memory_bytes = memory_cap(&plan->conf->main);
+		s->crew->memory_bytes = settings_memory_bytes(&plan->conf->main);
 		s->text = *text;
 		*text = old;
 		mount_fence(s->mount);
@@ -407,6 +363,7 @@ static void reload(struct serve *s)
 		note_outcome(s, NULL);
 		watch_note_lone_weights(s->mount);
 		set_log_level(s, &plan->conf->main);
+		tell_log_level(s);
 		if (plan->conf->main.workers != s->workers_configured)
 			log_warning("a changed number of workers takes effect at the next start");
 		log_info("reloaded: generation %llu, %zu files",
@@ -666,7 +623,7 @@ static int start_first(struct serve *s, struct plan *plan, struct conf_errors *e
 		return -ENOMEM;
 	mount_finish(s->mount);
 	r = front_mount(s->mount, setup->mountpoint, setup->mount_options, setup->debug,
-			gate_at_first(memory_cap(&plan->conf->main)), &s->front);
+			gate_at_first(settings_memory_bytes(&plan->conf->main)), &s->front);
 	if (r) {
 		fprintf(stderr, "fuseband: %s: cannot mount%s%s\n", setup->mountpoint,
 			r == -EINVAL ? "" : ": ", r == -EINVAL ? "" : strerror(-r));
@@ -674,8 +631,8 @@ static int start_first(struct serve *s, struct plan *plan, struct conf_errors *e
 	}
 	s->front->steward = setup->steward;
 	steward_watch(setup->steward, s->front->dev);
-	r = crew_create(s->mount, s->front, worker_count(&plan->conf->main), NULL,
-			memory_cap(&plan->conf->main), &s->crew);
+	r = crew_create(s->mount, s->front, settings_workers(&plan->conf->main), NULL,
+			settings_memory_bytes(&plan->conf->main), &s->crew);
 	if (!r && s->bequest.estate && !s->front->can_resend) {
 		log_info("this kernel cannot send requests again to a successor (Linux 6.9 can): a "
 			 "crash ends the mount");
@@ -748,7 +705,7 @@ static int prepare_next(struct serve *s)
 	s->workers_configured = recovered.main.workers;
 	set_log_level(s, &recovered.main);
 	r = crew_create(s->mount, s->front, estate->n_clones, estate->clones,
-			memory_cap(&recovered.main), &s->crew);
+			settings_memory_bytes(&recovered.main), &s->crew);
 	return r ? r : crew_start(s->crew, true);
 }
 
@@ -818,6 +775,7 @@ int serve_next(struct serve_setup *setup, bool *ret_abrupt)
 		return leave(setup);
 	prctl(PR_SET_NAME, SERVE_NAME);
 	mount_take_over(s.mount);
+	tell_log_level(&s);
 	start_status(&s);
 	waiting = fence_take_over(s.crew);
 	if (has_lost(s.mount))

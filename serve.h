@@ -55,11 +55,4 @@ int serve_block_signals(int *ret_signal_fd); /* all of them and USR2; 0 or -errn
 int serve_first(struct serve_setup *setup, bool *ret_abrupt);
 int serve_next(struct serve_setup *setup, bool *ret_abrupt);
 
-/*
- * Read and check, with the partition tables of disks; nothing at mountpoint (or NULL) is touched. 0
- * or -errno with what is wrong in errors; *ret_text and *ret_conf are the caller's.
- */
-int serve_read(const char *config, const char *mountpoint, struct conf_errors *errors,
-	       struct conf_errors *notes, struct conf_text *ret_text, struct conf **ret_conf);
-
 #endif

@@ -5,6 +5,7 @@
 #include "notify.h"
 #include "privilege.h"
 #include "restart.h"
+#include "settings.h"
 #include "steward.h"
 
 #include <errno.h>
@@ -583,9 +584,16 @@ static void on_standby_death(struct supervisor *s)
 
 /* ---- the loop ---- */
 
+/* As the configuration says, of which only who serves knows. */
+static void follow_log_level(const struct supervisor *s)
+{
+	log_set_level((enum log_level)atomic_load(&s->state.estate.keep->log_level));
+}
+
 static void loop(struct supervisor *s)
 {
 	s->state.estate.keep->parent = (uint32_t)getpid();
+	follow_log_level(s);
 	while (!(s->farewell && !s->state.active.pid)) {
 		struct pollfd fds[] = {
 			{.fd = s->state.setup->serve.signal_fd, .events = POLLIN},
@@ -602,6 +610,7 @@ static void loop(struct supervisor *s)
 		fds[4].fd = s->state.standby.pidfd;
 		if (poll(fds, 5, TICK_MS) < 0)
 			continue;
+		follow_log_level(s);
 		if (fds[0].revents)
 			read_signals(s);
 		if (fds[2].revents) {
@@ -656,6 +665,9 @@ int supervise(struct supervise_setup *setup, bool *ret_abrupt)
 	int r = estate_create(&s.state.estate);
 
 	*ret_abrupt = false;
+	if (!r)
+		atomic_store(&s.state.estate.keep->log_level,
+			     settings_log_level(&setup->serve.conf->main, setup->serve.debug));
 	s.state.program = own_program();
 	s.state.estate.owner = true;
 	if (!r)
