@@ -229,21 +229,31 @@ static void detach(void *data)
 		close(null);
 }
 
-/* The mount serves: tell whoever waits for that. */
-static void ready(void *data)
+/* Whoever waits for the start need not any more. */
+static void let_go(void *data)
 {
 	struct daemon *d = data;
 	char status = 0;
 	ssize_t n;
 
-	notify("READY=1\nMAINPID=%d", (int)getpid());
-	if (d->options.foreground)
+	if (d->ready_fd < 0)
 		return;
-	detach(d);
 	n = write(d->ready_fd, &status, 1);
 	(void)n;
 	close(d->ready_fd);
 	d->ready_fd = -1;
+}
+
+/* The mount serves: tell whoever waits for that. */
+static void ready(void *data)
+{
+	struct daemon *d = data;
+
+	notify("READY=1\nMAINPID=%d", (int)getpid());
+	if (d->options.foreground)
+		return;
+	detach(d);
+	let_go(d);
 }
 
 /* Of -o: then a helper of libfuse unmounts when the process that mounted dies. */
@@ -394,6 +404,7 @@ int main(int argc, char **argv)
 					   .pidfile_fd = -1,
 					   .ready = ready,
 					   .detach = detach,
+					   .let_go = let_go,
 					   .data = &d};
 	open_standard_descriptors();
 	log_mark_levels();

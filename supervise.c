@@ -33,7 +33,8 @@
 struct supervisor {
 	struct handover state; /* what another program in our place has to know */
 
-	bool told_ready;
+	bool told_ready;  /* to whoever waits for the start; in a data path: to the parent */
+	bool lost_parent; /* in a data path; it may not have handed that on */
 	int stopping; /* SIGTERM or SIGINT: what the data path was told. 0: neither */
 	bool farewell;
 	int status; /* with it */
@@ -70,18 +71,31 @@ static void tell_prepared(void *data)
 	tell(data, LINK_PREPARED);
 }
 
+/* Who waits for the start would do so for ever. */
+static void let_go(const struct supervisor *s)
+{
+	if (s->told_ready && s->lost_parent)
+		s->state.setup->let_go(s->state.setup->data);
+}
+
 static void tell_ready(void *data)
 {
-	tell(data, LINK_READY);
+	struct supervisor *s = data;
+
+	tell(s, LINK_READY);
+	s->told_ready = true;
+	let_go(s);
 }
 
 /* In the data path: a new parent, from this very program. */
 static int adopt_parent(const struct heir *heir, void *data)
 {
-	const struct supervisor *s = data;
+	struct supervisor *s = data;
 	struct handover state = s->state;
 	int ends[2], r = link_pair(ends);
 
+	s->lost_parent = true;
+	let_go(s);
 	if (r)
 		return r;
 	state.old_program = -1;

@@ -68,6 +68,8 @@ struct supervise_setup {
 	void (*ready)(void *data);  /* the mount serves: once. In the parent */
 	void (*detach)(void *data); /* let go of the terminal: in each process that serves, unless
 				       foreground */
+	/* that part of ready() that may still have to be done in a data path without its parent */
+	void (*let_go)(void *data);
 	void *data;
 };
 
@@ -76,7 +78,7 @@ int supervise(struct supervise_setup *setup, bool *ret_abrupt);
 
 /*
  * In a program that another one has started with SUPERVISE_RESUME in its environment: go on as
- * that. setup: argv, ready, detach and data; the rest is filled in. Likewise.
+ * that. setup: argv, ready, detach, let_go and data; the rest is filled in. Likewise.
  */
 int supervise_resume(const char *resume, struct supervise_setup *setup, bool *ret_abrupt);
 
