@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * keep.h - memory that outlives a data path: counters, who has what open, signs of life.
+ * keep.h - memory that outlives a data path: counters, alarms, who has what open, signs of life.
  *
  * One memfd, made by the parent and mapped by every data path after it (supervise.h). All of it is
  * plain data at fixed places, changed in place by the thread that the comments name, so that at
@@ -28,6 +28,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "alarm.h"
 #include "histogram.h"
 
 /*
@@ -35,7 +36,7 @@
  * that finds one does not touch it.
  */
 #define KEEP_MAGIC UINT64_C(0x4b444e4142455346) /* "FSEBANDK" */
-#define KEEP_VERSION 6U
+#define KEEP_VERSION 7U
 
 #define KEEP_WORKERS 64U  /* more share the last place */
 #define KEEP_FILES 16384U /* more start from nothing after a crash; so many are 15 MiB */
@@ -51,8 +52,9 @@ struct file_counters {
 	uint64_t flushes, discards, errors;
 	uint64_t wait_ns, service_ns; /* sums over reads and writes */
 	struct recent recent;	      /* of those, likewise */
-	/* episodes (alarm.h); mount->reading */
+	/* episodes (alarm.h), and whether there is one; mount->reading */
 	uint32_t share_missed, reservation_missed, size_missed;
+	struct alarm share_alarm, reservation_alarm, size_alarm;
 };
 _Static_assert(sizeof(struct file_counters) < 1024, "there is one for each of KEEP_FILES");
 
@@ -68,7 +70,9 @@ enum { KEEP_READ, KEEP_WRITE, KEEP_OPS };
 struct disk_counters {
 	struct histogram wait[KEEP_OPS], service[KEEP_OPS]; /* of requests */
 	struct histogram latency;			    /* of slices, at the disk */
-	uint32_t latency_missed;			    /* episodes; mount->reading */
+	/* episodes, likewise */
+	uint32_t latency_missed;
+	struct alarm latency_alarm;
 };
 
 struct kept_disk {

@@ -545,6 +545,29 @@ static void test_same(void **state)
 }
 
 /* A successor of the successor finds the same, and a reload goes on from there. */
+/* Alarms are told once, whoever serves. */
+static void test_alarms(void **state)
+{
+	struct file_counters *was;
+	struct file *b;
+
+	(void)state;
+	serve(FILE_A FILE_B);
+	b = mount_by_name(first.mount, "b");
+	was = &b->kept->counters;
+	was->share_alarm.missed = 2;
+	was->reservation_alarm = (struct alarm){.missed = 5, .raised = true};
+	was->size_alarm.raised = true;
+	b->disk->counters->latency_alarm.raised = true;
+	crash();
+	was = &by_name("b")->kept->counters;
+	assert_int_equal(was->share_alarm.missed, 2);
+	assert_int_equal(was->reservation_alarm.missed, 5);
+	assert_true(was->reservation_alarm.raised && was->size_alarm.raised);
+	assert_true(by_name("b")->disk->counters->latency_alarm.raised);
+	assert_false(by_name("a")->kept->counters.size_alarm.raised);
+}
+
 static void test_again(void **state)
 {
 	(void)state;
@@ -992,6 +1015,7 @@ int main(void)
 		TEST(test_bequeath_lost_heir),
 		TEST(test_bequeath_fails),
 		TEST(test_same),
+		TEST(test_alarms),
 		TEST(test_again),
 		TEST(test_removed),
 		TEST(test_removed_and_closed),
