@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* supervise.c - see supervise.h. */
-#include "handover.h"
+#include "data_path.h"
 #include "log.h"
 #include "notify.h"
 #include "privilege.h"
@@ -33,8 +33,7 @@
 struct supervisor {
 	struct handover state; /* what another program in our place has to know */
 
-	bool told_ready;  /* to whoever waits for the start; in a data path: to the parent */
-	bool lost_parent; /* in a data path; it may not have handed that on */
+	bool told_ready;
 	int stopping; /* SIGTERM or SIGINT: what the data path was told. 0: neither */
 	bool farewell;
 	int status; /* with it */
@@ -56,100 +55,6 @@ static uint64_t now_ns(void)
 }
 
 /* ---- data paths ---- */
-
-static void tell(const struct supervisor *s, enum link_kind kind)
-{
-	privilege_oom_score(PRIVILEGE_OOM_LATE);
-	link_say(s->state.setup->serve.link, kind, 0);
-	if (!s->state.setup->foreground)
-		s->state.setup->detach(s->state.setup->data);
-}
-
-/* In the data path. */
-static void tell_prepared(void *data)
-{
-	tell(data, LINK_PREPARED);
-}
-
-/* Who waits for the start would do so for ever. */
-static void let_go(const struct supervisor *s)
-{
-	if (s->told_ready && s->lost_parent)
-		s->state.setup->let_go(s->state.setup->data);
-}
-
-static void tell_ready(void *data)
-{
-	struct supervisor *s = data;
-
-	tell(s, LINK_READY);
-	s->told_ready = true;
-	let_go(s);
-}
-
-/* In the data path: a new parent, from this very program. */
-static int adopt_parent(const struct heir *heir, void *data)
-{
-	struct supervisor *s = data;
-	struct handover state = s->state;
-	int ends[2], r = link_pair(ends);
-
-	s->lost_parent = true;
-	let_go(s);
-	if (r)
-		return r;
-	state.old_program = -1;
-	state.upgrading = false;
-	state.active = (struct child){.pid = getpid(), .link = ends[0], .ready = true};
-	state.standby = (struct child){.pid = heir->pid, .pidfd = heir->pidfd, .link = heir->link};
-	state.active.pidfd = pidfd_open(state.active.pid, 0);
-	r = state.active.pidfd < 0 ? -errno : handover_spawn(&state);
-	if (state.active.pidfd >= 0)
-		close(state.active.pidfd);
-	close(ends[0]);
-	if (!r)
-		return ends[1];
-	close(ends[1]);
-	return r;
-}
-
-/* In the new process. */
-static void become_data_path(struct supervisor *s, int link, bool first)
-{
-	struct serve_setup *serve = &s->state.setup->serve;
-	bool abrupt = false;
-	int status, r;
-
-	prctl(PR_SET_NAME, first ? SERVE_NAME : SERVE_NAME_STANDBY);
-	if (s->state.active.pid)
-		child_forget(&s->state.active);
-	if (s->state.standby.pid)
-		child_forget(&s->state.standby);
-	close(serve->signal_fd);
-	if (s->state.old_program >= 0)
-		close(s->state.old_program);
-	s->state.estate.owner = false;
-	serve->estate = &s->state.estate;
-	serve->link = link;
-	serve->ready = tell_ready;
-	serve->prepared = tell_prepared;
-	serve->orphaned = adopt_parent;
-	serve->data = s;
-	r = serve_block_signals(&serve->signal_fd);
-	if (r) {
-		log_error("signals cannot be received: %s; more descriptors have to be allowed "
-			  "(ulimit -n)",
-			  strerror(-r));
-		status = EXIT_FAILURE;
-	} else {
-		status = first ? serve_first(serve, &abrupt) : serve_next(serve, &abrupt);
-	}
-	if (serve->link >= 0)
-		link_say(serve->link, LINK_FAREWELL, status);
-	if (abrupt)
-		_exit(status);
-	exit(status);
-}
 
 /*
  * Who serves is told who stands by: nobody else could tell the next parent. It may be busy for
@@ -191,9 +96,9 @@ static int spawn(struct supervisor *s, bool first, struct child *ret_child)
 		/* nothing to undo, such as a mount, before it is certain that we are watched */
 		if (first && link_receive(ends[1], true, &go))
 			_exit(EXIT_FAILURE);
-		privilege_oom_score(
-			PRIVILEGE_OOM_LAST); /* which a parent that it starts may have, too */
-		become_data_path(s, ends[1], first);
+		/* which a parent that it starts may have, too */
+		privilege_oom_score(PRIVILEGE_OOM_LAST);
+		data_path_run(&s->state, ends[1], first);
 	}
 	r = child.pid < 0 ? -errno : 0;
 	close(ends[1]);
