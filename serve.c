@@ -8,12 +8,12 @@
  * a guest has seen of it, a successor knows.
  */
 #include "serve.h"
-#include "bequeath.h"
 #include "crew.h"
 #include "fence.h"
 #include "front.h"
 #include "log.h"
 #include "notify.h"
+#include "parent.h"
 #include "plan.h"
 #include "privilege.h"
 #include "recover.h"
@@ -24,7 +24,6 @@
 #include "worker.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,16 +31,12 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #define STOP_NS UINT64_C(10000000000) /* how long queued requests may take to finish */
 #define STOP_POLL_MS 5
 #define RETRY_MS 1000 /* without memory to keep what serves */
-/* Parents that died so soon after they were started, in a row: as supervise.c counts data paths. */
-#define PARENT_SHORT_LIFE_NS UINT64_C(100000000)
-#define PARENT_SHORT_LIVES_MOST 100U
 
 struct serve {
 	struct serve_setup *setup;
@@ -54,10 +49,7 @@ struct serve {
 	struct reopen reopen;
 	unsigned workers_configured;
 	enum log_level log_level;
-	struct bequest bequest;	  /* estate NULL: nothing outlives us */
-	bool has_heir;		  /* without a parent: it was said that there still is a standby */
-	uint64_t parent_since_ns; /* the one that we started last */
-	unsigned parent_short_lives;
+	struct parent parent; /* bequest.estate NULL: nothing outlives us */
 };
 
 static uint64_t monotonic_ns(void)
@@ -150,121 +142,33 @@ int serve_block_signals(int *ret_signal_fd)
 	return *ret_signal_fd < 0 ? -errno : 0;
 }
 
-/* ---- signals ---- */
+/* ---- what a successor will serve ---- */
 
-static void lose_parent(struct serve *s)
-{
-	uint64_t now_ns = monotonic_ns();
-	int r = -EAGAIN;
-
-	bequeath_listen(&s->bequest);
-	close(s->bequest.link);
-	while (waitpid(-1, NULL, WNOHANG) > 0) /* it may have been our child */
-		;
-	if (now_ns - s->parent_since_ns > PARENT_SHORT_LIFE_NS)
-		s->parent_short_lives = 0;
-	s->parent_since_ns = now_ns;
-	if (s->parent_short_lives++ < PARENT_SHORT_LIVES_MOST)
-		r = s->setup->orphaned(&s->bequest.heir, s->setup->data);
-	s->setup->link = s->bequest.link = r < 0 ? -1 : r;
-	s->bequest.broken = false;
-	if (r >= 0) {
-		log_warning("the parent process is dead: another one takes its place");
-		return;
-	}
-	s->has_heir = heir_lives(&s->bequest.heir);
-	log_error("the parent process is dead and cannot be replaced (%s): %s; start it again when "
-		  "its users can do without",
-		  strerror(-r),
-		  s->has_heir ? "a crash would be survived once, by the standby, until a reload"
-			      : "a crash would end the mount");
-}
-
-/* Nobody starts another one. */
-static void miss_heir(struct serve *s)
-{
-	if (!s->has_heir || heir_lives(&s->bequest.heir))
-		return;
-	s->has_heir = false;
-	heir_dismiss(&s->bequest.heir);
-	log_error("the standby is gone, and there is no parent to start another one: a crash would "
-		  "end the mount; start it again when its users can do without");
-}
-
-/* What serves now is what a successor will serve. Workers are parked. */
+/* All of what serves now. Workers are parked. */
 static void commit(struct serve *s)
 {
-	bool again = s->bequest.failed;
+	bool again = s->parent.bequest.failed;
 	int r;
 
-	if (!s->bequest.estate)
+	if (!s->parent.bequest.estate)
 		return;
-	r = bequeath_accepted(&s->bequest, s->mount, &s->text);
+	r = bequeath_accepted(&s->parent.bequest, s->mount, &s->text);
 	if (r && !again)
 		log_error("the configuration cannot be kept (%s): after a crash the one before it "
 			  "would be served, until a reload goes well",
 			  strerror(-r));
-	if (s->bequest.broken)
-		lose_parent(s);
-	miss_heir(s); /* who stood by knows what was before, and was told to end */
+	if (s->parent.bequest.broken)
+		parent_lost(&s->parent);
+	parent_miss_heir(&s->parent); /* who stood by knows what was before, and was told to end */
 }
 
 /* What could not be kept for want of memory. */
 static void commit_again(struct serve *s)
 {
-	if (!s->bequest.failed || !crew_park(s->crew))
+	if (!s->parent.bequest.failed || !crew_park(s->crew))
 		return;
 	commit(s);
 	crew_resume(s->crew);
-}
-
-/* One that is to be acted on, or 0 when there is none. With a parent that is who says so. */
-static int next_signal(struct serve *s)
-{
-	struct signalfd_siginfo info;
-	struct link_message message;
-	int signo, r;
-
-	if (s->bequest.signals) { /* commit() came across them: they have been through the parent */
-		signo = __builtin_ctz(s->bequest.signals);
-		s->bequest.signals &= s->bequest.signals - 1;
-		return signo;
-	}
-	while (read(s->setup->signal_fd, &info, sizeof(info)) == sizeof(info)) {
-		if (s->bequest.link < 0)
-			return (int)info.ssi_signo;
-		r = link_say(s->bequest.link, LINK_SIGNAL, (int)info.ssi_signo);
-		if (r)
-			lose_parent(s);
-		if (r)
-			return (int)info.ssi_signo;
-	}
-	while (s->bequest.link >= 0) {
-		r = bequeath_receive(&s->bequest, false, &message);
-		if (r == -EAGAIN)
-			break;
-		if (r) {
-			lose_parent(s);
-			break;
-		}
-		if (message.kind == LINK_SIGNAL)
-			return message.value;
-	}
-	return 0;
-}
-
-/* Until there is something for next_signal() or event_fd, or for so long. */
-static void wait_for_anything(struct serve *s, int event_fd, int timeout_ms)
-{
-	struct pollfd fds[] = {
-		{.fd = s->setup->signal_fd, .events = POLLIN},
-		{.fd = s->bequest.link, .events = POLLIN},
-		{.fd = event_fd, .events = POLLIN},
-		{.fd = s->has_heir ? s->bequest.heir.pidfd : -1, .events = POLLIN},
-	};
-
-	poll(fds, 4, timeout_ms);
-	miss_heir(s);
 }
 
 /* ---- reload ---- */
@@ -406,8 +310,8 @@ static bool drain(struct serve *s)
 	while (crew_unanswered(s->crew) && monotonic_ns() < until) {
 		int signo;
 
-		wait_for_anything(s, -1, STOP_POLL_MS);
-		signo = next_signal(s);
+		parent_wait(&s->parent, -1, STOP_POLL_MS);
+		signo = parent_next_signal(&s->parent);
 		if (signo == SIGTERM || signo == SIGINT)
 			break;
 	}
@@ -557,9 +461,9 @@ static void run(struct serve *s)
 		find_lost(s);
 		timeout_ms = sooner_ms(watch_timeout_ms(&s->watch, monotonic_ns()),
 				       reopen_timeout_ms(&s->reopen, monotonic_ns()));
-		if (s->bequest.failed)
+		if (s->parent.bequest.failed)
 			timeout_ms = sooner_ms(timeout_ms, RETRY_MS);
-		wait_for_anything(s, s->crew->event_fd, timeout_ms);
+		parent_wait(&s->parent, s->crew->event_fd, timeout_ms);
 		r = read(s->crew->event_fd, &n, sizeof(n));
 		(void)r;
 		collect_garbage(s);
@@ -568,7 +472,7 @@ static void run(struct serve *s)
 			log_info("unmounted");
 			return;
 		}
-		while ((signo = next_signal(s)))
+		while ((signo = parent_next_signal(&s->parent)))
 			if (on_signal(s, signo))
 				return;
 	}
@@ -578,7 +482,11 @@ static void begin(struct serve *s, struct serve_setup *setup)
 {
 	*s = (struct serve){
 		.setup = setup,
-		.bequest = {.estate = setup->estate, .link = setup->link, .heir = HEIR_NONE}};
+		.parent = {.setup = setup,
+			   .bequest = {.estate = setup->estate,
+				       .link = setup->link,
+				       .heir = HEIR_NONE}},
+	};
 	if (setup->estate) {
 		settle_in_memory();
 		watch_for_crashes(setup->estate->keep);
@@ -590,9 +498,8 @@ static int end(struct serve *s, int status, bool *ret_abrupt)
 	bool unfinished;
 
 	*ret_abrupt = stop(s, &unfinished);
-	s->setup->link = s->bequest.link;
-	if (s->bequest.estate)
-		atomic_store(&s->bequest.estate->keep->ended, 1);
+	if (s->parent.bequest.estate)
+		atomic_store(&s->parent.bequest.estate->keep->ended, 1);
 	return unfinished ? EXIT_FAILURE : status;
 }
 
@@ -633,15 +540,15 @@ static int start_first(struct serve *s, struct plan *plan, struct conf_errors *e
 	steward_watch(setup->steward, s->front->dev);
 	r = crew_create(s->mount, s->front, settings_workers(&plan->conf->main), NULL,
 			settings_memory_bytes(&plan->conf->main), &s->crew);
-	if (!r && s->bequest.estate && !s->front->can_resend) {
+	if (!r && s->parent.bequest.estate && !s->front->can_resend) {
 		log_info("this kernel cannot send requests again to a successor (Linux 6.9 can): a "
 			 "crash ends the mount");
-		s->bequest.estate = NULL;
+		s->parent.bequest.estate = NULL;
 	}
-	if (!r && s->bequest.estate)
-		r = take_first_turn(s->bequest.estate);
-	if (!r && s->bequest.estate)
-		r = bequeath_mount(&s->bequest, s->front, s->crew);
+	if (!r && s->parent.bequest.estate)
+		r = take_first_turn(s->parent.bequest.estate);
+	if (!r && s->parent.bequest.estate)
+		r = bequeath_mount(&s->parent.bequest, s->front, s->crew);
 	if (!r) {
 		commit(s);
 		start_status(s);
@@ -729,7 +636,7 @@ static bool wait_for_turn(struct serve *s, const struct keep_turn *turn)
 	int r;
 
 	do {
-		r = link_receive(s->bequest.link, true, &message);
+		r = link_receive(s->parent.bequest.link, true, &message);
 		if (!r)
 			link_close_fds(&message);
 		if (!r && message.kind == LINK_END)
