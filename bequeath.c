@@ -142,30 +142,33 @@ static int send_accepted(struct bequest *b, const struct mount *mount, const str
 	return r;
 }
 
-bool bequeath_hear(struct bequest *b, struct link_message *message, int *ret_signo)
+int bequeath_receive(struct bequest *b, bool wait, struct link_message *ret_message)
 {
-	if (message->kind == LINK_HEIR)
-		heir_set(&b->heir, message);
-	link_close_fds(message); /* of one that brings none */
-	*ret_signo = message->value;
-	return message->kind == LINK_SIGNAL;
+	int r;
+
+	while ((r = link_receive(b->link, wait, ret_message)) == -EPROTO)
+		heir_dismiss(&b->heir); /* another one, and no descriptors left for it */
+	if (r)
+		return r;
+	if (ret_message->kind == LINK_HEIR)
+		heir_set(&b->heir, ret_message);
+	link_close_fds(ret_message); /* of one that brings none */
+	return 0;
 }
 
-static void note_signal(struct bequest *b, int signo)
+/* What was said while something else was waited for. */
+static void note(struct bequest *b, const struct link_message *message)
 {
-	b->signals |= UINT32_C(1) << (signo & 31);
+	if (message->kind == LINK_SIGNAL)
+		b->signals |= UINT32_C(1) << (message->value & 31);
 }
 
 void bequeath_listen(struct bequest *b)
 {
 	struct link_message message;
-	int signo, r;
 
-	while (!(r = link_receive(b->link, false, &message)) || r == -EPROTO)
-		if (r) /* an heir, and no descriptors left for it */
-			heir_dismiss(&b->heir);
-		else if (bequeath_hear(b, &message, &signo))
-			note_signal(b, signo);
+	while (!bequeath_receive(b, false, &message))
+		note(b, &message);
 	/* nobody else could be told whom to wait for */
 	if (b->heir.pidfd < 0)
 		heir_dismiss(&b->heir);
@@ -175,19 +178,15 @@ void bequeath_listen(struct bequest *b)
 static int wait_until_settled(struct bequest *b)
 {
 	struct link_message answer = {0};
-	int signo, r = 0;
+	int r = 0;
 
 	while (!r && !b->broken && b->link >= 0 && answer.kind != LINK_SETTLED) {
-		r = link_receive(b->link, true, &answer);
+		r = bequeath_receive(b, true, &answer);
 		if (r == -EPIPE) {
 			b->broken = true;
 			r = 0;
-		} else if (r == -EPROTO) { /* an heir, and no descriptors left for it */
-			heir_dismiss(&b->heir);
-			answer.kind = 0;
-			r = 0;
-		} else if (!r && bequeath_hear(b, &answer, &signo)) {
-			note_signal(b, signo);
+		} else if (!r) {
+			note(b, &answer);
 		}
 	}
 	if (b->broken || b->link < 0) {

@@ -32,8 +32,12 @@ int bequeath_mount(struct bequest *bequest, const struct front *front, const str
 int bequeath_accepted(struct bequest *bequest, const struct mount *mount,
 		      const struct conf_text *text);
 
-/* What a parent says that is for now or later. True: a signal, to be acted on: *ret_signo. */
-bool bequeath_hear(struct bequest *bequest, struct link_message *message, int *ret_signo);
+/*
+ * What the parent says next, without descriptors: those of an heir are the bequest's. wait: for it.
+ * 0; -EAGAIN: nothing; -EPIPE or another -errno: it is dead. An heir that comes while there are no
+ * descriptors left is lost, and the one before it is dismissed, as it is not the heir any more.
+ */
+int bequeath_receive(struct bequest *bequest, bool wait, struct link_message *ret_message);
 /* The parent is dead: what it had still to say. */
 void bequeath_listen(struct bequest *bequest);
 

@@ -28,7 +28,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -555,8 +554,6 @@ bool front_unmount(struct front *front)
 	if (!dead && front->dev && mounted_dev(front->mountpoint, front->dev) != front->dev)
 		return false;
 	r = dead ? 0 : steward_unmount(front->steward);
-	if (r == -EPIPE && !umount2(front->mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW))
-		r = 0;
 	if (r)
 		log_error("%s cannot be unmounted: %s", front->mountpoint,
 			  r == -EPIPE ? "the process that could is dead" : strerror(-r));

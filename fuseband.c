@@ -17,6 +17,7 @@
 #include "options.h"
 #include "plan.h"
 #include "privilege.h"
+#include "settings.h"
 #include "supervise.h"
 #include "steward.h"
 
@@ -119,7 +120,7 @@ static int check(const struct options *options)
 
 	if (r)
 		return r;
-	r = serve_read(options->config, mountpoint, &errors, &notes, &text, &conf);
+	r = settings_read(options->config, mountpoint, &errors, &notes, &text, &conf);
 	if (!r)
 		r = plan_make(conf, mountpoint, NULL, 0, PLAN_CHECK, &disks_system, &errors, &notes,
 			      &plan);
@@ -253,21 +254,31 @@ static void detach(void *data)
 		close(null);
 }
 
-/* The mount serves: tell whoever waits for that. */
-static void ready(void *data)
+/* Whoever waits for the start need not any more. */
+static void let_go(void *data)
 {
 	struct daemon *d = data;
 	char status = 0;
 	ssize_t n;
 
-	notify("READY=1\nMAINPID=%d", (int)getpid());
-	if (d->options.foreground)
+	if (d->ready_fd < 0)
 		return;
-	detach(d);
 	n = write(d->ready_fd, &status, 1);
 	(void)n;
 	close(d->ready_fd);
 	d->ready_fd = -1;
+}
+
+/* The mount serves: tell whoever waits for that. */
+static void ready(void *data)
+{
+	struct daemon *d = data;
+
+	notify("READY=1\nMAINPID=%d", (int)getpid());
+	if (d->options.foreground)
+		return;
+	detach(d);
+	let_go(d);
 }
 
 /* Of -o: then a helper of libfuse unmounts when the process that mounted dies. */
@@ -330,8 +341,8 @@ static int read_configuration(struct daemon *d)
 {
 	struct serve_setup *serve = &d->setup.serve;
 	struct conf_errors errors = {0}, notes = {0};
-	int r = serve_read(d->options.config, serve->mountpoint, &errors, &notes, &serve->text,
-			   &serve->conf);
+	int r = settings_read(d->options.config, serve->mountpoint, &errors, &notes, &serve->text,
+			      &serve->conf);
 
 	print_errors(&errors);
 	print_errors(&notes);
@@ -433,6 +444,7 @@ int main(int argc, char **argv)
 					   .pidfile_fd = -1,
 					   .ready = ready,
 					   .detach = detach,
+					   .let_go = let_go,
 					   .data = &d};
 	open_standard_descriptors();
 	log_mark_levels();

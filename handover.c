@@ -204,14 +204,6 @@ int handover_execute(const struct handover *state, int program)
 	return r;
 }
 
-static bool is_ours(const struct child *child)
-{
-	siginfo_t info;
-
-	return child->pid &&
-	       !waitid(P_PIDFD, (id_t)child->pidfd, &info, WEXITED | WNOHANG | WNOWAIT);
-}
-
 int handover_receive(int fd, struct handover *state)
 {
 	int r = read_back(fd, state);
@@ -220,8 +212,8 @@ int handover_receive(int fd, struct handover *state)
 		return r;
 	each_descriptor(state, -1, close_at_exec, NULL);
 	close(fd);
-	state->active.ours = is_ours(&state->active);
-	state->standby.ours = is_ours(&state->standby);
+	state->active.ours = child_is_ours(&state->active);
+	state->standby.ours = child_is_ours(&state->standby);
 	return 0;
 }
 

@@ -8,16 +8,8 @@
 #ifndef FUSEBAND_HANDOVER_H
 #define FUSEBAND_HANDOVER_H
 
-#include <sys/types.h>
+#include "child.h"
 #include "supervise.h"
-
-/* A data path as its parent sees it. */
-struct child {
-	pid_t pid; /* 0: none */
-	int pidfd, link;
-	bool ready;
-	bool ours; /* we are its parent; else it is that of a parent that died */
-};
 
 struct handover {
 	struct supervise_setup *setup;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * keep.h - memory that outlives a data path: counters, who has what open, signs of life.
+ * keep.h - memory that outlives a data path: counters, alarms, who has what open, signs of life.
  *
  * One memfd, made by the parent and mapped by every data path after it (supervise.h). All of it is
  * plain data at fixed places, changed in place by the thread that the comments name, so that at
@@ -28,6 +28,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "alarm.h"
 #include "histogram.h"
 
 /*
@@ -51,8 +52,9 @@ struct file_counters {
 	uint64_t flushes, discards, errors;
 	uint64_t wait_ns, service_ns; /* sums over reads and writes */
 	struct recent recent;	      /* of those, likewise */
-	/* episodes (alarm.h); mount->reading */
+	/* episodes (alarm.h), and whether there is one; mount->reading */
 	uint32_t share_missed, reservation_missed, size_missed;
+	struct alarm share_alarm, reservation_alarm, size_alarm;
 };
 _Static_assert(sizeof(struct file_counters) < 1024, "there is one for each of KEEP_FILES");
 
@@ -68,7 +70,9 @@ enum { KEEP_READ, KEEP_WRITE, KEEP_OPS };
 struct disk_counters {
 	struct histogram wait[KEEP_OPS], service[KEEP_OPS]; /* of requests */
 	struct histogram latency;			    /* of slices, at the disk */
-	uint32_t latency_missed;			    /* episodes; mount->reading */
+	/* episodes, likewise */
+	uint32_t latency_missed;
+	struct alarm latency_alarm;
 };
 
 struct kept_disk {
@@ -100,11 +104,12 @@ struct keep_suspect {
 struct keep {
 	uint64_t magic;
 	uint32_t version;
-	_Atomic uint32_t turns;	  /* of who holds the lock: data paths that have served */
-	_Atomic uint32_t ended;	  /* who serves, or the parent: there is to be no other turn */
-	uint32_t upgrades;	  /* the parent's: so many of them on purpose */
-	uint32_t parent;	  /* the parent's: its process id */
-	_Atomic uint64_t crashed; /* the crashing thread's: what it touched, or 0 */
+	_Atomic uint32_t turns;	    /* of who holds the lock: data paths that have served */
+	_Atomic uint32_t ended;	    /* who serves, or the parent: there is to be no other turn */
+	uint32_t upgrades;	    /* the parent's: so many of them on purpose */
+	uint32_t parent;	    /* the parent's: its process id */
+	_Atomic uint32_t log_level; /* who serves: that of log.h, for the parent */
+	_Atomic uint64_t crashed;   /* the crashing thread's: what it touched, or 0 */
 	/* the parent's, or of who takes over without one, while no data path lives */
 	struct keep_suspect suspects[KEEP_SUSPECTS];
 	uint32_t next_suspect, next_counted;

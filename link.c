@@ -3,6 +3,7 @@
 #include "link.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -128,6 +129,13 @@ void heir_set(struct heir *heir, struct link_message *message)
 	for (unsigned i = 2; i < message->n_fds; i++)
 		close(message->fds[i]);
 	message->n_fds = 0;
+}
+
+bool heir_lives(const struct heir *heir)
+{
+	struct pollfd pfd = {.fd = heir->pidfd, .events = POLLIN};
+
+	return heir->pidfd >= 0 && !poll(&pfd, 1, 0);
 }
 
 void heir_dismiss(struct heir *heir)

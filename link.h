@@ -12,7 +12,8 @@
  *     UNCLAIM    ids: no longer needed
  *     ACCEPTED   fds: a memfd with the accepted configuration (accepted.h). All of the above
  *                counts from here on; answered with SETTLED
- *     READY      it serves, or (a standby) could at once
+ *     PREPARED   a standby: it could serve at once
+ *     READY      it serves
  *     SIGNAL     value: it got this one, which is the parent's
  *     FAREWELL   value: exit status; it ends because it should
  *   parent -> data path
@@ -43,6 +44,7 @@ enum link_kind {
 	LINK_GO,
 	LINK_HEIR,
 	LINK_END,
+	LINK_PREPARED,
 };
 
 #define LINK_FDS 128U /* of one message; the kernel's limit is 253 */
@@ -77,6 +79,8 @@ struct heir {
 
 /* What HEIR says; the descriptors are the heir's. */
 void heir_set(struct heir *heir, struct link_message *message);
+/* Whether somebody stands by, as far as is known: he was named, and is not dead. */
+bool heir_lives(const struct heir *heir);
 /* It is to end. */
 void heir_dismiss(struct heir *heir);
 

@@ -41,14 +41,12 @@ struct file_before {
 struct file_watch {
 	bool begun;
 	struct file_before before[2];
-	struct alarm share, reservation, size;
 	bool told_alone;
 };
 
 struct disk_watch {
 	uint64_t before[2][HISTOGRAM_BUCKETS]; /* of the latency */
 	uint64_t window_ios;		       /* slices of the window that is over */
-	struct alarm latency;
 };
 
 /* A scheduler and all that its one lock covers. */

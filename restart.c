@@ -29,6 +29,21 @@ bool restart_again(struct restart *restart, bool crashed, uint64_t now_ns, uint6
 	return true;
 }
 
+void restart_pulse_begin(struct restart_pulse *pulse, uint64_t now_ns)
+{
+	pulse->since_ns = now_ns;
+}
+
+bool restart_is_silent(struct restart_pulse *pulse, uint64_t beats, uint64_t now_ns)
+{
+	bool silent = beats == pulse->beats;
+
+	if (silent && now_ns - pulse->since_ns <= RESTART_SILENT_NS)
+		return false;
+	*pulse = (struct restart_pulse){.beats = beats, .since_ns = now_ns};
+	return silent;
+}
+
 bool restart_is_new_signal(struct restart_signals *signals, int signo, bool at_data_path,
 			   uint64_t now_ns)
 {

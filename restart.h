@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * restart.h - what the parent decides by the clock: whether to start one more data path, and
- * whether two signals are one.
+ * restart.h - what the parent decides by the clock: whether a data path hangs, whether to start one
+ * more, and whether two signals are one.
+ *
+ * HANGS. Each worker that watches for requests does a round a second, whatever its disks do. When
+ * there has been none for RESTART_SILENT_NS something is wrong; asked for again after as long.
  *
  * RESTARTS. Deaths are counted while each life is short, crashes ten times as much as kills; a
  * longer life forgets all. At RESTART_MOST it is given up; from RESTART_AT_ONCE on there is a pause
@@ -27,6 +30,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define RESTART_SILENT_NS UINT64_C(10000000000)
 #define RESTART_CRASH_COUNTS 10U
 #define RESTART_AT_ONCE 30U
 #define RESTART_MOST 100U
@@ -40,6 +44,16 @@ struct restart { /* all zero: nothing has died yet */
 void restart_begin(struct restart *restart, uint64_t now_ns);
 /* It is dead. False: no other one; else after *ret_pause_ns, below a second. */
 bool restart_again(struct restart *restart, bool crashed, uint64_t now_ns, uint64_t *ret_pause_ns);
+
+struct restart_pulse {
+	uint64_t beats, since_ns;
+};
+
+/* It begins to serve, or to be watched. */
+void restart_pulse_begin(struct restart_pulse *pulse, uint64_t now_ns);
+/* beats: rounds of all its workers until now. True: none for RESTART_SILENT_NS, or again as long.
+ */
+bool restart_is_silent(struct restart_pulse *pulse, uint64_t beats, uint64_t now_ns);
 
 struct restart_signal {
 	unsigned times[2]; /* to us, to the data path */

@@ -8,24 +8,23 @@
  * a guest has seen of it, a successor knows.
  */
 #include "serve.h"
-#include "bequeath.h"
 #include "clock.h"
 #include "crew.h"
 #include "fence.h"
 #include "front.h"
 #include "log.h"
 #include "notify.h"
-#include "partitions.h"
+#include "parent.h"
 #include "plan.h"
 #include "privilege.h"
 #include "recover.h"
 #include "reopen.h"
+#include "settings.h"
 #include "steward.h"
 #include "watch.h"
 #include "worker.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,18 +32,12 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
-#include <sys/sysinfo.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #define STOP_NS UINT64_C(10000000000) /* how long queued requests may take to finish */
 #define STOP_POLL_MS 5
 #define RETRY_MS 1000 /* without memory to keep what serves */
-#define WORKERS_AUTO_MAX 2L
-/* Parents that died so soon after they were started, in a row: as supervise.c counts data paths. */
-#define PARENT_SHORT_LIFE_NS UINT64_C(100000000)
-#define PARENT_SHORT_LIVES_MOST 100U
 
 struct serve {
 	struct serve_setup *setup;
@@ -56,12 +49,11 @@ struct serve {
 	struct watch watch;
 	struct reopen reopen;
 	unsigned workers_configured;
-	struct bequest bequest;	  /* estate NULL: nothing outlives us */
-	uint64_t parent_since_ns; /* the one that we started last */
-	unsigned parent_short_lives;
+	enum log_level log_level;
+	struct parent parent; /* bequest.estate NULL: nothing outlives us */
 };
 
-/* ---- configuration ---- */
+/* ---- what is said ---- */
 
 static void log_errors(const struct conf_errors *errors)
 {
@@ -75,60 +67,17 @@ static void log_notes(const struct conf_errors *notes)
 		log_warning("%s", notes->list[i].text);
 }
 
-int serve_read(const char *config, const char *mountpoint, struct conf_errors *errors,
-	       struct conf_errors *notes, struct conf_text *ret_text, struct conf **ret_conf)
+/* The parent follows: it has no configuration of its own. */
+static void tell_log_level(const struct serve *s)
 {
-	struct conf_text text = {0};
-	struct conf *conf = NULL;
-	int r = conf_read(config, errors, &text);
-
-	if (r)
-		return r;
-	r = conf_parse(&text, errors, &conf);
-	if (!r)
-		r = partitions_read(conf, mountpoint, &text, errors, notes);
-	if (!r)
-		r = conf_expand(conf, &text, errors, notes);
-	if (r) {
-		conf_free(conf);
-		conf_text_free(&text);
-		return r;
-	}
-	*ret_text = text;
-	*ret_conf = conf;
-	return 0;
+	if (s->setup->estate)
+		atomic_store(&s->setup->estate->keep->log_level, s->log_level);
 }
 
-static uint64_t memory_cap(const struct conf_main *conf)
+static void set_log_level(struct serve *s, const struct conf_main *conf)
 {
-	struct sysinfo info;
-
-	if (conf->memory_bytes)
-		return conf->memory_bytes;
-	if (sysinfo(&info))
-		return UINT64_C(256) << 20;
-	return (uint64_t)info.totalram * info.mem_unit / 4;
-}
-
-static void set_log_level(const struct serve *s, const struct conf_main *conf)
-{
-	static const enum log_level levels[] = {
-		[CONF_LEVEL_ERROR] = LOG_LEVEL_ERROR,
-		[CONF_LEVEL_WARNING] = LOG_LEVEL_WARNING,
-		[CONF_LEVEL_INFO] = LOG_LEVEL_INFO,
-		[CONF_LEVEL_DEBUG] = LOG_LEVEL_DEBUG,
-	};
-
-	log_set_level(s->setup->debug ? LOG_LEVEL_DEBUG : levels[conf->log_level]);
-}
-
-static unsigned worker_count(const struct conf_main *conf)
-{
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-
-	if (conf->workers)
-		return conf->workers;
-	return cpus < 1 ? 1 : (unsigned)(cpus < WORKERS_AUTO_MAX ? cpus : WORKERS_AUTO_MAX);
+	s->log_level = settings_log_level(conf, s->setup->debug);
+	log_set_level(s->log_level);
 }
 
 /* ---- the process itself ---- */
@@ -186,107 +135,33 @@ int serve_block_signals(int *ret_signal_fd)
 	return *ret_signal_fd < 0 ? -errno : 0;
 }
 
-/* ---- signals ---- */
+/* ---- what a successor will serve ---- */
 
-static void lose_parent(struct serve *s)
-{
-	uint64_t now_ns = monotonic_ns();
-	int r = -EAGAIN;
-
-	bequeath_listen(&s->bequest);
-	close(s->bequest.link);
-	while (waitpid(-1, NULL, WNOHANG) > 0) /* it may have been our child */
-		;
-	if (now_ns - s->parent_since_ns > PARENT_SHORT_LIFE_NS)
-		s->parent_short_lives = 0;
-	s->parent_since_ns = now_ns;
-	if (s->parent_short_lives++ < PARENT_SHORT_LIVES_MOST)
-		r = s->setup->orphaned(&s->bequest.heir, s->setup->data);
-	s->bequest.link = r < 0 ? -1 : r;
-	s->bequest.broken = false;
-	if (r < 0)
-		log_error("the parent process is dead and cannot be replaced (%s): a crash would "
-			  "end the mount; start it again when its users can do without",
-			  strerror(-r));
-	else
-		log_warning("the parent process is dead: another one takes its place");
-}
-
-/* What serves now is what a successor will serve. Workers are parked. */
+/* All of what serves now. Workers are parked. */
 static void commit(struct serve *s)
 {
-	bool again = s->bequest.failed;
+	bool again = s->parent.bequest.failed;
 	int r;
 
-	if (!s->bequest.estate)
+	if (!s->parent.bequest.estate)
 		return;
-	r = bequeath_accepted(&s->bequest, s->mount, &s->text);
+	r = bequeath_accepted(&s->parent.bequest, s->mount, &s->text);
 	if (r && !again)
 		log_error("the configuration cannot be kept (%s): after a crash the one before it "
 			  "would be served, until a reload goes well",
 			  strerror(-r));
-	if (s->bequest.broken)
-		lose_parent(s);
+	if (s->parent.bequest.broken)
+		parent_lost(&s->parent);
+	parent_miss_heir(&s->parent); /* who stood by knows what was before, and was told to end */
 }
 
 /* What could not be kept for want of memory. */
 static void commit_again(struct serve *s)
 {
-	if (!s->bequest.failed || !crew_park(s->crew))
+	if (!s->parent.bequest.failed || !crew_park(s->crew))
 		return;
 	commit(s);
 	crew_resume(s->crew);
-}
-
-/* One that is to be acted on, or 0 when there is none. With a parent that is who says so. */
-static int next_signal(struct serve *s)
-{
-	struct signalfd_siginfo info;
-	struct link_message message;
-	int signo, r;
-
-	if (s->bequest.signals) { /* commit() came across them: they have been through the parent */
-		signo = __builtin_ctz(s->bequest.signals);
-		s->bequest.signals &= s->bequest.signals - 1;
-		return signo;
-	}
-	while (read(s->setup->signal_fd, &info, sizeof(info)) == sizeof(info)) {
-		if (s->bequest.link < 0)
-			return (int)info.ssi_signo;
-		r = link_say(s->bequest.link, LINK_SIGNAL, (int)info.ssi_signo);
-		if (r)
-			lose_parent(s);
-		if (r)
-			return (int)info.ssi_signo;
-	}
-	while (s->bequest.link >= 0) {
-		r = link_receive(s->bequest.link, false, &message);
-		if (r == -EAGAIN)
-			break;
-		if (r == -EPROTO) { /* an heir, and no descriptors left for it: the parent lives */
-			heir_dismiss(&s->bequest.heir);
-			continue;
-		}
-		if (r) {
-			lose_parent(s);
-			break;
-		}
-		if (bequeath_hear(&s->bequest, &message, &signo))
-			return signo;
-	}
-	return 0;
-}
-
-/* Until there is something for next_signal() or event_fd, or for so long. */
-static void wait_for_anything(struct serve *s, int event_fd, int timeout_ms)
-{
-	struct pollfd fds[] = {
-		{.fd = s->setup->signal_fd, .events = POLLIN},
-		{.fd = s->bequest.link, .events = POLLIN},
-		{.fd = event_fd, .events = POLLIN},
-	};
-
-	poll(fds, 3, timeout_ms);
 }
 
 /* ---- reload ---- */
@@ -302,8 +177,8 @@ static int plan_reload(struct serve *s, struct conf_text *ret_text, struct conf_
 	if (r)
 		conf_error_add(errors, NULL, NULL, NULL, NULL, "%s", strerror(-r));
 	else
-		r = serve_read(s->setup->config_path, s->setup->mountpoint, errors, notes, ret_text,
-			       &conf);
+		r = settings_read(s->setup->config_path, s->setup->mountpoint, errors, notes,
+				  ret_text, &conf);
 	if (!r)
 		r = plan_make(conf, s->setup->mountpoint, running, n_running, PLAN_RUN,
 			      &disks_system, errors, notes, ret_plan);
@@ -322,7 +197,7 @@ static int switch_to(struct serve *s, const struct plan *plan, struct conf_text 
 	if (!r) {
 		struct conf_text old = s->text;
 
-		s->crew->memory_bytes = memory_cap(&plan->conf->main);
+		s->crew->memory_bytes = settings_memory_bytes(&plan->conf->main);
 		s->text = *text;
 		*text = old;
 		mount_fence(s->mount);
@@ -385,6 +260,7 @@ static void reload(struct serve *s)
 		note_outcome(s, NULL);
 		watch_note_lone_weights(s->mount);
 		set_log_level(s, &plan->conf->main);
+		tell_log_level(s);
 		if (plan->conf->main.workers != s->workers_configured)
 			log_warning("a changed number of workers takes effect at the next start");
 		log_info("reloaded: generation %llu, %zu files",
@@ -427,8 +303,8 @@ static bool drain(struct serve *s)
 	while (crew_unanswered(s->crew) && monotonic_ns() < until) {
 		int signo;
 
-		wait_for_anything(s, -1, STOP_POLL_MS);
-		signo = next_signal(s);
+		parent_wait(&s->parent, -1, STOP_POLL_MS);
+		signo = parent_next_signal(&s->parent);
 		if (signo == SIGTERM || signo == SIGINT)
 			break;
 	}
@@ -578,9 +454,9 @@ static void run(struct serve *s)
 		find_lost(s);
 		timeout_ms = sooner_ms(watch_timeout_ms(&s->watch, monotonic_ns()),
 				       reopen_timeout_ms(&s->reopen, monotonic_ns()));
-		if (s->bequest.failed)
+		if (s->parent.bequest.failed)
 			timeout_ms = sooner_ms(timeout_ms, RETRY_MS);
-		wait_for_anything(s, s->crew->event_fd, timeout_ms);
+		parent_wait(&s->parent, s->crew->event_fd, timeout_ms);
 		r = read(s->crew->event_fd, &n, sizeof(n));
 		(void)r;
 		collect_garbage(s);
@@ -589,7 +465,7 @@ static void run(struct serve *s)
 			log_info("unmounted");
 			return;
 		}
-		while ((signo = next_signal(s)))
+		while ((signo = parent_next_signal(&s->parent)))
 			if (on_signal(s, signo))
 				return;
 	}
@@ -599,7 +475,11 @@ static void begin(struct serve *s, struct serve_setup *setup)
 {
 	*s = (struct serve){
 		.setup = setup,
-		.bequest = {.estate = setup->estate, .link = setup->link, .heir = HEIR_NONE}};
+		.parent = {.setup = setup,
+			   .bequest = {.estate = setup->estate,
+				       .link = setup->link,
+				       .heir = HEIR_NONE}},
+	};
 	if (setup->estate) {
 		settle_in_memory();
 		watch_for_crashes(setup->estate->keep);
@@ -611,9 +491,8 @@ static int end(struct serve *s, int status, bool *ret_abrupt)
 	bool unfinished;
 
 	*ret_abrupt = stop(s, &unfinished);
-	s->setup->link = s->bequest.link;
-	if (s->bequest.estate)
-		atomic_store(&s->bequest.estate->keep->ended, 1);
+	if (s->parent.bequest.estate)
+		atomic_store(&s->parent.bequest.estate->keep->ended, 1);
 	return unfinished ? EXIT_FAILURE : status;
 }
 
@@ -644,7 +523,7 @@ static int start_first(struct serve *s, struct plan *plan, struct conf_errors *e
 		return -ENOMEM;
 	mount_finish(s->mount);
 	r = front_mount(s->mount, setup->mountpoint, setup->mount_options, setup->debug,
-			gate_at_first(memory_cap(&plan->conf->main)), &s->front);
+			gate_at_first(settings_memory_bytes(&plan->conf->main)), &s->front);
 	if (r) {
 		fprintf(stderr, "fuseband: %s: cannot mount%s%s\n", setup->mountpoint,
 			r == -EINVAL ? "" : ": ", r == -EINVAL ? "" : strerror(-r));
@@ -652,17 +531,17 @@ static int start_first(struct serve *s, struct plan *plan, struct conf_errors *e
 	}
 	s->front->steward = setup->steward;
 	steward_watch(setup->steward, s->front->dev);
-	r = crew_create(s->mount, s->front, worker_count(&plan->conf->main), NULL,
-			memory_cap(&plan->conf->main), &s->crew);
-	if (!r && s->bequest.estate && !s->front->can_resend) {
+	r = crew_create(s->mount, s->front, settings_workers(&plan->conf->main), NULL,
+			settings_memory_bytes(&plan->conf->main), &s->crew);
+	if (!r && s->parent.bequest.estate && !s->front->can_resend) {
 		log_info("this kernel cannot send requests again to a successor (Linux 6.9 can): a "
 			 "crash ends the mount");
-		s->bequest.estate = NULL;
+		s->parent.bequest.estate = NULL;
 	}
-	if (!r && s->bequest.estate)
-		r = take_first_turn(s->bequest.estate);
-	if (!r && s->bequest.estate)
-		r = bequeath_mount(&s->bequest, s->front, s->crew);
+	if (!r && s->parent.bequest.estate)
+		r = take_first_turn(s->parent.bequest.estate);
+	if (!r && s->parent.bequest.estate)
+		r = bequeath_mount(&s->parent.bequest, s->front, s->crew);
 	if (!r) {
 		commit(s);
 		start_status(s);
@@ -726,7 +605,7 @@ static int prepare_next(struct serve *s)
 	s->workers_configured = recovered.main.workers;
 	set_log_level(s, &recovered.main);
 	r = crew_create(s->mount, s->front, estate->n_clones, estate->clones,
-			memory_cap(&recovered.main), &s->crew);
+			settings_memory_bytes(&recovered.main), &s->crew);
 	return r ? r : crew_start(s->crew, true);
 }
 
@@ -750,7 +629,7 @@ static bool wait_for_turn(struct serve *s, const struct keep_turn *turn)
 	int r;
 
 	do {
-		r = link_receive(s->bequest.link, true, &message);
+		r = link_receive(s->parent.bequest.link, true, &message);
 		if (!r)
 			link_close_fds(&message);
 		if (!r && message.kind == LINK_END)
@@ -791,15 +670,16 @@ int serve_next(struct serve_setup *setup, bool *ret_abrupt)
 		log_error("a successor cannot be prepared: %s", strerror(-r));
 	privilege_drop(PRIVILEGE_DATA_PATH);
 	if (!r)
-		setup->ready(setup->data);
+		setup->prepared(setup->data);
 	if (r || !wait_for_turn(&s, &turn))
 		return leave(setup);
 	prctl(PR_SET_NAME, SERVE_NAME);
 	mount_take_over(s.mount);
+	tell_log_level(&s);
 	start_status(&s);
 	waiting = fence_take_over(s.crew);
 	if (has_lost(s.mount))
-		commit(&s); /* so that who stands by next does not say it again */
+		commit(&s);	   /* so that who stands by next does not say it again */
 	r = front_resend(s.front); /* before we read any: it means all that have no answer yet */
 	if (r)
 		log_error("the kernel does not send requests again: %s; who waits for one of "

@@ -27,13 +27,14 @@ struct serve_setup {
 	char *mountpoint;    /* absolute */
 	char *mount_options; /* as after -o, or NULL */
 	bool debug;
-	int signal_fd;		   /* signalfd of those below */
-	struct conf_text text;	   /* serve_first: what was read, and checked: */
-	struct conf *conf;	   /* it takes this over */
-	struct estate *estate;	   /* NULL: there is no parent */
-	int link;		   /* to the parent, -1: none */
-	int steward;		   /* steward.h; -1: none */
-	void (*ready)(void *data); /* it serves */
+	int signal_fd;		      /* signalfd of those below */
+	struct conf_text text;	      /* serve_first: what was read, and checked: */
+	struct conf *conf;	      /* it takes this over */
+	struct estate *estate;	      /* NULL: there is no parent */
+	int link;		      /* to the parent, -1: none */
+	int steward;		      /* steward.h; -1: none */
+	void (*ready)(void *data);    /* it serves */
+	void (*prepared)(void *data); /* serve_next: it could at once */
 	/* the parent is dead, and somebody has to be: a link to a new one, or -errno */
 	int (*orphaned)(const struct heir *heir, void *data);
 	void *data;
@@ -53,12 +54,5 @@ int serve_block_signals(int *ret_signal_fd); /* all of them and USR2; 0 or -errn
 #define SERVE_REFUSED 2 /* exit status: the configuration cannot be served */
 int serve_first(struct serve_setup *setup, bool *ret_abrupt);
 int serve_next(struct serve_setup *setup, bool *ret_abrupt);
-
-/*
- * Read and check, with the partition tables of disks; nothing at mountpoint (or NULL) is touched. 0
- * or -errno with what is wrong in errors; *ret_text and *ret_conf are the caller's.
- */
-int serve_read(const char *config, const char *mountpoint, struct conf_errors *errors,
-	       struct conf_errors *notes, struct conf_text *ret_text, struct conf **ret_conf);
 
 #endif

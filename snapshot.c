@@ -145,7 +145,7 @@ static void fill_device(struct status_device *device, const struct disk *disk,
 	device->bps[STATUS_WRITE] = stats->prices.write_bps;
 	device->latency = quantiles(latency);
 	device->latency_missed = counters->latency_missed;
-	device->alarms = alarm_bit(&disk->watch.latency, STATUS_ALARM_LATENCY);
+	device->alarms = alarm_bit(&counters->latency_alarm, STATUS_ALARM_LATENCY);
 	memcpy(device->wait, counters->wait, sizeof(device->wait));
 	memcpy(device->service, counters->service, sizeof(device->service));
 }
@@ -179,9 +179,9 @@ static void fill_file(struct status_file *to, const struct file *file, const str
 	to->share_missed = c->share_missed;
 	to->reservation_missed = c->reservation_missed;
 	to->size_missed = c->size_missed;
-	to->alarms = alarm_bit(&file->watch.share, STATUS_ALARM_SHARE) |
-		     alarm_bit(&file->watch.reservation, STATUS_ALARM_RESERVATION) |
-		     alarm_bit(&file->watch.size, STATUS_ALARM_SIZE);
+	to->alarms = alarm_bit(&c->share_alarm, STATUS_ALARM_SHARE) |
+		     alarm_bit(&c->reservation_alarm, STATUS_ALARM_RESERVATION) |
+		     alarm_bit(&c->size_alarm, STATUS_ALARM_SIZE);
 }
 
 /* ---- one disk ---- */

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* supervise.c - see supervise.h. */
 #include "clock.h"
-#include "handover.h"
+#include "data_path.h"
 #include "log.h"
 #include "notify.h"
 #include "privilege.h"
 #include "restart.h"
+#include "settings.h"
 #include "steward.h"
 
 #include <errno.h>
@@ -26,7 +27,6 @@
 
 #define SEC_NS UINT64_C(1000000000)
 #define TICK_MS 1000
-#define HANG_NS (10 * SEC_NS) /* no worker has done anything: each does once a second */
 #define STANDBY_RETRY_NS (5 * SEC_NS)
 #define STANDBY_END_MS 1000 /* from SIGKILL; it takes some milliseconds */
 #define NAME_PARENT "fuseband"
@@ -40,7 +40,7 @@ struct supervisor {
 	int status; /* with it */
 
 	struct restart restart;
-	uint64_t beat, beat_ns; /* its last sign of life */
+	struct restart_pulse pulse;
 	uint64_t standby_not_before_ns;
 	bool standby_failed; /* in this episode */
 
@@ -48,87 +48,6 @@ struct supervisor {
 };
 
 /* ---- data paths ---- */
-
-static void child_forget(struct child *child)
-{
-	if (child->pidfd >= 0)
-		close(child->pidfd);
-	if (child->link >= 0)
-		close(child->link);
-	*child = (struct child){.pidfd = -1, .link = -1};
-}
-
-/* In the data path: it serves, or could. */
-static void tell_ready(void *data)
-{
-	struct supervisor *s = data;
-
-	privilege_oom_score(PRIVILEGE_OOM_LATE);
-	link_say(s->state.setup->serve.link, LINK_READY, 0);
-	if (!s->state.setup->foreground)
-		s->state.setup->detach(s->state.setup->data);
-}
-
-/* In the data path: a new parent, from this very program. */
-static int adopt_parent(const struct heir *heir, void *data)
-{
-	const struct supervisor *s = data;
-	struct handover state = s->state;
-	int ends[2], r = link_pair(ends);
-
-	if (r)
-		return r;
-	state.old_program = -1;
-	state.upgrading = false;
-	state.active = (struct child){.pid = getpid(), .link = ends[0], .ready = true};
-	state.standby = (struct child){.pid = heir->pid, .pidfd = heir->pidfd, .link = heir->link};
-	state.active.pidfd = pidfd_open(state.active.pid, 0);
-	r = state.active.pidfd < 0 ? -errno : handover_spawn(&state);
-	if (state.active.pidfd >= 0)
-		close(state.active.pidfd);
-	close(ends[0]);
-	if (!r)
-		return ends[1];
-	close(ends[1]);
-	return r;
-}
-
-/* In the new process. */
-static void become_data_path(struct supervisor *s, int link, bool first)
-{
-	struct serve_setup *serve = &s->state.setup->serve;
-	bool abrupt = false;
-	int status, r;
-
-	prctl(PR_SET_NAME, first ? SERVE_NAME : SERVE_NAME_STANDBY);
-	if (s->state.active.pid)
-		child_forget(&s->state.active);
-	if (s->state.standby.pid)
-		child_forget(&s->state.standby);
-	close(serve->signal_fd);
-	if (s->state.old_program >= 0)
-		close(s->state.old_program);
-	s->state.estate.owner = false;
-	serve->estate = &s->state.estate;
-	serve->link = link;
-	serve->ready = tell_ready;
-	serve->orphaned = adopt_parent;
-	serve->data = s;
-	r = serve_block_signals(&serve->signal_fd);
-	if (r) {
-		log_error("signals cannot be received: %s; more descriptors have to be allowed "
-			  "(ulimit -n)",
-			  strerror(-r));
-		status = EXIT_FAILURE;
-	} else {
-		status = first ? serve_first(serve, &abrupt) : serve_next(serve, &abrupt);
-	}
-	if (serve->link >= 0)
-		link_say(serve->link, LINK_FAREWELL, status);
-	if (abrupt)
-		_exit(status);
-	exit(status);
-}
 
 /*
  * Who serves is told who stands by: nobody else could tell the next parent. It may be busy for
@@ -170,9 +89,9 @@ static int spawn(struct supervisor *s, bool first, struct child *ret_child)
 		/* nothing to undo, such as a mount, before it is certain that we are watched */
 		if (first && link_receive(ends[1], true, &go))
 			_exit(EXIT_FAILURE);
-		privilege_oom_score(
-			PRIVILEGE_OOM_LAST); /* which a parent that it starts may have, too */
-		become_data_path(s, ends[1], first);
+		/* which a parent that it starts may have, too */
+		privilege_oom_score(PRIVILEGE_OOM_LAST);
+		data_path_run(&s->state, ends[1], first);
 	}
 	r = child.pid < 0 ? -errno : 0;
 	close(ends[1]);
@@ -191,24 +110,11 @@ static int spawn(struct supervisor *s, bool first, struct child *ret_child)
 	if (r) {
 		close(ends[0]);
 		if (!first)
-			tell_heir(s, &(struct child){.pidfd = -1, .link = -1});
+			tell_heir(s, &CHILD_NONE);
 		return r;
 	}
 	*ret_child = child;
 	return 0;
-}
-
-/* Wait for its end. Returns what waitid() says, zeroes if it is not ours to wait for. */
-static siginfo_t bury(struct child *child)
-{
-	struct pollfd pfd = {.fd = child->pidfd, .events = POLLIN};
-	siginfo_t info = {0};
-
-	while (poll(&pfd, 1, -1) < 0 && errno == EINTR)
-		;
-	if (child->ours && waitid(P_PIDFD, (id_t)child->pidfd, &info, WEXITED))
-		info = (siginfo_t){0};
-	return info;
 }
 
 static void end_standby(struct supervisor *s)
@@ -219,7 +125,7 @@ static void end_standby(struct supervisor *s)
 		return;
 	pidfd_send_signal(s->state.standby.pidfd, SIGKILL, NULL, 0);
 	if (poll(&pfd, 1, STANDBY_END_MS) == 1)
-		bury(&s->state.standby);
+		child_bury(&s->state.standby);
 	else /* all guests may be waiting for us */
 		log_error("a standby does not end, as a disk that hangs holds it: until it does, "
 			  "files "
@@ -242,7 +148,7 @@ static void start_standby(struct supervisor *s)
 				    "crash takes longer to recover from",
 				    strerror(-r));
 		s->standby_failed = true;
-		s->state.standby = (struct child){.pidfd = -1, .link = -1};
+		s->state.standby = CHILD_NONE;
 		s->standby_not_before_ns = monotonic_ns() + STANDBY_RETRY_NS;
 	}
 }
@@ -263,18 +169,6 @@ static void give_up(struct supervisor *s, int status)
 	if (r)
 		log_error("%s cannot be unmounted: %s", s->state.setup->serve.mountpoint,
 			  strerror(-r));
-}
-
-static const char *how(const siginfo_t *info, char *text, size_t size)
-{
-	if (info->si_code == CLD_EXITED)
-		snprintf(text, size, "ended with status %d", info->si_status);
-	else if (info->si_code == CLD_KILLED || info->si_code == CLD_DUMPED)
-		snprintf(text, size, "was killed by signal %d (%s)", info->si_status,
-			 strsignal(info->si_status));
-	else
-		snprintf(text, size, "died");
-	return text;
 }
 
 /* ---- taking over ---- */
@@ -304,16 +198,15 @@ static void go(struct supervisor *s)
 		if (r) {
 			log_error("no process to take over: %s. The mount ends: start it again",
 				  strerror(-r));
-			s->state.standby = (struct child){.pidfd = -1, .link = -1};
+			s->state.standby = CHILD_NONE;
 			give_up(s, EXIT_FAILURE);
 			return;
 		}
 	}
 	s->state.active = s->state.standby;
 	s->state.active.ready = false;
-	s->state.standby = (struct child){.pidfd = -1, .link = -1};
-	s->beat_ns = monotonic_ns();
-	restart_begin(&s->restart, s->beat_ns);
+	s->state.standby = CHILD_NONE;
+	restart_begin(&s->restart, monotonic_ns());
 	link_say(s->state.active.link, LINK_GO, 0); /* if it is dead we shall see */
 	if (s->stopping) /* the one before may have died of it, or before it */
 		link_say(s->state.active.link, LINK_SIGNAL, s->stopping);
@@ -321,13 +214,6 @@ static void go(struct supervisor *s)
 
 static bool handle_active(struct supervisor *s);
 static void go_back(struct supervisor *s);
-
-/* Rather than by somebody's SIGKILL. */
-static bool died_by_itself(const siginfo_t *info, bool suspected)
-{
-	return suspected || info->si_code == CLD_EXITED || info->si_code == CLD_DUMPED ||
-	       (info->si_code == CLD_KILLED && info->si_status != SIGKILL);
-}
 
 static void on_active_death(struct supervisor *s)
 {
@@ -337,7 +223,7 @@ static void on_active_death(struct supervisor *s)
 
 	if (s->state.upgrading && !s->state.active.ready)
 		go_back(s); /* it was of the new program. The old one buries it */
-	info = bury(&s->state.active);
+	info = child_bury(&s->state.active);
 	suspected = atomic_load(&s->state.estate.keep->crashed) != 0;
 	while (handle_active(s)) /* what it had still to say */
 		;
@@ -349,12 +235,12 @@ static void on_active_death(struct supervisor *s)
 			fprintf(stderr,
 				"fuseband: the data path %s while it started: see the lines above, "
 				"or the log\n",
-				how(&info, text, sizeof(text)));
+				child_end(&info, text, sizeof(text)));
 		give_up(s, info.si_code == CLD_EXITED ? info.si_status : EXIT_FAILURE);
 		return;
 	}
 	if (!s->state.estate.can_resend) {
-		log_error("the data path %s", how(&info, text, sizeof(text)));
+		log_error("the data path %s", child_end(&info, text, sizeof(text)));
 		give_up(s, EXIT_FAILURE);
 		return;
 	}
@@ -364,53 +250,36 @@ static void on_active_death(struct supervisor *s)
 		log_info("the new program takes over");
 	else
 		log_warning("the data path %s: another one takes over",
-			    how(&info, text, sizeof(text)));
-	if (count_life(s, died_by_itself(&info, suspected)))
+			    child_end(&info, text, sizeof(text)));
+	if (count_life(s, suspected || child_ended_by_itself(&info)))
 		go(s);
 	else
 		give_up(s, EXIT_FAILURE);
 }
 
-/* As in /proc/PID/stat: R, S, D, T, t, Z; 0: unknown. */
-static char state_of(pid_t pid)
-{
-	char path[64], line[512], state = 0, *end;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	file = fopen(path, "re");
-	if (file && fgets(line, sizeof(line), file) && (end = strrchr(line, ')')))
-		state = end[1] ? end[2] : 0;
-	if (file)
-		fclose(file);
-	return state;
-}
-
 /* Each worker that watches for requests does a round a second, whatever its disks do. */
 static void look_for_signs_of_life(struct supervisor *s)
 {
-	uint64_t beat = 0, now = monotonic_ns();
-	char state;
+	uint64_t beats = 0;
 
 	if (!s->state.active.pid || !s->state.active.ready || !s->state.estate.can_resend)
 		return;
 	for (unsigned i = 0; i < KEEP_WORKERS; i++)
-		beat += atomic_load(&s->state.estate.keep->workers[i].beat);
-	if (beat == s->beat && now - s->beat_ns <= HANG_NS)
+		beats += atomic_load(&s->state.estate.keep->workers[i].beat);
+	if (!restart_is_silent(&s->pulse, beats, monotonic_ns()))
 		return;
-	state = beat == s->beat ? state_of(s->state.active.pid) : 0;
-	s->beat_ns = now;
-	if (beat != s->beat || state == 'T' || state == 't') {
-		/* it lives, or was stopped by a debugger or an operator and rightly does nothing */
-		s->beat = beat;
-	} else if (state == 'Z') {
+	switch (child_state(&s->state.active)) {
+	case CHILD_STOPPED: /* and rightly does nothing */
+		break;
+	case CHILD_ENDS:
 		log_error("the data path was killed, but the kernel has not let go of it: it waits "
-			  "for "
-			  "a disk that hangs, and nothing is served until that moves");
-	} else {
+			  "for a disk that hangs, and nothing is served until that moves");
+		break;
+	case CHILD_RUNS:
 		log_error("the data path has done nothing for %llu s: it is replaced",
-			  (unsigned long long)(HANG_NS / SEC_NS));
+			  (unsigned long long)(RESTART_SILENT_NS / SEC_NS));
 		pidfd_send_signal(s->state.active.pidfd, SIGKILL, NULL, 0);
+		break;
 	}
 }
 
@@ -538,14 +407,16 @@ static void read_signals(struct supervisor *s)
 
 static void on_active_ready(struct supervisor *s)
 {
+	if (s->state.active.ready)
+		return; /* it has said so to the parent before us */
 	s->state.active.ready = true;
-	s->beat_ns = monotonic_ns();
+	restart_pulse_begin(&s->pulse, monotonic_ns());
 	if (s->state.upgrading)
 		finish_upgrade(s);
 	if (s->told_ready)
 		return;
 	s->told_ready = true;
-	restart_begin(&s->restart, s->beat_ns);
+	restart_begin(&s->restart, monotonic_ns());
 	privilege_drop(PRIVILEGE_PARENT);
 	s->state.setup->ready(s->state.setup->data);
 }
@@ -563,6 +434,8 @@ static bool handle_active(struct supervisor *s)
 	if (r)
 		return r == -EPROTO;
 	switch (message.kind) {
+	case LINK_PREPARED: /* while it still stood by, which is not to say that it can serve */
+		break;
 	case LINK_READY:
 		on_active_ready(s);
 		break;
@@ -595,7 +468,7 @@ static void handle_standby(struct supervisor *s)
 
 	if (link_receive(s->state.standby.link, false, &message))
 		return;
-	if (message.kind != LINK_READY) {
+	if (message.kind != LINK_PREPARED) {
 		link_close_fds(&message);
 		return;
 	}
@@ -607,7 +480,7 @@ static void handle_standby(struct supervisor *s)
 
 static void on_standby_death(struct supervisor *s)
 {
-	siginfo_t info = bury(&s->state.standby);
+	siginfo_t info = child_bury(&s->state.standby);
 	char text[80];
 
 	child_forget(&s->state.standby);
@@ -615,7 +488,7 @@ static void on_standby_death(struct supervisor *s)
 	s->standby_not_before_ns = monotonic_ns() + STANDBY_RETRY_NS;
 	if (!s->standby_failed)
 		log_warning("the standby %s; a crash would take longer to recover from",
-			    how(&info, text, sizeof(text)));
+			    child_end(&info, text, sizeof(text)));
 	s->standby_failed = true;
 	if (s->state.upgrading)
 		go_back(s);
@@ -623,9 +496,16 @@ static void on_standby_death(struct supervisor *s)
 
 /* ---- the loop ---- */
 
+/* As the configuration says, of which only who serves knows. */
+static void follow_log_level(const struct supervisor *s)
+{
+	log_set_level((enum log_level)atomic_load(&s->state.estate.keep->log_level));
+}
+
 static void loop(struct supervisor *s)
 {
 	s->state.estate.keep->parent = (uint32_t)getpid();
+	follow_log_level(s);
 	while (!(s->farewell && !s->state.active.pid)) {
 		struct pollfd fds[] = {
 			{.fd = s->state.setup->serve.signal_fd, .events = POLLIN},
@@ -642,6 +522,7 @@ static void loop(struct supervisor *s)
 		fds[4].fd = s->state.standby.pidfd;
 		if (poll(fds, 5, TICK_MS) < 0)
 			continue;
+		follow_log_level(s);
 		if (fds[0].revents)
 			read_signals(s);
 		if (fds[2].revents) {
@@ -690,12 +571,15 @@ static int end(struct supervisor *s)
 int supervise(struct supervise_setup *setup, bool *ret_abrupt)
 {
 	struct supervisor s = {.state = {.setup = setup,
-					 .active = {.pidfd = -1, .link = -1},
-					 .standby = {.pidfd = -1, .link = -1},
+					 .active = CHILD_NONE,
+					 .standby = CHILD_NONE,
 					 .old_program = -1}};
 	int r = estate_create(&s.state.estate);
 
 	*ret_abrupt = false;
+	if (!r)
+		atomic_store(&s.state.estate.keep->log_level,
+			     settings_log_level(&setup->serve.conf->main, setup->serve.debug));
 	s.state.program = own_program();
 	s.state.estate.owner = true;
 	if (!r)
@@ -752,8 +636,8 @@ int supervise_resume(const char *resume, struct supervise_setup *setup, bool *re
 	privilege_hide(setup->serve.debug);
 	settle_in_memory();
 	privilege_drop(PRIVILEGE_PARENT);
-	s.beat_ns = monotonic_ns();
-	restart_begin(&s.restart, s.beat_ns);
+	restart_pulse_begin(&s.pulse, monotonic_ns());
+	restart_begin(&s.restart, monotonic_ns());
 	loop(&s);
 	return end(&s);
 }

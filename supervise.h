@@ -9,7 +9,7 @@
  *        |       |
  *        |       +--- fuseband-spare (standby) has opened and prepared the same, and waits
  *        |
- *   the data path dies (kill -9, abort, out of memory), or does nothing for HANG_NS
+ *   the data path dies (kill -9, abort, out of memory), or does nothing for ten seconds
  *        |  waitpid()                 nothing copies to or from its memory any more. What would
  *        |                            keep it from ending is done elsewhere (errand.h)
  *        |  GO to the standby         it takes the fences (fence.h) and starts its workers
@@ -69,6 +69,8 @@ struct supervise_setup {
 	void (*ready)(void *data);  /* the mount serves: once. In the parent */
 	void (*detach)(void *data); /* let go of the terminal: in each process that serves, unless
 				       foreground */
+	/* that part of ready() that may still have to be done in a data path without its parent */
+	void (*let_go)(void *data);
 	void *data;
 };
 
@@ -77,7 +79,7 @@ int supervise(struct supervise_setup *setup, bool *ret_abrupt);
 
 /*
  * In a program that another one has started with SUPERVISE_RESUME in its environment: go on as
- * that. setup: argv, ready, detach and data; the rest is filled in. Likewise.
+ * that. setup: argv, ready, detach, let_go and data; the rest is filled in. Likewise.
  */
 int supervise_resume(const char *resume, struct supervise_setup *setup, bool *ret_abrupt);
 

@@ -95,34 +95,38 @@ static void begin(struct file_watch *watch, const struct file_before *now)
 
 static void judge_share(struct file *file, const struct alarm_queue *q)
 {
-	struct file_watch *watch = &file->watch;
+	const struct file_watch *watch = &file->watch;
+	struct file_counters *counters = &file->kept->counters;
 
-	if (alarm_window(&watch->share, alarm_share(q), ALARM_SHARE_WINDOWS)) {
+	if (alarm_window(&counters->share_alarm, alarm_share(q), ALARM_SHARE_WINDOWS)) {
 		say_share(file, q, main_reason(&watch->before[1], &watch->before[0]));
-		file->kept->counters.share_missed++;
+		counters->share_missed++;
 	}
 }
 
 static void judge_reservation(struct file *file, const struct alarm_queue *q)
 {
-	if (alarm_window(&file->watch.reservation, alarm_reservation(q),
+	struct file_counters *counters = &file->kept->counters;
+
+	if (alarm_window(&counters->reservation_alarm, alarm_reservation(q),
 			 ALARM_RESERVATION_WINDOWS)) {
 		say_reservation("", file->name, file->disk->name, q);
-		file->kept->counters.reservation_missed++;
+		counters->reservation_missed++;
 	}
 }
 
 static void judge_size(struct file *file, bool cut_short)
 {
 	bool seen_before = file->present_bytes < file->size_bytes; /* by a reload, which said so */
+	struct file_counters *counters = &file->kept->counters;
 
-	if (!alarm_window(&file->watch.size, cut_short || seen_before, ALARM_SIZE_WINDOWS))
+	if (!alarm_window(&counters->size_alarm, cut_short || seen_before, ALARM_SIZE_WINDOWS))
 		return;
 	if (!seen_before)
 		log_warning("%s: %s is shorter than it was: reads beyond its end fail; make it as "
 			    "large again, and reload",
 			    file->name, file->path);
-	file->kept->counters.size_missed++;
+	counters->size_missed++;
 }
 
 static void look_at_file(struct file *file, uint64_t window_ns)
@@ -154,8 +158,8 @@ static void look_at_file(struct file *file, uint64_t window_ns)
 		};
 		judge_share(file, &q);
 		judge_reservation(file, &q);
+		judge_size(file, cut_short);
 	}
-	judge_size(file, cut_short);
 	watch->begun = true;
 }
 
@@ -172,7 +176,10 @@ static void look_at_disk(struct disk *disk, bool first)
 	for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++)
 		counts[i] = now[i] - watch->before[1][i];
 	watch->window_ios = histogram_total(counts);
-	if (alarm_window(&watch->latency, alarm_latency(counts, disk->params.latency_target_ns),
+	if (first) /* no window is over, which could end an episode of the process before us */
+		return;
+	if (alarm_window(&disk->counters->latency_alarm,
+			 alarm_latency(counts, disk->params.latency_target_ns),
 			 ALARM_LATENCY_WINDOWS)) {
 		say_latency(disk, counts);
 		disk->counters->latency_missed++;

@@ -90,6 +90,18 @@ static void free_io(struct worker *w, struct io *io)
 	pool_object_free(&w->pool, POOL_IO, io);
 }
 
+/* One more of what may happen a million times. Each kind has a limit of its own. */
+static bool is_to_be_logged(struct log_limit *limit)
+{
+	unsigned missed;
+
+	if (!log_allowed(limit, monotonic_ns(), &missed))
+		return false;
+	if (missed)
+		log_error("%u errors were not logged", missed);
+	return true;
+}
+
 static void report_error(const struct io *io)
 {
 	static struct log_limit limit;
@@ -98,12 +110,9 @@ static void report_error(const struct io *io)
 					    [IO_FLUSH] = "flush",
 					    [IO_FALLOCATE] = "discard",
 					    [IO_SEEK] = "seek"};
-	unsigned missed;
 
-	if (!io_failed(io) || !log_allowed(&limit, monotonic_ns(), &missed))
+	if (!io_failed(io) || !is_to_be_logged(&limit))
 		return;
-	if (missed)
-		log_error("%u errors were not logged", missed);
 	log_error("%s: %s of %llu bytes at %llu failed: %s", io->file->name, names[io->kind],
 		  (unsigned long long)io->len_bytes, (unsigned long long)io->pos_bytes,
 		  strerror(-io->error));
@@ -125,6 +134,7 @@ static void blame_device(struct io *io)
 
 static void answer(struct worker *w, struct io *io)
 {
+	static struct log_limit limit;
 	int r;
 
 	worker_touch(w, io->unique);
@@ -133,7 +143,8 @@ static void answer(struct worker *w, struct io *io)
 		report_error(io);
 	}
 	r = request_answer(io);
-	if (r && r != -ENOENT && r != -ENODEV) /* the caller, or all of the mount, is gone */
+	/* unless the caller, or all of the mount, is gone */
+	if (r && r != -ENOENT && r != -ENODEV && is_to_be_logged(&limit))
 		log_error("%s: the kernel refused an answer: %s", io->file->name, strerror(-r));
 	BUMP(w->held_bytes, -io->held_bytes);
 	BUMP(w->answered, 1);
@@ -300,6 +311,15 @@ static bool is_poison(struct worker *w, const char *header, size_t n)
 	return true;
 }
 
+/* Not by the kernel, but whoever may write to the mount's /dev/fuse can have it send anything. */
+static void report_malformed(ssize_t n)
+{
+	static struct log_limit limit;
+
+	if (is_to_be_logged(&limit))
+		log_error("a malformed request of %zd bytes was dropped", n);
+}
+
 static void read_requests(struct worker *w)
 {
 	unsigned must = 2 * w->n_answered < READ_MOST ? 2 * w->n_answered : READ_MOST;
@@ -372,7 +392,7 @@ static void read_requests(struct worker *w)
 				signal_event(crew->event_fd);
 			break;
 		case REQUEST_BROKEN:
-			log_error("a malformed request of %zd bytes was dropped", n);
+			report_malformed(n);
 			break;
 		}
 		if (lone) {

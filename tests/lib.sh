@@ -406,6 +406,14 @@ data_path() {
 	echo "$FUSEBAND_PID"
 }
 
+# stopped NAME: one of our processes that is called so has stopped; sets STOPPED.
+stopped() {
+	for STOPPED in $(our_processes "$1"); do
+		! grep -qs '^State:.T' "/proc/$STOPPED/status" || return 0
+	done
+	return 1
+}
+
 took_over() {
 	grep -c 'took over:' "$WORK/fuseband.log"
 }

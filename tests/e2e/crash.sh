@@ -251,7 +251,48 @@ test_lost() {
 	ALLOWED_ERRORS='is empty|lost.img' stop_fuseband
 }
 
-for part in ${PARTS:-fast slow shares accepted sizes lost}; do
+# ---- how much is said of it ----
+
+with_level() { # LEVEL
+	{
+		section fuseband "log_level = $1"
+		section a.img "path = $WORK/a.img"
+	} | ini "$conf"
+}
+
+# A process of that name that is not $ACTIVE.
+another_serves() {
+	local now
+	now=$(our_processes fuseband-io)
+	[ -n "$now" ] && [ "$now" != "$ACTIVE" ]
+}
+
+deaths() {
+	grep -c 'another one takes over' "$WORK/fuseband.log"
+}
+
+test_levels() {
+	truncate -s 64M "$WORK/a.img"
+	with_level error
+	start_fuseband "$conf"
+	wait_for 10 one_stands_by || miss "no standby"
+	ACTIVE=$(data_path)
+	kill -KILL "$ACTIVE"
+	wait_for 10 another_serves || miss "nobody took over"
+	is_served a.img || miss "nothing is served"
+	promise "with log_level = error the parent does not warn" same 0 "$(deaths)"
+	with_level info
+	promise "a reload changes that" reload_fuseband
+	kill_data_path
+	promise "for the parent, too" same 1 "$(deaths)"
+	kill_parent
+	wait_for 10 one_stands_by || miss "no standby"
+	kill_data_path
+	promise "and for the next parent" same 2 "$(deaths)"
+	stop_adopted
+}
+
+for part in ${PARTS:-fast slow shares accepted sizes lost levels}; do
 	: >"$WORK/fuseband.log"
 	"test_$part"
 done

@@ -8,6 +8,7 @@
 . "$(dirname "$0")/../lib.sh"
 need fio cmp
 need_root
+HELPERS=${HELPERS:-$TESTS/../build/release/helpers}
 
 # The failed requests that this test provokes, at a disk that hangs.
 # shellcheck disable=SC2034
@@ -149,6 +150,43 @@ test_background() {
 	kill -TERM "$pid"
 	promise "and at the end" wait_for 10 all_gone "$pid"
 	cd / || exit 1
+}
+
+# In the background, as far as a data path that has only just begun. Sets STARTER and STOPPED.
+start_hesitating() {
+	echo fuseband-io >"$WORK/hesitate"
+	LD_PRELOAD=$HELPERS/hesitate.so HESITATE=$WORK/hesitate timeout 20 "$FUSEBAND" -c "$conf" \
+		-p "$pidfile" "$MNT" 2>"$WORK/err" &
+	STARTER=$!
+	wait_for 10 stopped fuseband-io || fail "no data path is started"
+	rm "$WORK/hesitate"
+}
+
+# Either of the two dies before the mount serves: whoever waits for that is told what became of it.
+test_cut_start() {
+	local pid
+	if grep -q -a '__asan_init\|__tsan_init' "$FUSEBAND"; then
+		note "a sanitizer cannot be preloaded to: nobody dies during the start"
+		return
+	fi
+	section a.img "path = $WORK/a.img" | ini "$conf"
+	start_hesitating
+	pid=$(cat "$pidfile")
+	kill -KILL "$pid"
+	kill -CONT "$STOPPED"
+	wait $STARTER
+	promise "a start whose parent is killed is over when the mount serves" same 0 $?
+	promise "and does" cmp "$MNT/a.img" "$WORK/a.img"
+	promise "with another parent" wait_for 10 parent_is "$pid"
+	pid=$(cat "$pidfile")
+	kill -TERM "$pid"
+	promise "that can be told to end" wait_for 10 all_gone "$pid"
+	start_hesitating
+	kill -KILL "$STOPPED"
+	wait $STARTER
+	promise "one whose data path is killed has failed" same 1 $?
+	promise "and says so" said 'the data path was killed by signal 9 \(Killed\) while it started'
+	promise "and leaves nothing" wait_for 5 not test -e "$pidfile"
 }
 
 test_closed_descriptors() {
@@ -602,6 +640,7 @@ section a.img "path = /nowhere/a.img" >"$WORK/gone.ini"
 
 test_words
 test_background
+test_cut_start
 test_closed_descriptors
 test_refusals
 test_no_descriptors

@@ -45,6 +45,31 @@ test_poison() {
 	ALLOWED_ERRORS='has ended several processes' stop_fuseband
 }
 
+malformed() {
+	grep -c 'a malformed request of 48 bytes was dropped' "$WORK/fuseband.log"
+}
+
+reads_on() {
+	dd if="$MNT/a.img" of=/dev/null bs=4k count=1 iflag=direct status=none
+}
+
+# What was not logged in one second is told with the first line of another.
+tells_how_many() {
+	poison garbage && reads_on && grep -q 'errors were not logged' "$WORK/fuseband.log"
+}
+
+test_garbage() {
+	local n
+	start_poisoned
+	poison garbage || miss "it is not written"
+	promise "a thousand malformed requests do no harm" reads_on
+	n=$(malformed)
+	note "$n of them were logged"
+	promise "nor do they flood the log" holds "$n > 0 && $n < 500"
+	promise "which says how many it does not have" wait_for 5 tells_how_many
+	ALLOWED_ERRORS='errors were not logged' stop_fuseband
+}
+
 gave_up() {
 	grep -q 'giving up' "$WORK/fuseband.log"
 }
@@ -82,17 +107,36 @@ test_hang() {
 	umount -l "$MNT"
 }
 
+# Where /proc shows nobody whom one may not trace, as hidepid=2 does to users and this one to root: if
+# that can be had. Sets FUSEBAND and MNT.
+hide_processes() {
+	# shellcheck disable=SC2016
+	local hide='mount --make-rprivate /proc && mount -t proc -o hidepid=ptraceable proc /proc || exit 1'
+	if ! unshare -m --propagation unchanged sh -c "$hide" 2>/dev/null; then
+		note "no other /proc to be had: its processes are there to be seen"
+		return
+	fi
+	mkdir -p "$WORK/shared/mnt" # what is mounted in there is seen outside
+	mount --bind "$WORK/shared" "$WORK/shared" && mount --make-shared "$WORK/shared" ||
+		fail "$WORK/shared cannot be bound"
+	printf '#!/bin/sh\nexec unshare -m --propagation unchanged sh -c '\''%s; exec "$0" "$@"'\'' "%s" "$@"\n' \
+		"$hide" "$FUSEBAND" >"$WORK/hidden"
+	chmod +x "$WORK/hidden"
+	FUSEBAND=$WORK/hidden MNT=$WORK/shared/mnt
+}
+
 test_stopped() {
-	local pid
+	local pid FUSEBAND=$FUSEBAND MNT=$MNT
 	section a.img "path = $WORK/a.img" | ini "$conf"
 	: >"$WORK/fuseband.log"
+	hide_processes
 	start_fuseband "$conf"
 	pid=$(data_path)
 	kill -STOP "$pid"
 	sleep 12
 	promise "one that somebody has stopped is not" kill -0 "$pid"
 	kill -CONT "$pid"
-	promise "and goes on" dd if="$MNT/a.img" of=/dev/null bs=4k count=1 status=none
+	promise "and goes on" reads_on
 	stop_fuseband
 }
 
@@ -101,7 +145,7 @@ truncate -s 32M "$WORK/a.img" "$WORK/b.img"
 	section a.img "path = $WORK/a.img"
 	section b.img "path = $WORK/b.img"
 } | ini "$conf"
-for part in ${PARTS:-poison loop hang stopped}; do
+for part in ${PARTS:-poison garbage loop hang stopped}; do
 	"test_$part"
 done
 exit $failed

@@ -215,16 +215,53 @@ test_parent() {
 	promise "a reload works under a new parent" reload_fuseband
 	stop_adopted
 	! grep -q -a '__asan_init\|__tsan_init' "$FUSEBAND" || return # it cannot be preloaded to
+	test_irreplaceable
+}
+
+# Where no parent can be started. What becomes of a crash depends on who still stands by.
+
+reads_on() {
+	dd if="$MNT/p.img" of=/dev/null bs=4k count=1 iflag=direct status=none
+}
+
+# Without a parent, but with a standby. Sets ACTIVE.
+lose_parent_for_good() {
 	: >"$WORK/fuseband.log"
 	LD_PRELOAD=$HELPERS/noresume.so start_fuseband "$conf"
-	active=$(data_path)
+	wait_for 10 has_standby || fail "no standby"
+	ACTIVE=$(data_path)
 	kill -KILL "$FUSEBAND_PID"
-	promise "where none can be started it says so, and does not try for ever" wait_for 20 \
-		grep -q 'cannot be replaced' "$WORK/fuseband.log"
-	promise "and serves on" dd if="$MNT/p.img" of=/dev/null bs=4k count=1 iflag=direct status=none
-	kill -TERM "$active"
-	wait_for 20 not kill -0 "$active" 2>/dev/null || miss "it does not stop"
+	wait "$FUSEBAND_PID" 2>/dev/null
+	promise "where none can be started it says so, does not try for ever, and counts on the standby" \
+		wait_for 20 grep -q 'cannot be replaced.*a crash would be survived once' "$WORK/fuseband.log"
+	promise "and serves on" reads_on
+}
+
+stop_orphan() {
+	kill -TERM "$ACTIVE"
+	wait_for 20 nobody_left || miss "it does not stop"
 	FUSEBAND_PID=
+}
+
+test_irreplaceable() {
+	lose_parent_for_good
+	kill -KILL "$ACTIVE"
+	promise "which takes over, and says that it was the last one" \
+		wait_for 20 grep -q 'cannot be replaced.*: a crash would end the mount' "$WORK/fuseband.log"
+	ACTIVE=$(data_path)
+	promise "and serves" reads_on
+	stop_orphan
+	lose_parent_for_good
+	# shellcheck disable=SC2046
+	kill -KILL $(spares)
+	promise "a standby that dies then is missed" wait_for 5 grep -q 'the standby is gone' "$WORK/fuseband.log"
+	stop_orphan
+	lose_parent_for_good
+	kill -HUP "$ACTIVE"
+	promise "and one that knows only what was before a reload" \
+		wait_for 5 grep -q 'the standby is gone' "$WORK/fuseband.log"
+	promise "has ended" wait_for 5 not has_standby
+	stop_orphan
 }
 
 # ---- both ----

@@ -120,4 +120,37 @@ FUSEBAND_PID=
 # shellcheck disable=SC2034
 ALLOWED_ERRORS='no upgrade:|cannot be prepared|back to the one'
 check_log
+
+# The old data path dies while the new program prepares: what that says when it is prepared is not
+# that it serves, and until it does there is a way back.
+stands_by() {
+	[ -n "$(spares)" ]
+}
+
+test_early_death() {
+	: >"$WORK/fuseband.log"
+	LD_PRELOAD=$HELPERS/hesitate.so HESITATE=$WORK/hesitate start_fuseband "$conf"
+	wait_for 10 stands_by || miss "no standby"
+	spoil 'took over: %zu files' 'took over: %2s files'
+	echo fuseband-spare >"$WORK/hesitate"
+	kill -USR2 "$FUSEBAND_PID"
+	wait_for 10 stopped fuseband-spare || fail "the new program prepares nothing"
+	rm "$WORK/hesitate"
+	kill -KILL "$(data_path)"
+	wait_for 10 more_than 0 upgrades || miss "the old data path is not missed"
+	kill -CONT "$STOPPED"
+	promise "one that is to serve before it is prepared, and crashes then: the old one is back" \
+		wait_for 10 more_than 0 went_back
+	promise "and serves" wait_for 10 more_than 0 took_over
+	promise "what it served" cmp "$MNT/a.img" "$WORK/a.img"
+	install_program "$original"
+	promise "and it can be upgraded" upgrade
+	stop_fuseband
+}
+
+if grep -q -a '__asan_init\|__tsan_init' "$original"; then
+	note "a sanitizer cannot be preloaded to: nobody dies while another one prepares"
+else
+	test_early_death
+fi
 exit $failed

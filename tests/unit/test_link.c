@@ -9,7 +9,9 @@
 #include "memfd.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -287,6 +289,7 @@ static void test_heir(void **state)
 	close(standby[0]);
 	hear(&heir);
 	assert_int_equal(heir.pidfd, -1);
+	assert_false(heir_lives(&heir));
 	hear(&heir);
 	assert_int_equal(heir.pid, 77);
 	assert_true(heir.pidfd >= 0);
@@ -299,6 +302,25 @@ static void test_heir(void **state)
 	close(standby[1]);
 	heir_dismiss(&heir);
 	nothing_left();
+}
+
+static void test_heir_lives(void **state)
+{
+	struct heir heir = HEIR_NONE;
+	pid_t pid = fork();
+
+	(void)state;
+	if (pid == 0)
+		for (;;)
+			pause();
+	assert_false(heir_lives(&heir));
+	heir.pidfd = pidfd_open(pid, 0);
+	assert_true(heir_lives(&heir));
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_false(heir_lives(&heir));
+	heir_dismiss(&heir);
+	assert_false(heir_lives(&heir));
 }
 
 /* It is told while nobody listens: that does not wait. */
@@ -323,7 +345,8 @@ int main(void)
 		TEST(test_reset),	   TEST(test_lengths),
 		TEST(test_numbers_of_ids), TEST(test_numbers_of_fds),
 		TEST(test_too_many_fds),   TEST(test_empty),
-		TEST(test_heir),	   TEST(test_offer),
+		TEST(test_heir),	   TEST(test_heir_lives),
+		TEST(test_offer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,8 +25,10 @@
 #include <linux/fuse.h>
 #include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -341,29 +343,119 @@ static void test_bequeath_without_parent(void **state)
 	assert_int_equal(parent.n_claims, 1);
 }
 
-/* Whoever stands by knows what was before: it is told to end before anybody sees the new. */
-static void test_bequeath_dismisses_heir(void **state)
+/* The parent says who stands by, without or with a pidfd. Returns its end of the link. */
+static int name_heir(unsigned n_fds)
 {
-	struct link_message heir = {.kind = LINK_HEIR, .n_fds = 2};
-	struct link_message got;
+	struct link_message heir = {.kind = LINK_HEIR, .value = 77, .n_fds = n_fds};
 	int standby[2];
 
-	(void)state;
-	serve(FILE_A);
 	assert_int_equal(link_pair(standby), 0);
 	heir.fds[0] = standby[0];
 	heir.fds[1] = STDIN_FILENO;
 	assert_int_equal(link_send(parent_end, &heir), 0);
 	close(standby[0]);
+	return standby[1];
+}
+
+static void is_dismissed(int standby)
+{
+	struct link_message got;
+
+	assert_int_equal(first.bequest.heir.link, -1);
+	assert_int_equal(first.bequest.heir.pidfd, -1);
+	assert_int_equal(link_receive(standby, true, &got), 0);
+	assert_int_equal(got.kind, LINK_END);
+	assert_int_equal(link_receive(standby, true, &got), -EPIPE);
+	close(standby);
+}
+
+static void close_parent(void)
+{
 	close(parent_end);
 	parent_end = -1;
+}
+
+/* Whoever stands by knows what was before: it is told to end before anybody sees the new. */
+static void test_bequeath_dismisses_heir(void **state)
+{
+	int standby;
+
+	(void)state;
+	serve(FILE_A);
+	standby = name_heir(2);
+	close_parent();
 	apply(first.mount, FILE_A FILE_B);
 	assert_int_equal(bequeath_accepted(&first.bequest, first.mount, &first.text), 0);
-	assert_int_equal(first.bequest.heir.link, -1);
-	assert_int_equal(link_receive(standby[1], true, &got), 0);
-	assert_int_equal(got.kind, LINK_END);
-	assert_int_equal(link_receive(standby[1], true, &got), -EPIPE);
-	close(standby[1]);
+	is_dismissed(standby);
+}
+
+/* Heirs and signals while something else is waited for. */
+static void test_bequeath_hears(void **state)
+{
+	int standby;
+
+	(void)state;
+	serve(FILE_A);
+	assert_int_equal(link_say(parent_end, LINK_SIGNAL, SIGHUP), 0);
+	standby = name_heir(2);
+	assert_int_equal(link_say(parent_end, LINK_SIGNAL, SIGTERM), 0);
+	commit(&first);
+	assert_int_equal(first.bequest.signals, 1U << SIGHUP | 1U << SIGTERM);
+	assert_int_equal(first.bequest.heir.pid, 77);
+	heir_dismiss(&first.bequest.heir);
+	is_dismissed(standby);
+}
+
+/* The last words of a dead parent. Nobody could be told to wait for an heir without a pidfd. */
+static void test_bequeath_listens(void **state)
+{
+	int known, unknown;
+
+	(void)state;
+	serve(FILE_A);
+	known = name_heir(2);
+	assert_int_equal(link_say(parent_end, LINK_SIGNAL, SIGUSR1), 0);
+	bequeath_listen(&first.bequest);
+	assert_int_equal(first.bequest.heir.pid, 77);
+	assert_int_equal(first.bequest.signals, 1U << SIGUSR1);
+	unknown = name_heir(1);
+	close_parent();
+	bequeath_listen(&first.bequest);
+	is_dismissed(unknown);
+	close(known);
+}
+
+/*
+ * Another one takes its place, and there are no descriptors left for that: the one before is
+ * dismissed, and the parent is none the less alive.
+ */
+static void test_bequeath_lost_heir(void **state)
+{
+	struct rlimit limit, none;
+	struct link_message got;
+	int before, lost, r;
+
+	(void)state;
+	serve(FILE_A);
+	before = name_heir(2);
+	assert_int_equal(bequeath_receive(&first.bequest, false, &got), 0);
+	assert_int_equal(got.kind, LINK_HEIR);
+	assert_int_equal(bequeath_receive(&first.bequest, false, &got), -EAGAIN);
+	assert_int_equal(first.bequest.heir.pid, 77);
+	lost = name_heir(2);
+	assert_int_equal(link_say(parent_end, LINK_SIGNAL, SIGHUP), 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = (struct rlimit){0, limit.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	r = bequeath_receive(&first.bequest, true, &got);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_int_equal(r, 0);
+	assert_int_equal(got.kind, LINK_SIGNAL);
+	assert_int_equal(got.value, SIGHUP);
+	is_dismissed(before);
+	close(lost);
+	close_parent();
+	assert_int_equal(bequeath_receive(&first.bequest, true, &got), -EPIPE);
 }
 
 /* The kernel does not take a message: what was not sent is sent the next time. */
@@ -456,6 +548,29 @@ static void test_same(void **state)
 }
 
 /* A successor of the successor finds the same, and a reload goes on from there. */
+/* Alarms are told once, whoever serves. */
+static void test_alarms(void **state)
+{
+	struct file_counters *was;
+	struct file *b;
+
+	(void)state;
+	serve(FILE_A FILE_B);
+	b = mount_by_name(first.mount, "b");
+	was = &b->kept->counters;
+	was->share_alarm.missed = 2;
+	was->reservation_alarm = (struct alarm){.missed = 5, .raised = true};
+	was->size_alarm.raised = true;
+	b->disk->counters->latency_alarm.raised = true;
+	crash();
+	was = &by_name("b")->kept->counters;
+	assert_int_equal(was->share_alarm.missed, 2);
+	assert_int_equal(was->reservation_alarm.missed, 5);
+	assert_true(was->reservation_alarm.raised && was->size_alarm.raised);
+	assert_true(by_name("b")->disk->counters->latency_alarm.raised);
+	assert_false(by_name("a")->kept->counters.size_alarm.raised);
+}
+
 static void test_again(void **state)
 {
 	(void)state;
@@ -903,8 +1018,12 @@ int main(void)
 		TEST(test_bequeath_many),
 		TEST(test_bequeath_without_parent),
 		TEST(test_bequeath_dismisses_heir),
+		TEST(test_bequeath_hears),
+		TEST(test_bequeath_listens),
+		TEST(test_bequeath_lost_heir),
 		TEST(test_bequeath_fails),
 		TEST(test_same),
+		TEST(test_alarms),
 		TEST(test_again),
 		TEST(test_removed),
 		TEST(test_removed_and_closed),

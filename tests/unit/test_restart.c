@@ -187,13 +187,42 @@ static void test_kinds(void **state)
 	assert_false(restart_is_new_signal(&signals, INT32_MAX, false, SOMETIME));
 }
 
+/* ---- whether it hangs ---- */
+
+static bool silent_at(struct restart_pulse *pulse, uint64_t beats, uint64_t ms)
+{
+	return restart_is_silent(pulse, beats, SOMETIME + ms * UINT64_C(1000000));
+}
+
+static void test_silent(void **state)
+{
+	struct restart_pulse pulse = {0};
+
+	(void)state;
+	restart_pulse_begin(&pulse, SOMETIME);
+	assert_false(silent_at(&pulse, 0, 10000));
+	assert_true(silent_at(&pulse, 0, 10001)); /* not a single one */
+	assert_false(silent_at(&pulse, 0, 20001));
+	assert_true(silent_at(&pulse, 0, 20002)); /* again, as it is still there */
+	/* any number of them is a sign of life, if less than before */
+	assert_false(silent_at(&pulse, 7, 30000));
+	assert_false(silent_at(&pulse, 7, 40000));
+	assert_false(silent_at(&pulse, 3, 40001));
+	assert_false(silent_at(&pulse, 3, 50001));
+	assert_true(silent_at(&pulse, 3, 50002));
+	/* another one serves, which has its time as well */
+	restart_pulse_begin(&pulse, SOMETIME + UINT64_C(55000000000));
+	assert_false(silent_at(&pulse, 3, 65000));
+	assert_true(silent_at(&pulse, 3, 65001));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup(name, setup)
 	const struct CMUnitTest tests[] = {
 		TEST(test_crashes), TEST(test_kills),  TEST(test_long_lives), TEST(test_forgiven),
 		TEST(test_mixed),   TEST(test_single), TEST(test_both),	      TEST(test_picture),
-		TEST(test_later),   TEST(test_kinds),
+		TEST(test_later),   TEST(test_kinds),  TEST(test_silent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -214,6 +214,48 @@ static void test_size(void **state)
 	stop();
 }
 
+/* What goes on when another process takes over is told no second time. */
+static void test_taken_over(void **state)
+{
+	const struct disk_counters *disk;
+	const struct file_counters *a;
+
+	(void)state;
+	start("[device:d]\nio_throttle = 1\npolicy = weight\nlatency_target = 5ms\n"
+	      "[a.img]\npath = @/a.img\ndevice = d\nmin_iops = 200\n"
+	      "[b.img]\npath = @/b.img\ndevice = d\n");
+	disk = mount->disks[0]->counters;
+	a = &file("a.img")->kept->counters;
+	client(0, "a.img");
+	file("a.img")->cut_short = true;
+	for (unsigned i = 0; i < 3; i++)
+		window();
+	assert_int_equal(a->reservation_missed, 1);
+	assert_int_equal(a->size_missed, 1);
+	assert_int_equal(disk->latency_missed, 1);
+	has_logged("reservation missed: ");
+	/* what the other one does not have */
+	watch = (struct watch){0};
+	file("a.img")->watch = (struct file_watch){0};
+	mount->disks[0]->watch = (struct disk_watch){0};
+	watch_look(&watch, mount, now_ns);
+	for (unsigned i = 0; i < 3; i++)
+		window();
+	assert_int_equal(a->reservation_missed, 1);
+	assert_int_equal(a->size_missed, 1);
+	assert_int_equal(disk->latency_missed, 1);
+	assert_string_equal(logged, "");
+	/* it ends, and there is another one */
+	client(0, NULL);
+	window();
+	client(0, "a.img");
+	for (unsigned i = 0; i < 3; i++)
+		window();
+	assert_int_equal(a->reservation_missed, 2);
+	assert_int_equal(disk->latency_missed, 2);
+	stop();
+}
+
 static void test_clock(void **state)
 {
 	struct watch w = {0};
@@ -391,11 +433,17 @@ static int setup(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_reservation), TEST(test_kept_reservation),
-		TEST(test_group),	TEST(test_latency),
-		TEST(test_size),	TEST(test_clock),
-		TEST(test_snapshot),	TEST(test_throttled_by_share),
-		TEST(test_host),	TEST(test_lone_weights),
+		TEST(test_reservation),
+		TEST(test_kept_reservation),
+		TEST(test_group),
+		TEST(test_latency),
+		TEST(test_size),
+		TEST(test_taken_over),
+		TEST(test_clock),
+		TEST(test_snapshot),
+		TEST(test_throttled_by_share),
+		TEST(test_host),
+		TEST(test_lone_weights),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+/* Unit tests of child.h, with processes that run, stand still, end and cannot end. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "child.h"
+#include "memfd.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+
+#define NOBODY 0x7ffffff0 /* no process has that number: as if /proc hid it */
+
+static struct child child;
+static unsigned descriptors;
+
+static int setup(void **state)
+{
+	(void)state;
+	child = CHILD_NONE;
+	descriptors = open_descriptors();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	child_forget(&child);
+	assert_int_equal(open_descriptors(), descriptors);
+	return 0;
+}
+
+/* A process that ends with this status, or never. */
+static void start(int status)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		while (status < 0)
+			pause();
+		_exit(status);
+	}
+	assert_true(pid > 0);
+	child = (struct child){.pid = pid, .link = -1, .ours = true};
+	child.pidfd = pidfd_open(pid, 0);
+	assert_true(child.pidfd >= 0);
+}
+
+static void send_signal(int signo)
+{
+	assert_int_equal(pidfd_send_signal(child.pidfd, signo, NULL, 0), 0);
+}
+
+/* Until its parent could be told. */
+static void wait_until(int what)
+{
+	siginfo_t info;
+
+	assert_int_equal(waitid(P_PIDFD, (id_t)child.pidfd, &info, what | WNOWAIT), 0);
+}
+
+static void kill_and_bury(void)
+{
+	siginfo_t info;
+
+	send_signal(SIGKILL);
+	info = child_bury(&child);
+	assert_int_equal(info.si_code, CLD_KILLED);
+}
+
+/* ---- what it does ---- */
+
+static void test_stopped(void **state)
+{
+	(void)state;
+	start(-1);
+	assert_int_equal(child_state(&child), CHILD_RUNS);
+	send_signal(SIGSTOP);
+	wait_until(WSTOPPED);
+	assert_int_equal(child_state(&child), CHILD_STOPPED);
+	assert_int_equal(child_state(&child), CHILD_STOPPED); /* however often it is asked */
+	send_signal(SIGCONT);
+	wait_until(WCONTINUED);
+	assert_int_equal(child_state(&child), CHILD_RUNS);
+	kill_and_bury();
+}
+
+/* Where /proc does not say anything of it. */
+static void test_hidden(void **state)
+{
+	(void)state;
+	start(-1);
+	child.pid = NOBODY;
+	assert_int_equal(child_state(&child), CHILD_RUNS);
+	send_signal(SIGSTOP);
+	wait_until(WSTOPPED);
+	assert_int_equal(child_state(&child), CHILD_STOPPED);
+	send_signal(SIGCONT);
+	wait_until(WCONTINUED);
+	assert_int_equal(child_state(&child), CHILD_RUNS);
+	kill_and_bury();
+}
+
+/* The child of a child that is dead, of which /proc alone tells. */
+static void test_adopted(void **state)
+{
+	siginfo_t info;
+	char text[80];
+	int ends[2];
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	pid = fork();
+	if (pid == 0) {
+		pid = fork();
+		if (pid == 0)
+			for (;;)
+				pause();
+		_exit(write(ends[1], &pid, sizeof(pid)) != sizeof(pid));
+	}
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_int_equal(read(ends[0], &pid, sizeof(pid)), sizeof(pid));
+	close(ends[0]);
+	close(ends[1]);
+	child = (struct child){.pid = pid, .link = -1};
+	child.pidfd = pidfd_open(pid, 0);
+	assert_false(child_is_ours(&child));
+	assert_int_equal(child_state(&child), CHILD_RUNS);
+	send_signal(SIGSTOP);
+	while (child_state(&child) != CHILD_STOPPED)
+		;
+	send_signal(SIGKILL);
+	info = child_bury(&child);
+	assert_string_equal(child_end(&info, text, sizeof(text)), "died");
+	assert_false(child_ended_by_itself(&info));
+}
+
+static void *wait_for_ever(void *arg)
+{
+	for (;;)
+		pause();
+	return arg;
+}
+
+/* One that is dead but for a thread. */
+static void test_ends(void **state)
+{
+	pid_t pid = fork();
+	pthread_t thread;
+
+	(void)state;
+	if (pid == 0) {
+		if (pthread_create(&thread, NULL, wait_for_ever, NULL))
+			_exit(1);
+		pthread_exit(NULL);
+	}
+	child = (struct child){.pid = pid, .link = -1, .ours = true};
+	child.pidfd = pidfd_open(pid, 0);
+	while (child_state(&child) != CHILD_ENDS)
+		;
+	kill_and_bury();
+}
+
+/* ---- how it ended ---- */
+
+static void ended(const char *wanted, bool by_itself)
+{
+	siginfo_t info;
+	char text[80];
+
+	assert_true(child_is_ours(&child));
+	info = child_bury(&child);
+	assert_string_equal(child_end(&info, text, sizeof(text)), wanted);
+	assert_int_equal(child_ended_by_itself(&info), by_itself);
+	assert_false(child_is_ours(&child));
+	child_forget(&child);
+}
+
+static void test_end(void **state)
+{
+	(void)state;
+	assert_false(child_is_ours(&child));
+	start(3);
+	ended("ended with status 3", true);
+	start(-1);
+	send_signal(SIGKILL);
+	ended("was killed by signal 9 (Killed)", false);
+	start(-1);
+	send_signal(SIGTERM);
+	ended("was killed by signal 15 (Terminated)", true);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_stopped), TEST(test_hidden), TEST(test_adopted),
+		TEST(test_ends),    TEST(test_end),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
