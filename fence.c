@@ -32,6 +32,7 @@ static void *wait_for_fences(void *arg)
 			log_error("%s: %s cannot be locked (%s): writes of the process that died "
 				  "may still land over newer ones; check its data",
 				  file->name, file->path, strerror(-r));
+		log_debug("%s: the disk has done what it was told before", file->name);
 		worker_file_fenced(crew, file);
 	}
 	free(job->files);
@@ -59,6 +60,7 @@ static void start_waiting(struct fence_job *job)
 
 static void hold_back(struct file *file)
 {
+	log_debug("%s: writes wait until the disk has done what it was told before", file->name);
 	file->fence = (struct range){.end_bytes = UINT64_MAX, .exclusive = true};
 	range_acquire(&file->ranges, &file->fence);
 	file->active++;

@@ -208,6 +208,7 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	if (!was_counted(front_of(req))) {
 		atomic_fetch_add(&file->kept->opens, 1);
 		note_counted();
+		log_debug("%s: opened by process %d", file->name, (int)fuse_req_ctx(req)->pid);
 	}
 	if (fuse_reply_buf(req, (const char *)&out, sizeof(out)) == -ENOENT)
 		/* the open was interrupted: no release will come */
@@ -235,6 +236,7 @@ static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	}
 	if (file && !was_counted(front)) {
 		note_counted();
+		log_debug("%s: closed", file->name);
 		if (close_once(file) && file->removed)
 			atomic_store(&front->mount->garbage, true);
 	}

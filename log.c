@@ -37,9 +37,20 @@ void log_mark_levels(void)
 		atomic_store(&marks_levels, true);
 }
 
-void log_line(enum log_level level, const char *fmt, ...)
+static void write_line(enum log_level level, const char *line)
 {
 	static const int priorities[] = {LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG};
+
+	if (atomic_load_explicit(&to_syslog, memory_order_relaxed))
+		syslog(priorities[level], "%s", line);
+	else if (atomic_load_explicit(&marks_levels, memory_order_relaxed))
+		fprintf(stderr, "<%d>%s\n", priorities[level], line);
+	else
+		fprintf(stderr, "fuseband: %s\n", line);
+}
+
+void log_line(enum log_level level, const char *fmt, ...)
+{
 	int saved_errno = errno;
 	char line[1024];
 	va_list args;
@@ -49,13 +60,13 @@ void log_line(enum log_level level, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(line, sizeof(line), fmt, args);
 	va_end(args);
-	if (atomic_load_explicit(&to_syslog, memory_order_relaxed))
-		syslog(priorities[level], "%s", line);
-	else if (atomic_load_explicit(&marks_levels, memory_order_relaxed))
-		fprintf(stderr, "<%d>%s\n", priorities[level], line);
-	else
-		fprintf(stderr, "fuseband: %s\n", line);
+	write_line(level, line);
 	errno = saved_errno;
+}
+
+void log_asked(const char *line)
+{
+	write_line(LOG_LEVEL_INFO, line);
 }
 
 bool log_allowed(struct log_limit *limit, uint64_t now_ns, unsigned *ret_missed)

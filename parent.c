@@ -62,6 +62,14 @@ void parent_miss_heir(struct parent *p)
 		  "end the mount; start it again when its users can do without");
 }
 
+void parent_forget_signals(struct parent *p)
+{
+	struct signalfd_siginfo info;
+
+	while (read(p->setup->signal_fd, &info, sizeof(info)) == sizeof(info))
+		;
+}
+
 int parent_next_signal(struct parent *p)
 {
 	struct signalfd_siginfo info;

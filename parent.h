@@ -31,6 +31,8 @@ struct parent {
 void parent_lost(struct parent *parent);
 /* Say so if nobody stands by any more, and nobody can start another one. */
 void parent_miss_heir(struct parent *parent);
+/* Those from before it was our turn: they were for who served then. */
+void parent_forget_signals(struct parent *parent);
 /* One that is to be acted on, or 0 when there is none. */
 int parent_next_signal(struct parent *parent);
 /* Until there is something for parent_next_signal() or event_fd (-1: none), or for so long. */

@@ -37,6 +37,7 @@
 
 #define STOP_NS UINT64_C(10000000000) /* how long queued requests may take to finish */
 #define STOP_POLL_MS 5
+#define CHORES_RETRY_NS UINT64_C(30000000000)
 #define RETRY_MS 1000 /* without memory to keep what serves */
 
 struct serve {
@@ -49,6 +50,8 @@ struct serve {
 	struct watch watch;
 	struct reopen reopen;
 	unsigned workers_configured;
+	bool supervise_configured;
+	uint64_t chores_not_before_ns;
 	enum log_level log_level;
 	struct parent parent; /* bequest.estate NULL: nothing outlives us */
 };
@@ -113,8 +116,7 @@ static void watch_for_crashes(struct keep *keep)
  */
 static void settle_in_memory(void)
 {
-	if (prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0))
-		log_debug("PR_SET_IO_FLUSHER: %s", strerror(errno));
+	prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
 	if (!geteuid() && mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT))
 		log_warning("memory cannot be locked (%s): where it is short, its own disks may "
 			    "hold it up; allow more (ulimit -l, LimitMEMLOCK of the unit)",
@@ -155,10 +157,21 @@ static void commit(struct serve *s)
 	parent_miss_heir(&s->parent); /* who stood by knows what was before, and was told to end */
 }
 
+/* For what nobody waits for. If a worker is stuck, all others wait for PARK_NS: not again at once. */
+static bool park_for_chores(struct serve *s)
+{
+	if (monotonic_ns() < s->chores_not_before_ns)
+		return false;
+	if (crew_park(s->crew))
+		return true;
+	s->chores_not_before_ns = monotonic_ns() + CHORES_RETRY_NS;
+	return false;
+}
+
 /* What could not be kept for want of memory. */
 static void commit_again(struct serve *s)
 {
-	if (!s->parent.bequest.failed || !crew_park(s->crew))
+	if (!s->parent.bequest.failed || !park_for_chores(s))
 		return;
 	commit(s);
 	crew_resume(s->crew);
@@ -191,8 +204,11 @@ static int switch_to(struct serve *s, const struct plan *plan, struct conf_text 
 {
 	int r = -EBUSY;
 
-	if (!crew_park(s->crew))
+	if (!crew_park(s->crew)) {
+		conf_error_add(errors, NULL, NULL, NULL, NULL,
+			       "a worker waits for a disk that hangs; try again when that moves");
 		return r;
+	}
 	r = mount_apply(s->mount, plan, errors);
 	if (!r) {
 		struct conf_text old = s->text;
@@ -263,6 +279,8 @@ static void reload(struct serve *s)
 		tell_log_level(s);
 		if (plan->conf->main.workers != s->workers_configured)
 			log_warning("a changed number of workers takes effect at the next start");
+		if (plan->conf->main.supervise != s->supervise_configured)
+			log_warning("a changed `supervise` takes effect at the next start");
 		log_info("reloaded: generation %llu, %zu files",
 			 (unsigned long long)s->mount->generation, s->mount->n_files);
 	}
@@ -371,11 +389,6 @@ static void start_status(struct serve *s)
 	s->front->status = s->status;
 }
 
-static void log_one(const char *line)
-{
-	log_info("%s", line);
-}
-
 static void log_status(struct serve *s)
 {
 	const struct snapshot_about told = about(s);
@@ -383,7 +396,7 @@ static void log_status(struct serve *s)
 
 	if (snapshot_take(s->mount, &told, &status))
 		return;
-	status_lines(status, log_one);
+	status_lines(status, log_asked);
 	status_free(status);
 }
 
@@ -412,7 +425,7 @@ static bool on_signal(struct serve *s, int signo)
 
 static void collect_garbage(struct serve *s)
 {
-	if (!atomic_load(&s->mount->garbage) || !crew_park(s->crew))
+	if (!atomic_load(&s->mount->garbage) || !park_for_chores(s))
 		return;
 	if (mount_collect(s->mount)) /* otherwise who stands by knows it all */
 		commit(s);
@@ -426,7 +439,7 @@ static void find_lost(struct serve *s)
 	size_t found;
 
 	if (!reopen_look(&s->reopen, s->mount, s->crew->event_fd, monotonic_ns()) ||
-	    !crew_park(s->crew))
+	    !park_for_chores(s))
 		return;
 	found = reopen_settle(&s->reopen, s->mount);
 	if (found) {
@@ -480,10 +493,11 @@ static void begin(struct serve *s, struct serve_setup *setup)
 				       .link = setup->link,
 				       .heir = HEIR_NONE}},
 	};
-	if (setup->estate) {
-		settle_in_memory();
+	settle_in_memory();
+	if (setup->estate)
 		watch_for_crashes(setup->estate->keep);
-	}
+	else
+		privilege_oom_score(PRIVILEGE_OOM_LATE); /* otherwise once it serves */
 }
 
 static int end(struct serve *s, int status, bool *ret_abrupt)
@@ -513,6 +527,7 @@ static int start_first(struct serve *s, struct plan *plan, struct conf_errors *e
 	int r;
 
 	s->workers_configured = plan->conf->main.workers;
+	s->supervise_configured = plan->conf->main.supervise;
 	s->mount = mount_new();
 	if (!s->mount) {
 		conf_error_add(errors, NULL, NULL, NULL, NULL, "out of memory");
@@ -603,6 +618,7 @@ static int prepare_next(struct serve *s)
 	s->front->steward = s->setup->steward;
 	s->text = recovered.text;
 	s->workers_configured = recovered.main.workers;
+	s->supervise_configured = recovered.main.supervise;
 	set_log_level(s, &recovered.main);
 	r = crew_create(s->mount, s->front, estate->n_clones, estate->clones,
 			settings_memory_bytes(&recovered.main), &s->crew);
@@ -639,6 +655,7 @@ static bool wait_for_turn(struct serve *s, const struct keep_turn *turn)
 	r = keep_turn_take(keep, turn, true); /* of who is dead, but not all of it yet */
 	if (r && (r != -ESTALE || !alone))
 		log_error("cannot take over: %s", strerror(-r));
+	parent_forget_signals(&s->parent);
 	if (r || !alone)
 		return !r;
 	log_warning("the parent process and the data path are dead: the standby takes over");
@@ -669,8 +686,10 @@ int serve_next(struct serve_setup *setup, bool *ret_abrupt)
 	if (r)
 		log_error("a successor cannot be prepared: %s", strerror(-r));
 	privilege_drop(PRIVILEGE_DATA_PATH);
-	if (!r)
+	if (!r) {
+		log_debug("standing by to take over %zu files", s.mount->n_files);
 		setup->prepared(setup->data);
+	}
 	if (r || !wait_for_turn(&s, &turn))
 		return leave(setup);
 	prctl(PR_SET_NAME, SERVE_NAME);

@@ -334,6 +334,7 @@ window_is() { # SLICES
 }
 
 test_keys() {
+	local lines line
 	KEYS_B=$'mode = 0640\nuid = 12\ngid = 34'
 	promise "mode, uid and gid of an open file change" accepted </dev/null
 	promise "and are seen" same "640 12 34" "$(stat -c '%a %u %g' "$MNT/b.img")"
@@ -361,11 +362,20 @@ test_keys() {
 
 	LEVEL=error KEYS_B="mode = 0600"
 	config </dev/null
+	lines=$(reload_lines)
 	kill -HUP "$FUSEBAND_PID"
 	promise "log_level = error is accepted" wait_for 5 mode_of_b_is 600
-	promise "and keeps the log quiet" not grep -q . <(status)
+	promise "and keeps reloads out of the log" same "$lines" "$(reload_lines)"
+	promise "but not what was asked for" grep -q . <(status)
 	LEVEL=info KEYS_B=
 	promise "until it is info again" accepted </dev/null
+	LEVEL=$'info\nworkers = 3\nsupervise = no'
+	promise "what only a start can change is accepted" accepted </dev/null
+	for line in "number of workers takes effect" "\`supervise\` takes effect"; do
+		promise "and told: $line" grep -q "a changed $line at the next start" "$WORK/fuseband.log"
+	done
+	LEVEL=info
+	accepted </dev/null
 }
 
 # Limits that are far from being reached: that they are taken over shows in what is refused.

@@ -33,7 +33,10 @@ first_byte() {
 late_write() { # what ends up there: sets CONTENT
 	local writer
 	start_testdisk -s 4 -t 1000 -b 16M
-	section a "path = $DISK" | ini "$conf"
+	{
+		section fuseband "log_level = debug"
+		section a "path = $DISK"
+	} | ini "$conf"
 	start_fuseband "$conf"
 	fill "$MNT/a" 0
 	ctl "service 2000000"
@@ -57,10 +60,15 @@ in_service() {
 }
 
 test_late_write() {
-	local i
+	local i line
 	for ((i = 0; i < (TIMES + 2) / 3; i++)); do
 		late_write
 		promise "a write that the disk holds for 2 s does not land over a newer one" same B "$CONTENT"
+	done
+	for line in "a: opened by process" "a: closed" "standing by to take over 1 files" \
+		"a: writes wait until the disk has done what it was told before" \
+		"a: the disk has done what it was told before"; do
+		promise "with log_level = debug the log says: $line" grep -q "$line" "$WORK/fuseband.log"
 	done
 	if ! grep -q -a __asan_init\\\|__tsan_init "$FUSEBAND"; then
 		LD_PRELOAD=$HELPERS/nofence.so late_write
@@ -373,6 +381,11 @@ test_signals() {
 	wait_for 5 more_than 1 reload_lines
 	sleep 0.5
 	promise "one to both acts once" same 2 "$(reload_lines)"
+	wait_for 10 has_standby || fail "no standby"
+	kill -HUP "$(spares)"
+	kill_data_path
+	sleep 0.5
+	promise "one to who stood by acts never" same 2 "$(reload_lines)"
 	kill -KILL "$(data_path)" && kill -TERM "$FUSEBAND_PID"
 	promise "a stop during a take-over stops" wait_pid 20 "$FUSEBAND_PID"
 	FUSEBAND_PID=
