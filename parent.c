@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* parent.c - see parent.h. */
 #include "parent.h"
+#include "clock.h"
 #include "log.h"
 
 #include <errno.h>
@@ -8,20 +9,11 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Parents that died so soon after they were started, in a row: as restart.h counts data paths. */
 #define SHORT_LIFE_NS UINT64_C(100000000)
 #define SHORT_LIVES_MOST 100U
-
-static uint64_t monotonic_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
-}
 
 /* A link to another one, or -errno. */
 static int replace(struct parent *p)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* supervise.c - see supervise.h. */
+#include "clock.h"
 #include "data_path.h"
 #include "log.h"
 #include "notify.h"
@@ -45,14 +46,6 @@ struct supervisor {
 
 	struct restart_signals signals;
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * SEC_NS + (uint64_t)ts.tv_nsec;
-}
 
 /* ---- data paths ---- */
 
@@ -146,7 +139,7 @@ static void start_standby(struct supervisor *s)
 	int r;
 
 	if (s->state.standby.pid || !s->state.active.ready || !s->state.estate.can_resend ||
-	    now_ns() < s->standby_not_before_ns)
+	    monotonic_ns() < s->standby_not_before_ns)
 		return;
 	r = spawn(s, false, &s->state.standby);
 	if (r) {
@@ -156,7 +149,7 @@ static void start_standby(struct supervisor *s)
 				    strerror(-r));
 		s->standby_failed = true;
 		s->state.standby = CHILD_NONE;
-		s->standby_not_before_ns = now_ns() + STANDBY_RETRY_NS;
+		s->standby_not_before_ns = monotonic_ns() + STANDBY_RETRY_NS;
 	}
 }
 
@@ -185,7 +178,7 @@ static bool count_life(struct supervisor *s, bool crashed)
 {
 	uint64_t pause_ns;
 
-	if (!restart_again(&s->restart, crashed, now_ns(), &pause_ns)) {
+	if (!restart_again(&s->restart, crashed, monotonic_ns(), &pause_ns)) {
 		log_error("one data path after the other dies as soon as it serves: giving up. The "
 			  "mount ends, and its users get errors; the lines above say why, start it "
 			  "again when that is mended");
@@ -213,7 +206,7 @@ static void go(struct supervisor *s)
 	s->state.active = s->state.standby;
 	s->state.active.ready = false;
 	s->state.standby = CHILD_NONE;
-	restart_begin(&s->restart, now_ns());
+	restart_begin(&s->restart, monotonic_ns());
 	link_say(s->state.active.link, LINK_GO, 0); /* if it is dead we shall see */
 	if (s->stopping) /* the one before may have died of it, or before it */
 		link_say(s->state.active.link, LINK_SIGNAL, s->stopping);
@@ -273,7 +266,7 @@ static void look_for_signs_of_life(struct supervisor *s)
 		return;
 	for (unsigned i = 0; i < KEEP_WORKERS; i++)
 		beats += atomic_load(&s->state.estate.keep->workers[i].beat);
-	if (!restart_is_silent(&s->pulse, beats, now_ns()))
+	if (!restart_is_silent(&s->pulse, beats, monotonic_ns()))
 		return;
 	switch (child_state(&s->state.active)) {
 	case CHILD_STOPPED: /* and rightly does nothing */
@@ -392,7 +385,7 @@ static void go_back(struct supervisor *s)
 
 static void on_signal(struct supervisor *s, int signo, bool at_data_path)
 {
-	if (!restart_is_new_signal(&s->signals, signo, at_data_path, now_ns()))
+	if (!restart_is_new_signal(&s->signals, signo, at_data_path, monotonic_ns()))
 		return;
 	if (signo == SIGTERM || signo == SIGINT)
 		s->stopping = signo;
@@ -417,13 +410,13 @@ static void on_active_ready(struct supervisor *s)
 	if (s->state.active.ready)
 		return; /* it has said so to the parent before us */
 	s->state.active.ready = true;
-	restart_pulse_begin(&s->pulse, now_ns());
+	restart_pulse_begin(&s->pulse, monotonic_ns());
 	if (s->state.upgrading)
 		finish_upgrade(s);
 	if (s->told_ready)
 		return;
 	s->told_ready = true;
-	restart_begin(&s->restart, now_ns());
+	restart_begin(&s->restart, monotonic_ns());
 	privilege_drop(PRIVILEGE_PARENT);
 	s->state.setup->ready(s->state.setup->data);
 }
@@ -492,7 +485,7 @@ static void on_standby_death(struct supervisor *s)
 
 	child_forget(&s->state.standby);
 	tell_heir(s, &s->state.standby);
-	s->standby_not_before_ns = now_ns() + STANDBY_RETRY_NS;
+	s->standby_not_before_ns = monotonic_ns() + STANDBY_RETRY_NS;
 	if (!s->standby_failed)
 		log_warning("the standby %s; a crash would take longer to recover from",
 			    child_end(&info, text, sizeof(text)));
@@ -643,8 +636,8 @@ int supervise_resume(const char *resume, struct supervise_setup *setup, bool *re
 	privilege_hide(setup->serve.debug);
 	settle_in_memory();
 	privilege_drop(PRIVILEGE_PARENT);
-	restart_pulse_begin(&s.pulse, now_ns());
-	restart_begin(&s.restart, now_ns());
+	restart_pulse_begin(&s.pulse, monotonic_ns());
+	restart_begin(&s.restart, monotonic_ns());
 	loop(&s);
 	return end(&s);
 }
