@@ -69,8 +69,12 @@ static bool take_now(struct file *file)
 {
 	int r = file->unfenced ? backing_fence(file->backing, false) : 0;
 
-	file->unfenced = file->found = false;
-	if (r && r != -EAGAIN)
+	file->unfenced = false;
+	if (r == -EBUSY)
+		log_error("%s: %s is locked by another program: it is served, but whoever holds "
+			  "the lock may still write to it: lslocks tells who",
+			  file->name, file->path);
+	else if (r && r != -EAGAIN)
 		log_error("%s: %s cannot be locked (%s): it is served, but nothing keeps other "
 			  "programs from writing to it",
 			  file->name, file->path, strerror(-r));
@@ -113,17 +117,19 @@ static int compare_disks(const void *a, const void *b)
 	return ((*x)->disk > (*y)->disk) - ((*x)->disk < (*y)->disk);
 }
 
-static size_t take_all(struct crew *crew, bool only_found)
+size_t fence_take(struct crew *crew)
 {
 	const struct mount *mount = crew->mount;
 	size_t n = 0, waiting = 0;
 	struct file **all = calloc(mount->n_files + mount->n_orphans + 1, sizeof(struct file *));
 
+	for (const struct file *gone = mount->trash; gone; gone = gone->trash_next)
+		backing_unfence(gone->backing); /* nothing of it is under way */
 	for (size_t i = 0; all && i < mount->n_files + mount->n_orphans; i++) {
 		struct file *file =
 			i < mount->n_files ? mount->files[i] : mount->orphans[i - mount->n_files];
 
-		if (file->backing && (file->found || !only_found))
+		if (file->backing)
 			all[n++] = file;
 	}
 	if (!all) {
@@ -138,14 +144,4 @@ static size_t take_all(struct crew *crew, bool only_found)
 	}
 	free(all);
 	return waiting;
-}
-
-size_t fence_take_over(struct crew *crew)
-{
-	return take_all(crew, false);
-}
-
-size_t fence_found(struct crew *crew)
-{
-	return take_all(crew, true);
 }

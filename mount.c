@@ -223,6 +223,18 @@ struct kept_mount *mount_kept(struct mount *mount)
 	return mount->keep ? &mount->keep->mount : &mount->own;
 }
 
+static bool is_active(struct file *file)
+{
+	bool active;
+
+	if (!file->disk)
+		return false;
+	pthread_mutex_lock(&file->disk->lock); /* a seek may end meanwhile */
+	active = file->active != 0;
+	pthread_mutex_unlock(&file->disk->lock);
+	return active;
+}
+
 int mount_running(const struct mount *mount, struct plan_running **ret_list, size_t *ret_n)
 {
 	size_t n = mount->n_files + mount->n_orphans;
@@ -231,7 +243,7 @@ int mount_running(const struct mount *mount, struct plan_running **ret_list, siz
 	if (!list)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
-		const struct file *file =
+		struct file *file =
 			i < mount->n_files ? mount->files[i] : mount->orphans[i - mount->n_files];
 
 		list[i] = (struct plan_running){
@@ -246,6 +258,8 @@ int mount_running(const struct mount *mount, struct plan_running **ret_list, siz
 			.buffered = file->buffered,
 			.removed = file->removed,
 			.opens = atomic_load(&file->kept->opens),
+			.active = is_active(file),
+			.served_bytes = file->size_bytes,
 		};
 	}
 	*ret_list = list;
@@ -374,19 +388,7 @@ static int match_disks(struct change *c)
 	return match_disks_by_leaf(c);
 }
 
-static bool is_active(struct file *file)
-{
-	bool active;
-
-	if (!file->disk)
-		return false;
-	pthread_mutex_lock(&file->disk->lock); /* a seek may end meanwhile */
-	active = file->active != 0;
-	pthread_mutex_unlock(&file->disk->lock);
-	return active;
-}
-
-/* What was lost is there again. */
+/* What was lost is there again, and nothing else is wanted of it. */
 static bool finds(const struct file *file, const struct plan_file *pf)
 {
 	return file->lost && pf->backing &&
@@ -553,7 +555,7 @@ static void find_file(struct file *file, struct backing *backing)
 	free(file->lost);
 	file->lost = NULL;
 	file->backing = backing_ref(backing);
-	file->unfenced = file->found = true;
+	file->unfenced = true;
 }
 
 void mount_find(struct mount *mount, struct file *file, struct backing *backing,
@@ -651,6 +653,26 @@ void mount_take_over(struct mount *mount)
 		find_place(mount, mount->orphans[i]);
 }
 
+static bool awaits_fence(struct file *file)
+{
+	bool awaits;
+
+	pthread_mutex_lock(&file->disk->lock);
+	awaits = file->fence.granted;
+	pthread_mutex_unlock(&file->disk->lock);
+	return awaits;
+}
+
+/*
+ * Removed, and still open: it does not grow any more, and what its object has grown by may become
+ * another file's. (But for a range that a thread is about to lock: that one keeps all of it.)
+ */
+static void end_file(struct file *file)
+{
+	if (file->backing && !awaits_fence(file))
+		backing_end_at(file->backing, file->size_bytes);
+}
+
 static void switch_over(struct change *c)
 {
 	struct mount *mount = c->mount;
@@ -671,7 +693,7 @@ static void switch_over(struct change *c)
 		if (!c->files[i]->id)
 			name_file(mount, c->files[i], plan->files[i].id);
 		if (c->files[i]->removed)
-			c->orphans[n_orphans++] = c->files[i];
+			end_file(c->files[i]), c->orphans[n_orphans++] = c->files[i];
 		else
 			c->list[n_files] = c->by_name[n_files] = c->files[i], n_files++;
 	}
@@ -815,6 +837,7 @@ static void collect(struct mount *mount)
 		struct file *file = mount->orphans[i];
 
 		if (atomic_load(&file->kept->opens) || is_active(file)) {
+			end_file(file);
 			mount->orphans[kept++] = file;
 			continue;
 		}
@@ -854,30 +877,7 @@ static void empty_trash(struct mount *mount)
 	mount->n_trash_disks = 0;
 }
 
-void mount_fence(struct mount *mount)
-{
-	for (size_t i = 0; i < mount->n_files; i++) {
-		struct file *file = mount->files[i];
-
-		if (file->unfenced && !file->found && !backing_fence(file->backing, false))
-			file->unfenced = false;
-	}
-}
-
 void mount_finish(struct mount *mount)
 {
-	empty_trash(mount); /* gives up locks that new files may need */
-	for (size_t i = 0; i < mount->n_files; i++) {
-		struct file *file = mount->files[i];
-		int r;
-
-		if (!file->unfenced || file->found)
-			continue;
-		file->unfenced = false;
-		r = backing_fence(file->backing, false);
-		if (r)
-			log_error("%s: %s is locked by another process (%s): it is served, but "
-				  "whoever holds the lock may still write to it: lslocks tells who",
-				  file->name, file->path, strerror(-r));
-	}
+	empty_trash(mount);
 }

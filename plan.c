@@ -8,7 +8,7 @@
  *	  |  open	the I/O descriptors; or those of the running file of that name
  *	  |  share	files that share a physical disk share a scheduler (share.c, plan_disks.c)
  *	  |  limits	no disk is promised away more than once (plan_limits.c)
- *	  |  overlap	no byte may be written through two files
+ *	  |  overlap	no byte may be written through two files (plan_overlap.c)
  *	plan		what mount, --check and a reload work with
  *
  * Each step goes over all files, collects all complaints and leaves out the files that failed
@@ -28,9 +28,9 @@
 #include "plan.h"
 #include "claims.h"
 #include "mountinfo.h"
-#include "overlap.h"
 #include "plan_disks.h"
 #include "plan_limits.h"
+#include "plan_overlap.h"
 #include "share.h"
 
 #include <errno.h>
@@ -501,66 +501,16 @@ static void check_open_devices(struct making *making)
 
 /* ---- overlaps ---------------------------------------------------------------------------- */
 
-struct overlaps {
-	struct making *making;
-	const struct plan_running **orphans; /* owners from plan->n_files on */
-};
-
-/* Blame the later one; what is no longer configured can't be to blame, and it sorts last. */
-static void complain_overlap(size_t a, size_t b, void *context)
+static void complain_overlap(const struct conf_file *file, const char *key, const char *why,
+			     void *context)
 {
-	const struct overlaps *overlaps = context;
-	struct making *making = overlaps->making;
-	size_t n = making->plan->n_files, first = a < b ? a : b, second = a < b ? b : a;
-	if (first >= n)
-		return; /* two that run, and were let */
-	size_t blamed = second < n ? second : first;
-	const struct conf_file *file = &making->conf->files[blamed];
-	complain(making, file,
-		 file->offset_bytes ? "offset"
-		 : file->size_bytes ? "size"
-				    : "path",
-		 "overlaps %s%s: only read-only files may have bytes in common",
-		 second < n ? making->conf->files[first].name : overlaps->orphans[second - n]->name,
-		 second < n ? "" : ", which was removed but is still open");
+	complain(context, file, key, "%s", why);
 }
 
 static int check_overlaps(struct making *making)
 {
-	const struct plan *plan = making->plan;
-	size_t n_max = plan->n_files + making->n_running, n = 0, n_orphans = 0;
-	struct overlap_span *spans = array(n_max, sizeof(*spans));
-	struct overlaps overlaps = {
-		.making = making,
-		.orphans = array(making->n_running, sizeof(*overlaps.orphans)),
-	};
-	int err = spans && overlaps.orphans ? 0 : -ENOMEM;
-	for (size_t i = 0; !err && i < plan->n_files; i++) {
-		const struct plan_file *file = &plan->files[i];
-		if (!file->backing)
-			continue;
-		spans[n] = (struct overlap_span){.extent = file->backing->extent,
-						 .readonly = file->backing->readonly,
-						 .owner = i};
-		if (spans[n].extent.length_bytes < file->size_bytes)
-			spans[n].extent.length_bytes = file->size_bytes; /* it has grown */
-		n++;
-	}
-	for (size_t i = 0; !err && i < making->n_running; i++) {
-		const struct plan_running *running = &making->running[i];
-		if (!running->backing || running->opens == 0 || making->goes_on[i])
-			continue;
-		/* Somebody has it open, and it is or will be removed. */
-		spans[n++] = (struct overlap_span){.extent = running->backing->extent,
-						   .readonly = running->backing->readonly,
-						   .owner = plan->n_files + n_orphans};
-		overlaps.orphans[n_orphans++] = running;
-	}
-	if (!err)
-		overlap_find(spans, n, complain_overlap, &overlaps);
-	free(spans);
-	free(overlaps.orphans);
-	return err;
+	return plan_overlap_check(making->plan, making->running, making->n_running, making->goes_on,
+				  complain_overlap, making);
 }
 
 /* ---- all of it --------------------------------------------------------------------------- */

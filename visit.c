@@ -130,7 +130,7 @@ static void start_flush(struct worker *w, struct file *file, uint64_t now_ns)
 	file->flush_waiting_end = &file->flush_waiting;
 	*slice = (struct slice){.file = file, .disk = disk};
 	slice->op.kind = RING_FLUSH;
-	slice->op.fd = file->backing->fd;
+	slice->op.fd = file->backing->fd_flush;
 	fbs_flush_start(disk->fbs, file->leaf, now_ns, &slice->flush);
 	queue_issue(w, slice);
 }

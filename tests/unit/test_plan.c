@@ -169,6 +169,48 @@ static void test_overlap(void **state)
 				 "[two]\npath = @/alias.img\nreadonly = yes\n"));
 }
 
+/* An image that ends in a part of a block: the block is one file's, as it is written as a whole. */
+static void test_shared_block(void **state)
+{
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	char text[256], errors[512];
+
+	(void)state;
+	image("a.img", 16 * page + 1024 + 100);
+	struct plan *plan = planned(START, "[a]\npath = @/a.img\n");
+	bool fine = plan->files[0].backing->block_bytes == 512;
+	plan_free(plan);
+	NEED(fine, "no blocks of 512 bytes here");
+#define TWO "[a]\npath = @/a.img\nsize = %llu\n%s[b]\npath = @/a.img\noffset = %llu\n"
+	unsigned long long border = 16 * page;
+	snprintf(text, sizeof(text), TWO, border, "", border);
+	plan_free(planned(START, text));
+	border += 512;
+	snprintf(text, sizeof(text), TWO, border, "", border);
+	snprintf(errors, sizeof(errors),
+		 "ioband.ini:6: [b] offset: \"%llu\" is within the last block of @/a.img, which is "
+		 "incomplete and can be only one file's, but would be that of a, too: use "
+		 "multiples of %llu\n",
+		 border, (unsigned long long)page);
+	refused(START, text, errors);
+	/* to somebody who only reads it is none the worse */
+	snprintf(text, sizeof(text), TWO, border, "readonly = yes\n", border);
+	plan_free(planned(START, text));
+	/* nor is a whole block */
+	image("a.img", 17 * page);
+	snprintf(text, sizeof(text), TWO, border, "", border);
+	plan_free(planned(START, text));
+	/* nor the part behind the end of one that runs and is longer by now */
+	struct plan *old = planned(START, "[a]\npath = @/a.img\n");
+	struct plan_running list[] = {running(old, 0, 1)};
+	assert_int_equal(truncate(in_dir("a.img"), (off_t)(18 * page + 100)), 0);
+	snprintf(text, sizeof(text), "[a]\npath = @/a.img\n[b]\npath = @/a.img\noffset = %llu\n",
+		 (unsigned long long)(18 * page));
+	assert_null(ask(RELOAD(list), text));
+	assert_non_null(strstr(said, "overlaps a: "));
+	plan_free(old);
+}
+
 /* ---- check beside a running fuseband ---- */
 
 static void test_check(void **state)
@@ -963,6 +1005,7 @@ int main(void)
 		TEST(test_optional),
 		TEST(test_mountpoint),
 		TEST(test_overlap),
+		TEST(test_shared_block),
 		TEST(test_check),
 		TEST(test_reload_same),
 		TEST(test_reload_open),
