@@ -468,7 +468,7 @@ static int set_range(struct backing *backing, const struct backing_spec *spec, c
 	}
 	if (spec->offset_bytes >= object)
 		bad = "offset";
-	else if (spec->size_bytes > object - spec->offset_bytes && !spec->object)
+	else if (spec->size_bytes > object - spec->offset_bytes && !spec->traits)
 		bad = "size";
 	if (bad) {
 		*ret_key = bad;

@@ -89,9 +89,8 @@ struct backing_spec {
 	const struct mountinfo *mounts;
 	const struct backing *like;
 	/*
-	 * A claim that this process was handed, or NULL: if it is of the object wanted, that is
-	 * opened through it, wherever path leads by now, also if it has shrunk below the range's
-	 * end.
+	 * The claim, or NULL: if it is of the object wanted, that is opened through it, wherever
+	 * path leads by now. So whoever has the claim has its locks on the same inode.
 	 */
 	const struct backing_claim *claim;
 	const struct backing_id *object;     /* with claim */

@@ -391,8 +391,14 @@ static int match_disks(struct change *c)
 /* What was lost is there again, and nothing else is wanted of it. */
 static bool finds(const struct file *file, const struct plan_file *pf)
 {
+	const struct conf_file *section = pf->conf;
+
 	return file->lost && pf->backing &&
-	       !backing_id_compare(&file->lost->object, &pf->backing->id);
+	       !backing_id_compare(&file->lost->object, &pf->backing->id) &&
+	       !strcmp(file->path, section->path) &&
+	       file->spec_offset_bytes == section->offset_bytes &&
+	       file->spec_size_bytes == section->size_bytes &&
+	       file->readonly == section->readonly && file->buffered == section->buffered;
 }
 
 /* A running file that goes on as it is, perhaps with other settings. */
@@ -723,7 +729,7 @@ static void switch_over(struct change *c)
 	mount->generation++;
 }
 
-int mount_apply(struct mount *mount, const struct plan *plan, struct conf_errors *errors)
+int mount_apply(struct mount *mount, struct plan *plan, struct conf_errors *errors)
 {
 	struct change c = {.mount = mount, .plan = plan};
 	int r = -ENOMEM;
@@ -752,6 +758,7 @@ int mount_apply(struct mount *mount, const struct plan *plan, struct conf_errors
 		switch_over(&c);
 		if (!mount->standby)
 			collect(mount);
+		plan->taken = true;
 	}
 	pthread_mutex_unlock(&mount->reading);
 	for (size_t i = 0; c.disks && i < plan->n_disks; i++) {

@@ -171,7 +171,7 @@ void mount_free(struct mount *mount);
  * nothing changed and the reasons in errors, when a file that must change was opened since the plan
  * was made or when an open file would have to move to another scheduler: -EBUSY, -ENOMEM.
  */
-int mount_apply(struct mount *mount, const struct plan *plan, struct conf_errors *errors);
+int mount_apply(struct mount *mount, struct plan *plan, struct conf_errors *errors);
 /*
  * What was lost is there again: backing, of present_bytes now, becomes the file's. Workers are
  * parked; then fence_take().

@@ -12,8 +12,9 @@
  *	plan		what mount, --check and a reload work with
  *
  * Each step goes over all files, collects all complaints and leaves out the files that failed
- * before. Nothing that runs is touched until every step went well; the only thing
- * that is changed then are read-only claims that a new writer needs (upgrade_claims()).
+ * before. Nothing that runs is touched until every step went well; the only thing that is changed
+ * then are read-only claims that a new writer needs (upgrade_claims()), and those are changed back
+ * unless the plan is taken over.
  *
  * The daemon makes plans while it serves the mount. Asking the kernel anything about a path
  * in there would wait for an answer from ourselves: mountinfo_path_enters() comes before
@@ -321,8 +322,9 @@ static int look_at_file(struct making *making, size_t i)
 	draft->running = running;
 	if (running)
 		making->goes_on[running - making->running] = true;
-	bool open = running && running->opens > 0 && running->backing;
-	if (open && changed && file->partition && (changed[0] == 'o' || changed[0] == 's')) {
+	bool held = running && running->opens > 0 && (running->backing || running->claim);
+	bool open = held && running->backing; /* else it is lost, and others know its range */
+	if (held && changed && file->partition && (changed[0] == 'o' || changed[0] == 's')) {
 		complain(making, file, changed,
 			 "is not where partition %u began, or as long, when the file was opened: "
 			 "the "
@@ -330,7 +332,7 @@ static int look_at_file(struct making *making, size_t i)
 			 file->partition);
 		return 0;
 	}
-	if (open && changed) {
+	if (held && changed) {
 		complain(making, file, changed,
 			 "is open: path, offset, size, device, readonly and buffered cannot change "
 			 "until it is closed");
@@ -429,6 +431,8 @@ static void open_file(struct making *making, size_t i)
 		struct backing *backing = draft->running->backing;
 		uint64_t size = backing->size_bytes;
 		int err = current_size(backing, &size);
+		if (err == -ESTALE)
+			size = backing_present_size(backing); /* and not a byte more is written */
 		if (draft->running->opens > 0 && (err || size < backing->size_bytes))
 			note(making, file,
 			     err && err != -ESTALE ? strerror(-err)
@@ -447,9 +451,11 @@ static void open_file(struct making *making, size_t i)
 					    .buffered = file->buffered,
 					    .like = draft->object->opened,
 					    .mounts = &making->mounts};
+		/* through what was claimed, as after a crash: a node of the same device elsewhere
+		 * has locks of its own */
+		spec.claim = draft->object->claim;
+		spec.object = &draft->object->id;
 		if (making->purpose == PLAN_RECOVER) {
-			spec.claim = draft->object->claim;
-			spec.object = &draft->object->id;
 			spec.traits = &making->running[i].traits;
 			spec.served_bytes = making->running[i].served_bytes;
 		}
@@ -518,7 +524,8 @@ static int check_overlaps(struct making *making)
 /* A running claim was taken for reading, and now there is a writer. */
 static int upgrade_claims(struct making *making)
 {
-	int err = claims_upgrade(&making->claims);
+	int err =
+		claims_upgrade(&making->claims, &making->plan->upgraded, &making->plan->n_upgraded);
 	for (size_t i = 0; err && i < making->conf->n_files; i++) {
 		const struct conf_file *file = &making->conf->files[i];
 		const struct claims_object *object = making->drafts[i].object;
@@ -635,6 +642,12 @@ void plan_free(struct plan *plan)
 {
 	if (!plan)
 		return;
+	for (size_t i = 0; i < plan->n_upgraded; i++) {
+		if (!plan->taken)
+			backing_claim_downgrade(plan->upgraded[i]);
+		backing_claim_unref(plan->upgraded[i]);
+	}
+	free(plan->upgraded);
 	for (size_t i = 0; i < plan->n_files; i++) {
 		backing_unref(plan->files[i].backing);
 		backing_claim_unref(plan->files[i].claim);

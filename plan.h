@@ -56,6 +56,9 @@ struct plan {
 	size_t n_disks;
 	struct plan_file *files;
 	size_t n_files;
+	struct backing_claim **upgraded; /* references: of running files, for writing only now */
+	size_t n_upgraded;
+	bool taken; /* mount_apply()'s: it is what runs, so that they stay so */
 };
 
 /* A file that runs now, for a reload: removed ones that are still open count, too. */

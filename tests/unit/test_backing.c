@@ -953,6 +953,13 @@ static void test_open_claimed_shrunk(void **state)
 
 	(void)state;
 	struct backing *backing = opened(&spec);
+	struct backing_traits traits = backing_traits_of(backing);
+	backing_unref(backing);
+	assert_int_equal(truncate(path, MIB / 2), 0);
+	not_opened(&spec, -EINVAL, "size", "reaches beyond the end"); /* of a start */
+	spec.traits = &traits;
+	spec.served_bytes = MIB / 2;
+	backing = opened(&spec);
 	assert_int_equal(backing->size_bytes, MIB / 2);
 	assert_int_equal(backing->extent.length_bytes, MIB / 2);
 	backing_unref(backing);

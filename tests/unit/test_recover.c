@@ -729,6 +729,27 @@ static void test_lost_and_reloaded(void **state)
 	assert_int_equal(parent.n_claims, 2);
 }
 
+/* Those who have it open know its range, though it cannot be had just now. */
+static void test_lost_and_changed(void **state)
+{
+	struct asked asked = START;
+	struct plan_running *list;
+
+	lose_a();
+	(void)state;
+	image("a.img", MIB);
+	assert_int_equal(mount_running(second.mount, &list, &asked.n_running), 0);
+	asked.running = list;
+	refused(asked, "[a]\npath = @/a.img\ndevice = d\noffset = 512K\n" FILE_B,
+		"ioband.ini:4: [a] offset: \"524288\" is open: path, offset, size, device, "
+		"readonly and buffered cannot change until it is closed\n");
+	free(list);
+	/* until it is closed */
+	atomic_store(&by_name("a")->kept->opens, 0);
+	reload(&second, "[a]\npath = @/a.img\ndevice = d\noffset = 512K\n" FILE_B);
+	assert_int_equal(by_name("a")->size_bytes, MIB / 2);
+}
+
 /* The parent has no such claim: what is at the path by now is not asked. */
 static void test_no_claim(void **state)
 {
@@ -906,6 +927,7 @@ int main(void)
 		TEST(test_missing),
 		TEST(test_lost_and_found),
 		TEST(test_lost_and_reloaded),
+		TEST(test_lost_and_changed),
 		TEST(test_no_claim),
 		TEST(test_grown),
 		TEST(test_shrunk),
