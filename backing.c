@@ -313,7 +313,8 @@ static int open_direct(const struct backing *backing, int path_fd, const struct 
  * those that share one, whoever flushes first would hear of it, and the one whose write it was
  * would not: so an image's flushes go through a description of their own. Only where a flush is of
  * all of the inode, as on the file systems that may_block() knows: of others (FUSE) it may be only
- * of what was written through the same description. To devices nothing is written back.
+ * of what was written through the same description. To devices nothing is written back. So each
+ * range of an image takes two descriptors, as many as an image of its own.
  */
 static int open_flush(struct backing *backing, int path_fd, const struct backing *like)
 {
