@@ -14,7 +14,8 @@
  *                too much to judge by
  *   reservation  it had requests waiting for nearly all of the window, and even if each had been
  *                cut up as unfavourably as possible, it got fewer I/Os or bytes than it was
- * promised latency      even the lower end of the histogram's bucket is above the target
+ *                promised
+ *   latency      even the lower end of the histogram's bucket is above the target
  */
 #ifndef FUSEBAND_ALARM_H
 #define FUSEBAND_ALARM_H

@@ -67,7 +67,7 @@ static void hold_back(struct file *file)
 /* True: it is there. */
 static bool take_now(struct file *file)
 {
-	int r = file->unfenced ? backing_fence(file->backing, false) : 0;
+	int r = backing_fence(file->backing, false);
 
 	file->unfenced = false;
 	if (r == -EBUSY)
@@ -117,25 +117,42 @@ static int compare_disks(const void *a, const void *b)
 	return ((*x)->disk > (*y)->disk) - ((*x)->disk < (*y)->disk);
 }
 
+static struct file *file_at(const struct mount *mount, size_t i)
+{
+	return i < mount->n_files ? mount->files[i] : mount->orphans[i - mount->n_files];
+}
+
+static bool is_meant(const struct file *file)
+{
+	return file->backing && file->unfenced;
+}
+
 size_t fence_take(struct crew *crew)
 {
 	const struct mount *mount = crew->mount;
-	size_t n = 0, waiting = 0;
-	struct file **all = calloc(mount->n_files + mount->n_orphans + 1, sizeof(struct file *));
+	size_t n_files = mount->n_files + mount->n_orphans, n = 0, waiting = 0;
+	struct file **all;
 
 	for (const struct file *gone = mount->trash; gone; gone = gone->trash_next)
 		backing_unfence(gone->backing); /* nothing of it is under way */
-	for (size_t i = 0; all && i < mount->n_files + mount->n_orphans; i++) {
-		struct file *file =
-			i < mount->n_files ? mount->files[i] : mount->orphans[i - mount->n_files];
+	for (size_t i = 0; i < n_files; i++)
+		n += is_meant(file_at(mount, i));
+	if (!n)
+		return 0;
+	all = calloc(n, sizeof(struct file *));
+	n = 0;
+	for (size_t i = 0; i < n_files; i++) {
+		struct file *file = file_at(mount, i);
 
-		if (file->backing)
+		if (!is_meant(file))
+			continue;
+		if (all)
 			all[n++] = file;
+		else /* not in order, so each that waits has a thread of its own */
+			waiting += take_disk(crew, file->disk, &file, 1);
 	}
-	if (!all) {
-		log_error("out of memory: nothing can be served; give the machine more memory");
-		abort();
-	}
+	if (!all)
+		return waiting;
 	qsort(all, n, sizeof(*all), compare_disks);
 	for (size_t i = 0, next; i < n; i = next) {
 		for (next = i; next < n && all[next]->disk == all[i]->disk;)

@@ -118,7 +118,7 @@ static void test_layout(void **state)
 	(void)state;
 	if (sizeof(void *) != 8)
 		skip();
-	assert_int_equal(KEEP_VERSION, 6);
+	assert_int_equal(KEEP_VERSION, 7);
 	assert_int_equal(offsetof(struct keep, version), 8);
 	assert_int_equal(offsetof(struct keep, suspects), 40);
 	assert_int_equal(offsetof(struct keep, workers), 2432);

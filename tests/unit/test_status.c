@@ -271,6 +271,8 @@ static void test_prom(void **state)
 	has("fuseband_guarantee_missed_total{device=\"sda\",guarantee=\"latency\"} 0");
 	has("fuseband_guarantee_missed_total{guarantee=\"memory\"} 6");
 	has("fuseband_reloads_total 2");
+	has("fuseband_reloads_refused_total 4");
+	has("fuseband_upgrades_refused_total 7");
 	has("fuseband_restarts_total 1");
 	assert_null(strstr(prom, "gone")); /* what is not there has no figures */
 	text_free(&text);

@@ -6,6 +6,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include "clock.h"
 #include "mount_rig.h"
 #include "request.h"
 #include "visit.h"
@@ -22,14 +23,6 @@ static struct mount *served;
 static struct crew *crew;
 static struct worker *worker; /* the first one */
 static int requests[2];
-
-static uint64_t now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
-}
 
 /* ---- the mount, and who serves it ---- */
 
@@ -54,6 +47,7 @@ static void serve(const char *text)
 		w->crew = crew;
 		w->index = i;
 		w->mark = &w->own_mark;
+		w->errands = -1;
 		w->rounds = 1;
 		w->issue_end = &w->issue;
 		w->answers_end = &w->answers;
@@ -114,7 +108,7 @@ static struct io *read_request(uint32_t opcode, const void *arg, size_t n)
 			 REQUEST_IO);
 	worker->fresh[0] = io;
 	worker->n_fresh = 1;
-	visit_disk(worker, &(struct visit){.disk = io->disk}, now());
+	visit_disk(worker, &(struct visit){.disk = io->disk}, monotonic_ns());
 	worker->n_fresh = 0;
 	return io;
 }
@@ -136,7 +130,7 @@ static int comes_back(struct io *io, struct slice *slice, uint64_t done_bytes, i
 {
 	slice->op.done_bytes = done_bytes;
 	slice->op.error = error;
-	visit_disk(worker, &(struct visit){.disk = slice->disk, .done = slice}, now());
+	visit_disk(worker, &(struct visit){.disk = slice->disk, .done = slice}, monotonic_ns());
 	assert_ptr_equal(worker->answers, io);
 	worker->answers = NULL;
 	worker->answers_end = &worker->answers;
@@ -228,7 +222,7 @@ static void test_due(void **state)
 	serve("[a]\npath = @/a.img\n");
 	struct disk *disk = mount_by_name(served, "a")->disk;
 	atomic_store(&disk->wake_worker, 0);
-	atomic_store(&disk->wake_ns, now());
+	atomic_store(&disk->wake_ns, monotonic_ns());
 	/* the first one began a round, and nothing has been seen of it since */
 	worker[1].start_result = 1;
 	assert_int_equal(pthread_create(&worker[1].thread, NULL, worker_main, &worker[1]), 0);
