@@ -276,14 +276,39 @@ static bool may_block(const struct backing *backing)
  * side by side are one lock of one owner then, instead of one for each of thousands. Readers may
  * overlap, so that one would give up the lock of the other: each has its own.
  */
+static bool may_share(const struct backing *backing, const struct backing *like)
+{
+	return like && !like->readonly && !like->buffered && !backing->readonly;
+}
+
 static int open_direct(const struct backing *backing, int path_fd, const struct backing *like)
 {
 	int fd;
 
-	if (!like || like->readonly || like->buffered || backing->readonly)
+	if (!may_share(backing, like))
 		return backing_reopen(path_fd, (backing->readonly ? O_RDONLY : O_RDWR) | O_DIRECT);
 	fd = fcntl(like->fd, F_DUPFD_CLOEXEC, 3);
 	return fd < 0 ? -errno : fd;
+}
+
+/*
+ * That a file system could not write something back is told once to each open file description. Of
+ * those that share one, whoever flushes first would hear of it, and the one whose write it was
+ * would not: so an image's flushes go through a description of their own. Only where a flush is of
+ * all of the inode, as on the file systems that may_block() knows: of others (FUSE) it may be only
+ * of what was written through the same description. To devices nothing is written back. So each
+ * range of an image takes two descriptors, as many as an image of its own.
+ */
+static int open_flush(struct backing *backing, int path_fd, const struct backing *like)
+{
+	backing->fd_flush = backing->fd;
+	if (backing->id.is_block || backing->may_block || backing->readonly)
+		return 0;
+	if (backing->fd_buffered >= 0)
+		backing->fd_flush = backing->fd_buffered;
+	else if (may_share(backing, like))
+		backing->fd_flush = backing_reopen(path_fd, O_RDONLY);
+	return backing->fd_flush < 0 ? backing->fd_flush : 0;
 }
 
 static int open_image(struct backing *backing, int path_fd, const struct backing *like,
@@ -427,12 +452,17 @@ static int set_range(struct backing *backing, const struct backing_spec *spec, c
 	}
 	if (spec->offset_bytes >= object)
 		bad = "offset";
-	else if (spec->size_bytes > object - spec->offset_bytes && !spec->object)
+	else if (spec->size_bytes > object - spec->offset_bytes && !spec->traits)
 		bad = "size";
 	if (bad) {
 		*ret_key = bad;
 		snprintf(why, why_size, "%s beyond the end: %s has %" PRIu64 " bytes",
 			 bad[0] == 'o' ? "lies" : "reaches", spec->path, object);
+		return -EINVAL;
+	}
+	if (spec->offset_bytes >= BACKING_FENCE_BASE) {
+		*ret_key = "offset";
+		snprintf(why, why_size, "lies beyond 4 EiB, where nothing can be locked");
 		return -EINVAL;
 	}
 	backing->start_bytes = spec->offset_bytes;
@@ -499,7 +529,7 @@ int backing_open(const struct backing_spec *spec, char *why, size_t why_size, co
 	if (!backing)
 		goto fail_memory;
 	backing->refs = 1;
-	backing->fd = backing->fd_buffered = -1;
+	backing->fd = backing->fd_buffered = backing->fd_flush = -1;
 	backing->readonly = spec->readonly;
 	backing->path = strdup(spec->path);
 	if (!backing->path)
@@ -540,6 +570,11 @@ int backing_open(const struct backing_spec *spec, char *why, size_t why_size, co
 			goto fail;
 		}
 	}
+	err = open_flush(backing, path_fd, like);
+	if (err) {
+		explain_open(err, backing->id.is_block, why, why_size);
+		goto fail;
+	}
 	if (like)
 		copy_extent(backing, like);
 	else
@@ -560,14 +595,23 @@ struct backing *backing_ref(struct backing *backing)
 	return backing;
 }
 
-static int fence_lock(const struct backing *backing, int command, short type)
+/* Of the range, from so many bytes on. One that ends behind the last byte there is has no end. */
+static struct flock fence_of(const struct backing *backing, uint64_t from_bytes, short type)
 {
-	struct flock lock = {
-		.l_type = type,
-		.l_whence = SEEK_SET,
-		.l_start = (off_t)(BACKING_FENCE_BASE + backing->start_bytes),
-		.l_len = backing->to_end ? 0 : (off_t)backing->size_bytes,
-	};
+	uint64_t start = BACKING_FENCE_BASE + backing->start_bytes + from_bytes;
+	uint64_t size = backing->size_bytes - from_bytes;
+	bool endless = backing->to_end || size > (uint64_t)INT64_MAX - start;
+
+	return (struct flock){.l_type = type,
+			      .l_whence = SEEK_SET,
+			      .l_start = (off_t)start,
+			      .l_len = endless ? 0 : (off_t)size};
+}
+
+static int lock_fence(const struct backing *backing, int command, short type)
+{
+	struct flock lock = fence_of(backing, 0, type);
+
 	return fcntl(backing->fd, command, &lock);
 }
 
@@ -576,7 +620,9 @@ void backing_unref(struct backing *backing)
 	if (!backing || --backing->refs > 0)
 		return;
 	if (backing->fenced) /* others may go on with the description */
-		fence_lock(backing, F_OFD_SETLK, F_UNLCK);
+		lock_fence(backing, F_OFD_SETLK, F_UNLCK);
+	if (backing->fd_flush != backing->fd && backing->fd_flush != backing->fd_buffered)
+		cleanup_fd(&backing->fd_flush);
 	cleanup_fd(&backing->fd);
 	cleanup_fd(&backing->fd_buffered);
 	free(backing->path);
@@ -585,9 +631,9 @@ void backing_unref(struct backing *backing)
 
 /* ---- the fence --------------------------------------------------------------------------- */
 
-static int lock_tail(const struct backing *backing, int command)
+static int lock_tail(const struct backing *backing, int command, short type)
 {
-	struct flock lock = {.l_type = F_WRLCK,
+	struct flock lock = {.l_type = type,
 			     .l_whence = SEEK_SET,
 			     .l_start = (off_t)BACKING_TAIL_BYTE,
 			     .l_len = 1};
@@ -596,17 +642,27 @@ static int lock_tail(const struct backing *backing, int command)
 	return fcntl(backing->fd_buffered, command, &lock);
 }
 
+/* True when who is in the way has locked more than any of us: all of the file, most likely. */
+static bool is_locked_by_stranger(const struct backing *backing)
+{
+	struct flock lock = fence_of(backing, 0, backing->readonly ? F_RDLCK : F_WRLCK);
+
+	return fcntl(backing->fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK &&
+	       lock.l_start < (off_t)BACKING_TAIL_BYTE;
+}
+
 int backing_fence(struct backing *backing, bool wait)
 {
 	int command = wait ? F_OFD_SETLKW : F_OFD_SETLK;
-	if (fence_lock(backing, command, backing->readonly ? F_RDLCK : F_WRLCK) == 0) {
+	if (lock_fence(backing, command, backing->readonly ? F_RDLCK : F_WRLCK) == 0) {
 		backing->fenced = true; /* also without the tail */
-		if (lock_tail(backing, command) == 0)
+		if (lock_tail(backing, command, F_WRLCK) == 0)
 			return 0;
 	}
 	switch (errno) {
 	case EACCES:
-		return -EAGAIN;
+	case EAGAIN:
+		return is_locked_by_stranger(backing) ? -EBUSY : -EAGAIN;
 	case EOPNOTSUPP: /* filesystems without locks, or a server without a lock daemon */
 	case ENOLCK:
 	case ENOSYS:
@@ -614,4 +670,26 @@ int backing_fence(struct backing *backing, bool wait)
 		return 0;
 	}
 	return -errno;
+}
+
+void backing_unfence(struct backing *backing)
+{
+	if (!backing || !backing->fenced)
+		return;
+	lock_fence(backing, F_OFD_SETLK, F_UNLCK);
+	lock_tail(backing, F_OFD_SETLK, F_UNLCK);
+	backing->fenced = false;
+}
+
+void backing_end_at(struct backing *backing, uint64_t size_bytes)
+{
+	struct flock beyond;
+
+	if (!backing->to_end)
+		return;
+	beyond = fence_of(backing, size_bytes, F_UNLCK);
+	if (backing->fenced)
+		fcntl(backing->fd, F_OFD_SETLK, &beyond);
+	backing->to_end = false;
+	backing->size_bytes = backing->extent.length_bytes = size_bytes;
 }

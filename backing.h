@@ -52,8 +52,9 @@ struct backing {
 	struct backing_extent extent;
 	int fd;		 /* all I/O; O_DIRECT unless buffered */
 	int fd_buffered; /* without O_DIRECT, for a partial last block of an image; -1 when none */
+	int fd_flush;	 /* flushes: one of these, or another of the object */
 	bool readonly;
-	bool fenced;	       /* main thread: to be given back, as closing may not do it */
+	bool fenced;	       /* to be given back, as closing may not do it */
 	bool buffered;	       /* the object refuses O_DIRECT, and `buffered = yes` allows it */
 	uint64_t start_bytes;  /* first exposed byte of the object */
 	uint64_t size_bytes;   /* exposed bytes */
@@ -88,9 +89,8 @@ struct backing_spec {
 	const struct mountinfo *mounts;
 	const struct backing *like;
 	/*
-	 * A claim that this process was handed, or NULL: if it is of the object wanted, that is
-	 * opened through it, wherever path leads by now, also if it has shrunk below the range's
-	 * end.
+	 * The claim, or NULL: if it is of the object wanted, that is opened through it, wherever
+	 * path leads by now. So whoever has the claim has its locks on the same inode.
 	 */
 	const struct backing_claim *claim;
 	const struct backing_id *object;     /* with claim */
@@ -143,14 +143,22 @@ uint64_t backing_present_size(const struct backing *backing);
 /*
  * Take the fence: OFD lock (write, or read for a read-only backing) on bytes
  * [BACKING_FENCE_BASE + start, + size) through fd, without an end when to_end. wait: block until it
- * is free. (And one through fd_buffered, if there is one to write through.) 0, -EAGAIN, -EINTR, or
- * another -errno. Filesystems without locks: 0 and nothing held. A backing that replaces another
- * one of this process over the same bytes gets it only after the other one is closed.
+ * is free. (And one through fd_buffered, if there is one to write through.) 0, -EINTR, or another
+ * -errno; without wait also -EAGAIN: the lock of a fuseband is in the way; -EBUSY: that of another
+ * program. Filesystems without locks: 0 and nothing held.
+ *
+ * The lock is the description's, which backings may share: those that have it must not overlap, or
+ * one gives back what is the other's, too. So a backing that takes the place of another one over
+ * the same bytes is fenced after that has given its fence back.
  */
 #define BACKING_FENCE_BASE (UINT64_C(1) << 62)
 #define BACKING_CLAIM_BYTE (BACKING_FENCE_BASE - 1)
 #define BACKING_TAIL_BYTE (BACKING_FENCE_BASE - 2)
 int backing_fence(struct backing *backing, bool wait);
+/* Give it back before it is closed: nothing of it is under way any more. NULL is fine. */
+void backing_unfence(struct backing *backing);
+/* One without an end ends there from now on; what lies behind can be another's. */
+void backing_end_at(struct backing *backing, uint64_t size_bytes);
 
 /*
  * Who uses files and devices without a lock that we could see: loop devices and swap. Read once for

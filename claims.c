@@ -205,15 +205,22 @@ static void upgrade_object(const void *node, VISIT visit, void *context)
 		object->why = strdup(why);
 		return;
 	}
-	upgrade->done[upgrade->n++] = object->claim;
+	upgrade->done[upgrade->n++] = backing_claim_ref(object->claim);
 }
 
-int claims_upgrade(struct claims *claims)
+int claims_upgrade(struct claims *claims, struct backing_claim ***ret_list, size_t *ret_n)
 {
 	struct upgrade upgrade = {.claims = claims};
 	twalk_r(claims->tree, upgrade_object, &upgrade);
-	for (size_t i = 0; upgrade.err && i < upgrade.n; i++)
+	if (!upgrade.err) {
+		*ret_list = upgrade.done;
+		*ret_n = upgrade.n;
+		return 0;
+	}
+	for (size_t i = 0; i < upgrade.n; i++) {
 		backing_claim_downgrade(upgrade.done[i]);
+		backing_claim_unref(upgrade.done[i]);
+	}
 	free(upgrade.done);
 	return upgrade.err;
 }

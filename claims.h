@@ -46,9 +46,10 @@ int claims_add(struct claims *claims, const struct backing_id *id, const char *p
 int claims_take(struct claims *claims, struct claims_object *object);
 
 /*
- * Make claims that were lent read-only writable where a writer has come. All or none: 0; -EBUSY,
- * and the objects that could not be had have err and why; or -ENOMEM.
+ * Make claims that were lent read-only writable where a writer has come. All or none: 0, and
+ * *ret_list has references of them, to be freed (NULL: none); -EBUSY, and the objects that could
+ * not be had have err and why; or -ENOMEM.
  */
-int claims_upgrade(struct claims *claims);
+int claims_upgrade(struct claims *claims, struct backing_claim ***ret_list, size_t *ret_n);
 
 #endif

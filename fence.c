@@ -69,10 +69,14 @@ static void hold_back(struct file *file)
 /* True: it is there. */
 static bool take_now(struct file *file)
 {
-	int r = file->unfenced ? backing_fence(file->backing, false) : 0;
+	int r = backing_fence(file->backing, false);
 
-	file->unfenced = file->found = false;
-	if (r && r != -EAGAIN)
+	file->unfenced = false;
+	if (r == -EBUSY)
+		log_error("%s: %s is locked by another program: it is served, but whoever holds "
+			  "the lock may still write to it: lslocks tells who",
+			  file->name, file->path);
+	else if (r && r != -EAGAIN)
 		log_error("%s: %s cannot be locked (%s): it is served, but nothing keeps other "
 			  "programs from writing to it",
 			  file->name, file->path, strerror(-r));
@@ -120,19 +124,21 @@ static struct file *file_at(const struct mount *mount, size_t i)
 	return i < mount->n_files ? mount->files[i] : mount->orphans[i - mount->n_files];
 }
 
-static bool is_meant(const struct file *file, bool only_found)
+static bool is_meant(const struct file *file)
 {
-	return file->backing && (file->found || !only_found);
+	return file->backing && file->unfenced;
 }
 
-static size_t take_all(struct crew *crew, bool only_found)
+size_t fence_take(struct crew *crew)
 {
 	const struct mount *mount = crew->mount;
 	size_t n_files = mount->n_files + mount->n_orphans, n = 0, waiting = 0;
 	struct file **all;
 
+	for (const struct file *gone = mount->trash; gone; gone = gone->trash_next)
+		backing_unfence(gone->backing); /* nothing of it is under way */
 	for (size_t i = 0; i < n_files; i++)
-		n += is_meant(file_at(mount, i), only_found);
+		n += is_meant(file_at(mount, i));
 	if (!n)
 		return 0;
 	all = calloc(n, sizeof(struct file *));
@@ -140,7 +146,7 @@ static size_t take_all(struct crew *crew, bool only_found)
 	for (size_t i = 0; i < n_files; i++) {
 		struct file *file = file_at(mount, i);
 
-		if (!is_meant(file, only_found))
+		if (!is_meant(file))
 			continue;
 		if (all)
 			all[n++] = file;
@@ -157,14 +163,4 @@ static size_t take_all(struct crew *crew, bool only_found)
 	}
 	free(all);
 	return waiting;
-}
-
-size_t fence_take_over(struct crew *crew)
-{
-	return take_all(crew, false);
-}
-
-size_t fence_found(struct crew *crew)
-{
-	return take_all(crew, true);
 }

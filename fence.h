@@ -14,10 +14,15 @@
  * I/O went through. The kernel lets it go with the last reference to that, which every operation in
  * flight has. Who gets the lock next knows that there are none.
  *
+ * The same holds for a start after all processes were killed, and for a file that a reload adds.
+ *
  * Files whose fence is not to be had at once hold back writes and discards: each has a range lock
  * over all of it (range.h) until a thread, one for each disk, has waited for the fence. Reads need
  * none: all they could miss is what nobody has been told is written. A disk that hangs holds
  * back its own files, no others.
+ *
+ * What another program has locked, all of a file as a rule, is not waited for, as nobody knows for
+ * how long: that is said, and the file served.
  */
 #ifndef FUSEBAND_FENCE_H
 #define FUSEBAND_FENCE_H
@@ -25,12 +30,10 @@
 #include "crew.h"
 
 /*
- * Take the fences of all files after another process has died. Workers are parked. Returns how many
- * files have to wait for theirs.
+ * Take the fences of all files that are new to this process: at a start, at a take-over, after
+ * mount_apply() and mount_find(). What mount_apply() has taken out gives back its own before.
+ * Workers are parked. Returns how many files have to wait for theirs.
  */
-size_t fence_take_over(struct crew *crew);
-
-/* Likewise of files that were lost and are found (mount_find()). */
-size_t fence_found(struct crew *crew);
+size_t fence_take(struct crew *crew);
 
 #endif

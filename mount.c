@@ -224,6 +224,18 @@ struct kept_mount *mount_kept(struct mount *mount)
 	return mount->keep ? &mount->keep->mount : &mount->own;
 }
 
+static bool is_active(struct file *file)
+{
+	bool active;
+
+	if (!file->disk)
+		return false;
+	pthread_mutex_lock(&file->disk->lock); /* a seek may end meanwhile */
+	active = file->active != 0;
+	pthread_mutex_unlock(&file->disk->lock);
+	return active;
+}
+
 int mount_running(const struct mount *mount, struct plan_running **ret_list, size_t *ret_n)
 {
 	size_t n = mount->n_files + mount->n_orphans;
@@ -232,7 +244,7 @@ int mount_running(const struct mount *mount, struct plan_running **ret_list, siz
 	if (!list)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
-		const struct file *file =
+		struct file *file =
 			i < mount->n_files ? mount->files[i] : mount->orphans[i - mount->n_files];
 
 		list[i] = (struct plan_running){
@@ -247,6 +259,8 @@ int mount_running(const struct mount *mount, struct plan_running **ret_list, siz
 			.buffered = file->buffered,
 			.removed = file->removed,
 			.opens = atomic_load(&file->kept->opens),
+			.active = is_active(file),
+			.served_bytes = file->size_bytes,
 		};
 	}
 	*ret_list = list;
@@ -375,23 +389,17 @@ static int match_disks(struct change *c)
 	return match_disks_by_leaf(c);
 }
 
-static bool is_active(struct file *file)
-{
-	bool active;
-
-	if (!file->disk)
-		return false;
-	pthread_mutex_lock(&file->disk->lock); /* a seek may end meanwhile */
-	active = file->active != 0;
-	pthread_mutex_unlock(&file->disk->lock);
-	return active;
-}
-
-/* What was lost is there again. */
+/* What was lost is there again, and nothing else is wanted of it. */
 static bool finds(const struct file *file, const struct plan_file *pf)
 {
+	const struct conf_file *section = pf->conf;
+
 	return file->lost && pf->backing &&
-	       !backing_id_compare(&file->lost->object, &pf->backing->id);
+	       !backing_id_compare(&file->lost->object, &pf->backing->id) &&
+	       !strcmp(file->path, section->path) &&
+	       file->spec_offset_bytes == section->offset_bytes &&
+	       file->spec_size_bytes == section->size_bytes &&
+	       file->readonly == section->readonly && file->buffered == section->buffered;
 }
 
 /* A running file that goes on as it is, perhaps with other settings. */
@@ -554,7 +562,7 @@ static void find_file(struct file *file, struct backing *backing)
 	free(file->lost);
 	file->lost = NULL;
 	file->backing = backing_ref(backing);
-	file->unfenced = file->found = true;
+	file->unfenced = true;
 }
 
 void mount_find(struct mount *mount, struct file *file, struct backing *backing,
@@ -654,6 +662,26 @@ void mount_take_over(struct mount *mount)
 		find_place(mount, mount->orphans[i]);
 }
 
+static bool awaits_fence(struct file *file)
+{
+	bool awaits;
+
+	pthread_mutex_lock(&file->disk->lock);
+	awaits = file->fence.granted;
+	pthread_mutex_unlock(&file->disk->lock);
+	return awaits;
+}
+
+/*
+ * Removed, and still open: it does not grow any more, and what its object has grown by may become
+ * another file's. (But for a range that a thread is about to lock: that one keeps all of it.)
+ */
+static void end_file(struct file *file)
+{
+	if (file->backing && !awaits_fence(file))
+		backing_end_at(file->backing, file->size_bytes);
+}
+
 static void switch_over(struct change *c)
 {
 	struct mount *mount = c->mount;
@@ -674,7 +702,7 @@ static void switch_over(struct change *c)
 		if (!c->files[i]->id)
 			name_file(mount, c->files[i], plan->files[i].id);
 		if (c->files[i]->removed)
-			c->orphans[n_orphans++] = c->files[i];
+			end_file(c->files[i]), c->orphans[n_orphans++] = c->files[i];
 		else
 			c->list[n_files] = c->by_name[n_files] = c->files[i], n_files++;
 	}
@@ -704,7 +732,7 @@ static void switch_over(struct change *c)
 	mount->generation++;
 }
 
-int mount_apply(struct mount *mount, const struct plan *plan, struct conf_errors *errors)
+int mount_apply(struct mount *mount, struct plan *plan, struct conf_errors *errors)
 {
 	struct change c = {.mount = mount, .plan = plan};
 	int r = -ENOMEM;
@@ -733,6 +761,7 @@ int mount_apply(struct mount *mount, const struct plan *plan, struct conf_errors
 		switch_over(&c);
 		if (!mount->standby)
 			collect(mount);
+		plan->taken = true;
 	}
 	pthread_mutex_unlock(&mount->reading);
 	for (size_t i = 0; c.disks && i < plan->n_disks; i++) {
@@ -818,6 +847,7 @@ static void collect(struct mount *mount)
 		struct file *file = mount->orphans[i];
 
 		if (atomic_load(&file->kept->opens) || is_active(file)) {
+			end_file(file);
 			mount->orphans[kept++] = file;
 			continue;
 		}
@@ -857,30 +887,7 @@ static void empty_trash(struct mount *mount)
 	mount->n_trash_disks = 0;
 }
 
-void mount_fence(struct mount *mount)
-{
-	for (size_t i = 0; i < mount->n_files; i++) {
-		struct file *file = mount->files[i];
-
-		if (file->unfenced && !file->found && !backing_fence(file->backing, false))
-			file->unfenced = false;
-	}
-}
-
 void mount_finish(struct mount *mount)
 {
-	empty_trash(mount); /* gives up locks that new files may need */
-	for (size_t i = 0; i < mount->n_files; i++) {
-		struct file *file = mount->files[i];
-		int r;
-
-		if (!file->unfenced || file->found)
-			continue;
-		file->unfenced = false;
-		r = backing_fence(file->backing, false);
-		if (r)
-			log_error("%s: %s is locked by another process (%s): it is served, but "
-				  "whoever holds the lock may still write to it: lslocks tells who",
-				  file->name, file->path, strerror(-r));
-	}
+	empty_trash(mount);
 }

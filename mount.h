@@ -105,9 +105,8 @@ struct file {
 	int group;	       /* index into mount->groups, -1: none. Outdated once it is removed */
 	uint64_t size_bytes;
 	uint64_t present_bytes; /* what the backing has now; less when it has shrunk */
-	bool unfenced;
-	bool found; /* a lost one that was opened again: others may still write to it (fence.h) */
-	char *path, *device; /* as configured; device may be NULL */
+	bool unfenced;		/* nobody has tried yet to get its fence (fence.h) */
+	char *path, *device;	/* as configured; device may be NULL */
 	uint64_t spec_offset_bytes, spec_size_bytes;
 	uid_t uid;
 	gid_t gid;
@@ -173,20 +172,15 @@ void mount_free(struct mount *mount);
  * nothing changed and the reasons in errors, when a file that must change was opened since the plan
  * was made or when an open file would have to move to another scheduler: -EBUSY, -ENOMEM.
  */
-int mount_apply(struct mount *mount, const struct plan *plan, struct conf_errors *errors);
+int mount_apply(struct mount *mount, struct plan *plan, struct conf_errors *errors);
 /*
  * What was lost is there again: backing, of present_bytes now, becomes the file's. Workers are
- * parked; then fence_found().
+ * parked; then fence_take().
  */
 void mount_find(struct mount *mount, struct file *file, struct backing *backing,
 		uint64_t present_bytes);
 /* Take out orphans that nobody has open any more: whether there were any. Workers are parked. */
 bool mount_collect(struct mount *mount);
-/*
- * The fences of what is new, so that no write comes before them. Workers are parked. Those that
- * something in the trash still has are left to mount_finish().
- */
-void mount_fence(struct mount *mount);
 /*
  * The process that served before is dead: from here on this one does, and may change the keep (of
  * which a standby only knows what it was). Workers are parked.
@@ -194,7 +188,7 @@ void mount_fence(struct mount *mount);
 void mount_take_over(struct mount *mount);
 /*
  * What may take its time, after mount_apply() or mount_collect() and with the workers working
- * again: close what was taken out, take the fences that were left.
+ * again: close what was taken out.
  */
 void mount_finish(struct mount *mount);
 

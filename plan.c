@@ -8,12 +8,13 @@
  *	  |  open	the I/O descriptors; or those of the running file of that name
  *	  |  share	files that share a physical disk share a scheduler (share.c, plan_disks.c)
  *	  |  limits	no disk is promised away more than once (plan_limits.c)
- *	  |  overlap	no byte may be written through two files
+ *	  |  overlap	no byte may be written through two files (plan_overlap.c)
  *	plan		what mount, --check and a reload work with
  *
  * Each step goes over all files, collects all complaints and leaves out the files that failed
- * before. Nothing that runs is touched until every step went well; the only thing
- * that is changed then are read-only claims that a new writer needs (upgrade_claims()).
+ * before. Nothing that runs is touched until every step went well; the only thing that is changed
+ * then are read-only claims that a new writer needs (upgrade_claims()), and those are changed back
+ * unless the plan is taken over.
  *
  * The daemon makes plans while it serves the mount. Asking the kernel anything about a path
  * in there would wait for an answer from ourselves: mountinfo_path_enters() comes before
@@ -28,9 +29,9 @@
 #include "plan.h"
 #include "claims.h"
 #include "mountinfo.h"
-#include "overlap.h"
 #include "plan_disks.h"
 #include "plan_limits.h"
+#include "plan_overlap.h"
 #include "share.h"
 
 #include <errno.h>
@@ -321,8 +322,9 @@ static int look_at_file(struct making *making, size_t i)
 	draft->running = running;
 	if (running)
 		making->goes_on[running - making->running] = true;
-	bool open = running && running->opens > 0 && running->backing;
-	if (open && changed && file->partition && (changed[0] == 'o' || changed[0] == 's')) {
+	bool held = running && running->opens > 0 && (running->backing || running->claim);
+	bool open = held && running->backing; /* else it is lost, and others know its range */
+	if (held && changed && file->partition && (changed[0] == 'o' || changed[0] == 's')) {
 		complain(making, file, changed,
 			 "is not where partition %u began, or as long, when the file was opened: "
 			 "the "
@@ -330,7 +332,7 @@ static int look_at_file(struct making *making, size_t i)
 			 file->partition);
 		return 0;
 	}
-	if (open && changed) {
+	if (held && changed) {
 		complain(making, file, changed,
 			 "is open: path, offset, size, device, readonly and buffered cannot change "
 			 "until it is closed");
@@ -429,6 +431,8 @@ static void open_file(struct making *making, size_t i)
 		struct backing *backing = draft->running->backing;
 		uint64_t size = backing->size_bytes;
 		int err = current_size(backing, &size);
+		if (err == -ESTALE)
+			size = backing_present_size(backing); /* and not a byte more is written */
 		if (draft->running->opens > 0 && (err || size < backing->size_bytes))
 			note(making, file,
 			     err && err != -ESTALE ? strerror(-err)
@@ -447,9 +451,11 @@ static void open_file(struct making *making, size_t i)
 					    .buffered = file->buffered,
 					    .like = draft->object->opened,
 					    .mounts = &making->mounts};
+		/* through what was claimed, as after a crash: a node of the same device elsewhere
+		 * has locks of its own */
+		spec.claim = draft->object->claim;
+		spec.object = &draft->object->id;
 		if (making->purpose == PLAN_RECOVER) {
-			spec.claim = draft->object->claim;
-			spec.object = &draft->object->id;
 			spec.traits = &making->running[i].traits;
 			spec.served_bytes = making->running[i].served_bytes;
 		}
@@ -501,66 +507,16 @@ static void check_open_devices(struct making *making)
 
 /* ---- overlaps ---------------------------------------------------------------------------- */
 
-struct overlaps {
-	struct making *making;
-	const struct plan_running **orphans; /* owners from plan->n_files on */
-};
-
-/* Blame the later one; what is no longer configured can't be to blame, and it sorts last. */
-static void complain_overlap(size_t a, size_t b, void *context)
+static void complain_overlap(const struct conf_file *file, const char *key, const char *why,
+			     void *context)
 {
-	const struct overlaps *overlaps = context;
-	struct making *making = overlaps->making;
-	size_t n = making->plan->n_files, first = a < b ? a : b, second = a < b ? b : a;
-	if (first >= n)
-		return; /* two that run, and were let */
-	size_t blamed = second < n ? second : first;
-	const struct conf_file *file = &making->conf->files[blamed];
-	complain(making, file,
-		 file->offset_bytes ? "offset"
-		 : file->size_bytes ? "size"
-				    : "path",
-		 "overlaps %s%s: only read-only files may have bytes in common",
-		 second < n ? making->conf->files[first].name : overlaps->orphans[second - n]->name,
-		 second < n ? "" : ", which was removed but is still open");
+	complain(context, file, key, "%s", why);
 }
 
 static int check_overlaps(struct making *making)
 {
-	const struct plan *plan = making->plan;
-	size_t n_max = plan->n_files + making->n_running, n = 0, n_orphans = 0;
-	struct overlap_span *spans = array(n_max, sizeof(*spans));
-	struct overlaps overlaps = {
-		.making = making,
-		.orphans = array(making->n_running, sizeof(*overlaps.orphans)),
-	};
-	int err = spans && overlaps.orphans ? 0 : -ENOMEM;
-	for (size_t i = 0; !err && i < plan->n_files; i++) {
-		const struct plan_file *file = &plan->files[i];
-		if (!file->backing)
-			continue;
-		spans[n] = (struct overlap_span){.extent = file->backing->extent,
-						 .readonly = file->backing->readonly,
-						 .owner = i};
-		if (spans[n].extent.length_bytes < file->size_bytes)
-			spans[n].extent.length_bytes = file->size_bytes; /* it has grown */
-		n++;
-	}
-	for (size_t i = 0; !err && i < making->n_running; i++) {
-		const struct plan_running *running = &making->running[i];
-		if (!running->backing || running->opens == 0 || making->goes_on[i])
-			continue;
-		/* Somebody has it open, and it is or will be removed. */
-		spans[n++] = (struct overlap_span){.extent = running->backing->extent,
-						   .readonly = running->backing->readonly,
-						   .owner = plan->n_files + n_orphans};
-		overlaps.orphans[n_orphans++] = running;
-	}
-	if (!err)
-		overlap_find(spans, n, complain_overlap, &overlaps);
-	free(spans);
-	free(overlaps.orphans);
-	return err;
+	return plan_overlap_check(making->plan, making->running, making->n_running, making->goes_on,
+				  complain_overlap, making);
 }
 
 /* ---- all of it --------------------------------------------------------------------------- */
@@ -568,7 +524,8 @@ static int check_overlaps(struct making *making)
 /* A running claim was taken for reading, and now there is a writer. */
 static int upgrade_claims(struct making *making)
 {
-	int err = claims_upgrade(&making->claims);
+	int err =
+		claims_upgrade(&making->claims, &making->plan->upgraded, &making->plan->n_upgraded);
 	for (size_t i = 0; err && i < making->conf->n_files; i++) {
 		const struct conf_file *file = &making->conf->files[i];
 		const struct claims_object *object = making->drafts[i].object;
@@ -685,6 +642,12 @@ void plan_free(struct plan *plan)
 {
 	if (!plan)
 		return;
+	for (size_t i = 0; i < plan->n_upgraded; i++) {
+		if (!plan->taken)
+			backing_claim_downgrade(plan->upgraded[i]);
+		backing_claim_unref(plan->upgraded[i]);
+	}
+	free(plan->upgraded);
 	for (size_t i = 0; i < plan->n_files; i++) {
 		backing_unref(plan->files[i].backing);
 		backing_claim_unref(plan->files[i].claim);

@@ -56,6 +56,9 @@ struct plan {
 	size_t n_disks;
 	struct plan_file *files;
 	size_t n_files;
+	struct backing_claim **upgraded; /* references: of running files, for writing only now */
+	size_t n_upgraded;
+	bool taken; /* mount_apply()'s: it is what runs, so that they stay so */
 };
 
 /* A file that runs now, for a reload: removed ones that are still open count, too. */
@@ -69,9 +72,11 @@ struct plan_running {
 	bool readonly, buffered;
 	bool removed; /* no longer in the directory; held by whoever has it open */
 	unsigned opens;
+	bool active;	       /* has requests, or waits for its fence, open or not */
+	uint64_t served_bytes; /* the size that is shown */
 	/* PLAN_RECOVER only: what the process that died served */
-	uint64_t id, served_bytes; /* node id, and the size that was shown */
-	bool lost;		   /* it could not be opened then either: nothing new */
+	uint64_t id; /* node id */
+	bool lost;   /* it could not be opened then either: nothing new */
 	struct backing_id object;
 	struct backing_traits traits;
 };
@@ -100,9 +105,9 @@ enum plan_purpose { PLAN_CHECK, PLAN_RUN, PLAN_RECOVER };
  * keep, as far as its section says what it can do.
  *
  * An open file keeps its backing when its path is gone or its range shrank: notes say so. A running
- * file that is closed and changed is replaced: its backing must be released before the fence of the
- * new one is taken. A removed file that is still open is never taken up again; its bytes are taken
- * until it is closed.
+ * file that is closed and changed is replaced: it must give back its fence before the new one takes
+ * its own. A removed file that is still open, or active, is never taken up again; its bytes are
+ * taken until it is neither.
  */
 int plan_make(struct conf *conf, const char *mountpoint, const struct plan_running *running,
 	      size_t n_running, enum plan_purpose purpose, const struct disks_view *view,

@@ -162,7 +162,7 @@ static int recall_conf(const struct estate *estate, struct accepted *accepted,
 }
 
 static int make_mount(const struct estate *estate, const struct accepted *accepted,
-		      const struct plan *plan, struct conf_errors *errors, struct mount **ret_mount)
+		      struct plan *plan, struct conf_errors *errors, struct mount **ret_mount)
 {
 	struct mount *mount = mount_new();
 	int r;

@@ -34,7 +34,7 @@ struct reopen { /* all zero: nothing was tried yet */
 bool reopen_look(struct reopen *reopen, const struct mount *mount, int event_fd, uint64_t now_ns);
 /* When to look again at the latest. -1: no need to. */
 int reopen_timeout_ms(const struct reopen *reopen, uint64_t now_ns);
-/* Workers are parked. How many files are there again: then fence_found(). */
+/* Workers are parked. How many files are there again: then fence_take(). */
 size_t reopen_settle(struct reopen *reopen, struct mount *mount);
 
 #endif

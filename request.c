@@ -22,6 +22,7 @@
  */
 #define TAIL_LOCK_BYTES (UINT64_C(64) << 10)
 #define INT64_LIMIT ((uint64_t)INT64_MAX)
+#define KERNEL_ERRNO_MIN 512 /* from here on they are the kernel's own, and get out at times */
 
 _Static_assert(sizeof(struct fuse_in_header) + sizeof(struct fuse_write_in) == REQUEST_HEADER_BYTES,
 	       "payloads of writes are page-aligned");
@@ -340,11 +341,17 @@ enum request_fate request_decode(const struct mount *mount, char *header, size_t
 	}
 }
 
+/* The kernel takes no other number for an error, and whoever asked would wait for ever. */
+static int to_be_answered(int error)
+{
+	return error > 0 || error <= -KERNEL_ERRNO_MIN ? -EIO : error;
+}
+
 static int send_reply(int fd, char *header, uint64_t unique, size_t payload, int error)
 {
 	struct fuse_out_header out = {
 		.len = (uint32_t)(sizeof(out) + payload),
-		.error = error,
+		.error = to_be_answered(error),
 		.unique = unique,
 	};
 

@@ -299,12 +299,22 @@ void ring_wait(struct ring *ring, uint64_t timeout_ns)
 	ring->to_submit = io_uring_sq_ready(&ring->uring);
 }
 
+/* It was only disturbed. The last four are the kernel's own, and get out at times. */
+static bool is_to_be_repeated(int64_t result)
+{
+	enum { RESTARTSYS = -512, RESTARTNOINTR = -513, RESTARTNOHAND = -514, RESTARTBLOCK = -516 };
+
+	return result == -EINTR || result == -EAGAIN || result == -ECANCELED ||
+	       result == RESTARTSYS || result == RESTARTNOINTR || result == RESTARTNOHAND ||
+	       result == RESTARTBLOCK;
+}
+
 /* True: nothing is left to do for op. */
 static bool finish(struct ring *ring, struct ring_op *op, int64_t result)
 {
 	bool moves = op->kind == RING_READ || op->kind == RING_WRITE;
 
-	if ((result == -EINTR || result == -EAGAIN) && op->retries++ < RETRIES_MAX) {
+	if (is_to_be_repeated(result) && op->retries++ < RETRIES_MAX) {
 		prepare(ring, op);
 		return false;
 	}

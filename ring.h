@@ -2,10 +2,11 @@
 /*
  * ring.h - one worker's io_uring: submits what it is given and finishes it.
  *
- * Never decides order. Short reads and writes are continued, EINTR and EAGAIN repeated, so that a
- * completed operation has either moved all its bytes, met the end of the object (a read), or
- * failed with an errno (also EAGAIN, if it stays at that). Also where the worker sleeps: on
- * completions, on the descriptors it watches, and on a timeout, at once.
+ * Never decides order. Short reads and writes are continued, what was only disturbed (EINTR,
+ * EAGAIN, ECANCELED) is repeated, so that a completed operation has either moved all its bytes, met
+ * the end of the object (a read), or failed with an errno (also EAGAIN, if it stays at that). Also
+ * where the worker sleeps: on completions, on the descriptors it watches, and on a timeout, at
+ * once.
  *
  * One thread. Nothing here can block on a disk: what always waits (flushes, fallocate, seeks) is
  * done elsewhere (errand.h), and what the kernel cannot do without waiting (filesystems without

@@ -199,7 +199,20 @@ static int plan_reload(struct serve *s, struct conf_text *ret_text, struct conf_
 	return r;
 }
 
-static int switch_to(struct serve *s, const struct plan *plan, struct conf_text *text,
+/* So that no write comes before them. Workers are parked. */
+static void take_fences(struct serve *s)
+{
+	size_t waiting = fence_take(s->crew);
+
+	if (waiting)
+		log_warning(
+			"%zu files can be read, but not written to before what a process "
+			"that died has sent to their disks is done; lslocks tells who has their "
+			"locks",
+			waiting);
+}
+
+static int switch_to(struct serve *s, struct plan *plan, struct conf_text *text,
 		     struct conf_errors *errors)
 {
 	int r = -EBUSY;
@@ -216,8 +229,7 @@ static int switch_to(struct serve *s, const struct plan *plan, struct conf_text 
 		s->crew->memory_bytes = settings_memory_bytes(&plan->conf->main);
 		s->text = *text;
 		*text = old;
-		mount_fence(s->mount);
-		fence_found(s->crew);
+		take_fences(s);
 		commit(s);
 	}
 	crew_resume(s->crew);
@@ -443,7 +455,7 @@ static void find_lost(struct serve *s)
 		return;
 	found = reopen_settle(&s->reopen, s->mount);
 	if (found) {
-		fence_found(s->crew);
+		take_fences(s);
 		commit(s); /* should it be lost again, that is news */
 	}
 	crew_resume(s->crew);
@@ -536,7 +548,6 @@ static int start_first(struct serve *s, struct plan *plan, struct conf_errors *e
 	s->mount->keep = setup->estate ? setup->estate->keep : NULL;
 	if (mount_apply(s->mount, plan, errors))
 		return -ENOMEM;
-	mount_finish(s->mount);
 	r = front_mount(s->mount, setup->mountpoint, setup->mount_options, setup->debug,
 			gate_at_first(settings_memory_bytes(&plan->conf->main)), &s->front);
 	if (r) {
@@ -560,7 +571,7 @@ static int start_first(struct serve *s, struct plan *plan, struct conf_errors *e
 	if (!r) {
 		commit(s);
 		start_status(s);
-		r = crew_start(s->crew, false);
+		r = crew_start(s->crew, true);
 	}
 	if (r)
 		fprintf(stderr, "fuseband: cannot start: %s\n", strerror(-r));
@@ -594,6 +605,8 @@ int serve_first(struct serve_setup *setup, bool *ret_abrupt)
 	conf_errors_free(&notes);
 	if (!status) {
 		privilege_drop(PRIVILEGE_DATA_PATH);
+		take_fences(&s); /* may make threads, which have no more rights than this one */
+		crew_resume(s.crew);
 		setup->ready(setup->data);
 		log_info("serving %zu files at %s", s.mount->n_files, setup->mountpoint);
 		tell_what_is_served(&s, NULL);
@@ -696,7 +709,7 @@ int serve_next(struct serve_setup *setup, bool *ret_abrupt)
 	mount_take_over(s.mount);
 	tell_log_level(&s);
 	start_status(&s);
-	waiting = fence_take_over(s.crew);
+	waiting = fence_take(s.crew);
 	if (has_lost(s.mount))
 		commit(&s);	   /* so that who stands by next does not say it again */
 	r = front_resend(s.front); /* before we read any: it means all that have no answer yet */

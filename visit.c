@@ -131,7 +131,7 @@ static void start_flush(struct worker *w, struct file *file, uint64_t now_ns)
 	file->flush_waiting_end = &file->flush_waiting;
 	*slice = (struct slice){.file = file, .disk = disk};
 	slice->op.kind = RING_FLUSH;
-	slice->op.fd = file->backing->fd;
+	slice->op.fd = file->backing->fd_flush;
 	fbs_flush_start(disk->fbs, file->leaf, now_ns, &slice->flush);
 	queue_issue(w, slice);
 }
@@ -199,16 +199,20 @@ static void phase_done(struct worker *w, struct io *io, uint64_t now_ns)
 		finish(w, io, now_ns);
 }
 
-/* A read must bring all there is up to the end of the file as we know it. */
+/*
+ * A read must bring all that was asked for, which is not beyond the end of the file as it was then.
+ * (It may have grown since: the rest of its last block is asked for by the next one.)
+ */
 static int slice_error(struct slice *slice)
 {
-	uint64_t size = slice->file->size_bytes;
+	const struct io *io = slice->io;
 	uint64_t end = slice->grant.pos_bytes + slice->grant.len_bytes;
+	uint64_t asked = io->pos_bytes + io->len_bytes;
 
 	if (slice->op.error || slice->op.kind != RING_READ)
 		return slice->op.error;
-	if (end > size)
-		end = size;
+	if (io->kind == IO_READ && end > asked)
+		end = asked;
 	if (slice->grant.pos_bytes + slice->op.done_bytes >= end)
 		return 0;
 	slice->file->cut_short = true;

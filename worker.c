@@ -421,18 +421,25 @@ static void prepare(struct worker *w)
 	w->issue_end = &w->issue;
 }
 
+/* It is the one to look at the disk when its time comes: the last one there, or in its place. */
+static bool is_to_wake(const struct worker *w, struct disk *disk)
+{
+	unsigned last = atomic_load_explicit(&disk->wake_worker, memory_order_relaxed);
+
+	return last == w->index || (w->instead && last == w->index - 1);
+}
+
 /* When the first disk wants this worker without cause. */
 static uint64_t next_wake_ns(struct worker *w)
 {
 	const struct mount *mount = w->crew->mount;
 	uint64_t first_ns = FBS_NEVER;
 
-	for (size_t i = 0; w->timed && i < mount->n_disks; i++) {
+	for (size_t i = 0; (w->timed || w->instead) && i < mount->n_disks; i++) {
 		struct disk *disk = mount->disks[i];
 		uint64_t wake_ns = atomic_load_explicit(&disk->wake_ns, memory_order_relaxed);
 
-		if (wake_ns < first_ns &&
-		    atomic_load_explicit(&disk->wake_worker, memory_order_relaxed) == w->index)
+		if (wake_ns < first_ns && is_to_wake(w, disk))
 			first_ns = wake_ns;
 	}
 	w->timed = first_ns != FBS_NEVER;
@@ -507,10 +514,10 @@ static void visit_due(struct worker *w, uint64_t now_ns)
 {
 	const struct mount *mount = w->crew->mount;
 
-	for (size_t i = 0; w->timed && i < mount->n_disks; i++) {
+	for (size_t i = 0; (w->timed || w->instead) && i < mount->n_disks; i++) {
 		struct disk *disk = mount->disks[i];
 
-		if (atomic_load_explicit(&disk->wake_worker, memory_order_relaxed) == w->index &&
+		if (is_to_wake(w, disk) &&
 		    atomic_load_explicit(&disk->wake_ns, memory_order_relaxed) <= now_ns)
 			visit_disk(w, &(struct visit){.disk = disk}, now_ns);
 	}
@@ -656,7 +663,9 @@ void worker_wake(struct worker *w)
 void worker_file_fenced(struct crew *crew, struct file *file)
 {
 	visit_fenced(file, monotonic_ns());
-	worker_wake(&crew->workers[0]);
+	/* any of them may be stuck on another disk */
+	for (unsigned i = 0; i < crew->n_workers; i++)
+		worker_wake(&crew->workers[i]);
 }
 
 uint64_t worker_touched(void)

@@ -92,7 +92,7 @@ struct worker {
 	/* of the one before this one, LOOK_NS ago or more */
 	uint64_t looked_ns;
 	unsigned seen_rounds;
-	bool instead; /* it is stuck: watch in its place */
+	bool instead; /* it is stuck: watch, and wake for disks, in its place */
 
 	/* of the round */
 	uint64_t now_ns;

@@ -6,6 +6,7 @@
 
 . "$(dirname "$0")/../lib.sh"
 HELPERS=${HELPERS:-$TESTS/../build/release/helpers}
+need mkfs.ext4 fallocate
 need_root
 ALLOWED_ERRORS='fuseband: [a-z0-9]+: (write|flush) of .* failed|errors were not logged'
 log=$WORK/disk.log
@@ -133,3 +134,34 @@ wait $pid_b
 grep -q "1 failed" "$WORK/joined" || fail "a write that was not flushed: $(cat "$WORK/joined")"
 echo "ok: the error of a flush reaches who asked for it"
 stop_fuseband
+
+# ---- what could not be written back ----
+
+# The partial block at the end of an image goes through the page cache, and the disk below its file
+# system turns out to be full only when it is written back. The kernel tells of that once to each open
+# file description; both files of the image would be one.
+mkdir "$WORK/small" "$WORK/fs"
+mount -t tmpfs -o size=24M none "$WORK/small"
+truncate -s 64M "$WORK/small/disk"
+mkfs.ext4 -q -F -O ^has_journal -E lazy_itable_init=0,nodiscard "$WORK/small/disk"
+mkloop 0 "$WORK/small/disk"
+mount "$LOOP" "$WORK/fs"
+fallocate -l $((8 << 20 | 100)) "$WORK/fs/image"
+sync -f "$WORK/fs/image"
+{
+	section a "path = $WORK/fs/image" "size = 4M"
+	section b "path = $WORK/fs/image" "offset = 4M"
+} | ini "$WORK/fuseband.ini"
+start_fuseband "$WORK/fuseband.ini"
+dd if=/dev/zero of="$WORK/small/rest" bs=64k status=none 2>/dev/null # all there is
+got=$("$HELPERS/fileop" rw "$MNT/b" write $((4 << 20)) 100 1)
+[ "$got" = 100 ] || fail "a write to the page cache: $got"
+"$HELPERS/fileop" rw "$MNT/a" fsync >"$WORK/fsync.a"
+got=$("$HELPERS/fileop" rw "$MNT/b" fsync)
+case $got in
+ENOSPC | EIO) ;; # as the kernel says it
+*) fail "the flush of what could not be written back: $got; that of the other file, before: $(cat "$WORK/fsync.a")" ;;
+esac
+echo "ok: a write-back that failed is told to whose write it was, whoever flushes first"
+stop_fuseband
+umount "$WORK/fs"

@@ -311,6 +311,21 @@ test_sizes() {
 	promise "what it lost is EIO" grep -q 'Input/output error' \
 		<(LC_ALL=C dd bs=4k skip=300 count=1 iflag=direct of=/dev/null status=none 2>&1 <&7)
 	promise "and does not make it grow" same $((1 << 20)) "$(stat -c %s "$WORK/shrink.img")"
+	truncate -s 4M "$WORK/fixed.img"
+	fixed() {
+		sizes
+		section fixed.img "path = $WORK/fixed.img" "size = 4M"
+	}
+	promise "an image with a size is there" accepted < <(fixed)
+	exec 8<>"$MNT/fixed.img"
+	truncate -s 2M "$WORK/fixed.img"
+	promise "it may shrink as well" accepted < <(fixed)
+	promise "what it still has is written" dd if="$WORK/fresh" bs=4k count=1 oflag=direct \
+		conv=notrunc status=none >&8
+	promise "what it lost is not, after a reload either" not dd if="$WORK/fresh" bs=4k seek=768 count=1 \
+		oflag=direct conv=notrunc status=none >&8 2>/dev/null
+	promise "and it does not grow" same $((2 << 20)) "$(stat -c %s "$WORK/fixed.img")"
+	exec 8>&-
 	promise "an optional file that appeared is read" cmp "$MNT/optional.img" "$WORK/optional.img"
 	exec 6>&- 7>&-
 	rm "$WORK/optional.img"

@@ -29,8 +29,9 @@ first_byte() {
 # ---- a write outlives its process ----
 
 # The disk holds a write of A for two seconds. The data path is killed, A is written and answered by
-# the next one, then B. At the end there must be B.
-late_write() { # what ends up there: sets CONTENT
+# the next one, then B. Or all processes are killed, and only B is written after a new start. At the
+# end there must be B.
+late_write() { # KILL: what ends up there: sets CONTENT
 	local writer
 	start_testdisk -s 4 -t 1000 -b 16M
 	{
@@ -44,8 +45,14 @@ late_write() { # what ends up there: sets CONTENT
 	writer=$!
 	wait_for 5 in_service 1 || fail "A does not reach the disk"
 	ctl "service 1000"
-	kill_data_path
-	wait $writer || miss "the writer of A got an error"
+	"$1"
+	if [ "$1" = kill_all ]; then
+		wait $writer
+		umount -l "$MNT"
+		start_fuseband "$conf"
+	else
+		wait $writer || miss "the writer of A got an error"
+	fi
 	fill "$MNT/a" B || miss "the writer of B got an error"
 	sleep 2.2 # the first A has landed by then, whatever became of it
 	CONTENT=$(first_byte "$MNT/a")
@@ -60,9 +67,9 @@ in_service() {
 }
 
 test_late_write() {
-	local i line
+	local i kill line
 	for ((i = 0; i < (TIMES + 2) / 3; i++)); do
-		late_write
+		late_write kill_data_path
 		promise "a write that the disk holds for 2 s does not land over a newer one" same B "$CONTENT"
 	done
 	for line in "a: opened by process" "a: closed" "standing by to take over 1 files" \
@@ -70,9 +77,15 @@ test_late_write() {
 		"a: the disk has done what it was told before"; do
 		promise "with log_level = debug the log says: $line" grep -q "$line" "$WORK/fuseband.log"
 	done
+	late_write kill_all
+	promise "nor if all processes are killed, and it is started again" same B "$CONTENT"
+	promise "which says that writes wait" grep -q '1 files can be read, but not written to before' \
+		"$WORK/fuseband.log"
 	if ! grep -q -a __asan_init\\\|__tsan_init "$FUSEBAND"; then
-		LD_PRELOAD=$HELPERS/nofence.so late_write
-		promise "without the fence it does: this test can fail" same A "$CONTENT"
+		for kill in kill_data_path kill_all; do
+			LD_PRELOAD=$HELPERS/nofence.so late_write $kill
+			promise "without the fence it does: this test can fail" same A "$CONTENT"
+		done
 	fi
 }
 

@@ -8,6 +8,7 @@
 #endif
 #include "backing.h"
 #include "loopdev.h"
+#include "memfd.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,6 +24,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -557,6 +559,149 @@ static void test_fence_of_siblings(void **state)
 	backing_unref(stranger);
 }
 
+/* The same open file description, which has one position. */
+static bool is_same_description(int a, int b)
+{
+	assert_int_equal(lseek(a, 4096, SEEK_SET), 4096);
+	bool same = lseek(b, 0, SEEK_CUR) == 4096;
+	assert_int_equal(lseek(a, 0, SEEK_SET), 0);
+	return same;
+}
+
+/* What could not be written back is told once to each description: no two flush through one. */
+static void test_flush_of_siblings(void **state)
+{
+	struct backing_spec spec = {.path = image("siblings.img", MIB + 100),
+				    .size_bytes = MIB / 4};
+	unsigned before = open_descriptors();
+	struct backing *list[3];
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		spec.offset_bytes = i * (MIB / 4);
+		if (i == 2)
+			spec.size_bytes = 0;
+		list[i] = opened(&spec);
+		spec.like = list[0];
+	}
+	assert_true(is_same_description(list[0]->fd, list[1]->fd));
+	if (list[0]->may_block) { /* where a flush may be of one description only */
+		for (unsigned i = 0; i < 3; i++)
+			assert_int_equal(list[i]->fd_flush, list[i]->fd);
+		assert_int_equal(open_descriptors() - before, 4);
+	} else {
+		assert_int_equal(list[0]->fd_flush, list[0]->fd);
+		assert_int_not_equal(list[1]->fd_flush, list[1]->fd);
+		assert_int_equal(list[2]->fd_flush, list[2]->fd_buffered);
+		for (unsigned i = 1; i < 3; i++)
+			assert_false(is_same_description(list[0]->fd, list[i]->fd_flush));
+		assert_int_equal(open_descriptors() - before, 5);
+	}
+	for (unsigned i = 0; i < 3; i++)
+		backing_unref(list[i]);
+	assert_int_equal(open_descriptors(), before);
+}
+
+/* Given back before it is closed; and cut short, so that what lies behind can be another's. */
+static void test_fence_given_back(void **state)
+{
+	struct backing_spec spec = {.path = image("back.img", 2 * MIB + 100)};
+	struct backing *whole = opened(&spec), *behind;
+
+	(void)state;
+	spec.offset_bytes = MIB;
+	behind = opened(&spec);
+	assert_int_equal(backing_fence(whole, false), 0);
+	assert_int_equal(backing_fence(behind, false), -EAGAIN);
+	backing_unfence(whole);
+	assert_int_equal(backing_fence(behind, false), 0); /* with the partial block */
+	assert_int_equal(backing_fence(whole, false), -EAGAIN);
+	backing_unfence(behind);
+	backing_unfence(behind);
+	backing_unfence(NULL);
+	backing_unref(behind);
+	backing_unref(whole);
+	spec = (struct backing_spec){.path = image("cut.img", 2 * MIB)};
+	whole = opened(&spec);
+	assert_int_equal(backing_fence(whole, false), 0);
+	backing_end_at(whole, MIB);
+	assert_int_equal(whole->extent.length_bytes, MIB);
+	spec.offset_bytes = MIB;
+	behind = opened(&spec);
+	assert_int_equal(backing_fence(behind, false), 0);
+	backing_unref(behind);
+	spec.offset_bytes = MIB - 4096;
+	behind = opened(&spec);
+	assert_int_equal(backing_fence(behind, false), -EAGAIN);
+	/* before it is fenced; and what has an end keeps that */
+	backing_end_at(behind, MIB);
+	backing_end_at(behind, 4096);
+	assert_int_equal(behind->size_bytes, MIB);
+	backing_unref(whole);
+	assert_int_equal(backing_fence(behind, false), 0);
+	spec.offset_bytes = 2 * MIB - 4096;
+	whole = opened(&spec);
+	assert_int_equal(backing_fence(whole, false), 0);
+	backing_unref(whole);
+	backing_unref(behind);
+}
+
+/* Others may lock a file as well, and not only the part of it that a fuseband would. */
+static void test_fence_of_strangers(void **state)
+{
+	struct backing_spec spec = {.path = image("a.img", MIB)};
+	struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = 4096};
+	struct backing *writer = opened(&spec), *reader;
+	int fd = open(spec.path, O_RDWR | O_CLOEXEC);
+
+	(void)state;
+	spec.readonly = true;
+	reader = opened(&spec);
+	assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
+	assert_int_equal(backing_fence(writer, false), -EBUSY);
+	assert_int_equal(backing_fence(reader, false), 0);
+	backing_unref(reader);
+	lock.l_type = F_WRLCK;
+	assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
+	reader = opened(&spec);
+	assert_int_equal(backing_fence(writer, false), -EBUSY);
+	assert_int_equal(backing_fence(reader, false), -EBUSY);
+	close(fd);
+	assert_int_equal(backing_fence(writer, false), 0);
+	backing_unref(writer);
+	backing_unref(reader);
+}
+
+/* Ranges that end where a lock cannot. */
+static void test_fence_far(void **state)
+{
+	int fd = memfd_create("far", MFD_CLOEXEC);
+	char path[64];
+	struct backing_spec spec = {.path = path,
+				    .buffered = true,
+				    .offset_bytes = BACKING_FENCE_BASE / 2,
+				    .size_bytes = BACKING_FENCE_BASE};
+
+	(void)state;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	assert_int_equal(ftruncate(fd, INT64_MAX), 0);
+	struct backing *a = opened(&spec), *b = opened(&spec);
+	assert_int_equal(backing_fence(a, false), 0);
+	assert_true(a->fenced);
+	assert_int_equal(backing_fence(b, false), -EAGAIN);
+	backing_unref(a);
+	assert_int_equal(backing_fence(b, false), 0);
+	backing_unref(b);
+	spec.offset_bytes = BACKING_FENCE_BASE - 4096;
+	spec.size_bytes = 8192;
+	a = opened(&spec);
+	assert_int_equal(backing_fence(a, false), 0);
+	backing_unref(a);
+	spec.offset_bytes = BACKING_FENCE_BASE;
+	not_opened(&spec, -EINVAL, "offset", "lies beyond 4 EiB");
+	close(fd);
+}
+
 /* A dead process' fence: the waiter gets it when the last copy is closed, not before. */
 static void test_fence_waits(void **state)
 {
@@ -807,8 +952,14 @@ static void test_open_claimed_shrunk(void **state)
 				    .size_bytes = MIB / 2};
 
 	(void)state;
-	assert_int_equal(truncate(path, MIB / 2), 0);
 	struct backing *backing = opened(&spec);
+	struct backing_traits traits = backing_traits_of(backing);
+	backing_unref(backing);
+	assert_int_equal(truncate(path, MIB / 2), 0);
+	not_opened(&spec, -EINVAL, "size", "reaches beyond the end"); /* of a start */
+	spec.traits = &traits;
+	spec.served_bytes = MIB / 2;
+	backing = opened(&spec);
 	assert_int_equal(backing->size_bytes, MIB / 2);
 	assert_int_equal(backing->extent.length_bytes, MIB / 2);
 	backing_unref(backing);
@@ -1092,6 +1243,10 @@ int main(void)
 		TEST(test_partitions),
 		TEST(test_fence),
 		TEST(test_fence_of_siblings),
+		TEST(test_flush_of_siblings),
+		TEST(test_fence_given_back),
+		TEST(test_fence_of_strangers),
+		TEST(test_fence_far),
 		TEST(test_fence_waits),
 		TEST(test_fence_tail),
 		TEST(test_claim_adopt),

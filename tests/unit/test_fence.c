@@ -2,6 +2,7 @@
 /*
  * Unit tests of fence.h: a process holds the lock of a file through a description of its own and is
  * killed, as a data path with writes under way would be; what is held back meanwhile goes on then.
+ * And reloads: whatever they replace, all that is served has its lock afterwards.
  *
  * There are no workers: a crew of one that was never started, whose wake-ups are looked at.
  */
@@ -199,19 +200,28 @@ static void drop_write(struct io *io)
 	pthread_mutex_unlock(&io->disk->lock);
 }
 
-/* It has the fence: nobody else gets it. */
-static bool has_fence(const char *name)
+/* The byte of the object has a lock: nobody else gets one. */
+static bool is_locked(const char *path, uint64_t byte)
 {
-	const struct backing *backing = mount_by_name(served, name)->backing;
 	struct flock lock = {.l_type = F_WRLCK,
 			     .l_whence = SEEK_SET,
-			     .l_start = (off_t)(BACKING_FENCE_BASE + backing->start_bytes),
-			     .l_len = (off_t)backing->size_bytes};
-	int probe = backing_reopen(backing->fd, O_RDWR);
+			     .l_start = (off_t)(BACKING_FENCE_BASE + byte),
+			     .l_len = 1};
+	int probe = open(path, O_RDWR | O_CLOEXEC);
 
 	assert_int_equal(fcntl(probe, F_OFD_GETLK, &lock), 0);
 	close(probe);
 	return lock.l_type != F_UNLCK;
+}
+
+/* It has its fence, from the first to the last byte. */
+static bool has_fence(const char *name)
+{
+	const struct backing *backing = mount_by_name(served, name)->backing;
+	uint64_t start = backing->start_bytes;
+
+	return is_locked(backing->path, start) &&
+	       is_locked(backing->path, start + backing->size_bytes - 1);
 }
 
 static int setup(void **state)
@@ -245,7 +255,7 @@ static void test_not_held(void **state)
 	(void)state;
 	prepare(FILE_A FILE_B "[none]\npath = @/none\noptional = yes\n");
 	assert_true(mount_by_name(served, "a")->unfenced);
-	assert_int_equal(fence_take_over(crew), 0);
+	assert_int_equal(fence_take(crew), 0);
 	for (int i = 0; i < 2; i++) {
 		const char *name = i ? "b" : "a";
 
@@ -258,7 +268,7 @@ static void test_not_held(void **state)
 	drop_write(&writes[0]);
 	assert_string_equal(logged, "");
 	/* once */
-	assert_int_equal(fence_take_over(crew), 0);
+	assert_int_equal(fence_take(crew), 0);
 }
 
 /* Writes to the file wait, others do not; and all go on when the process is really gone. */
@@ -267,7 +277,7 @@ static void test_waits(void **state)
 	(void)state;
 	prepare(FILE_A FILE_B);
 	pid_t pid = holder(in_dir("a.img"), false);
-	assert_int_equal(fence_take_over(crew), 1);
+	assert_int_equal(fence_take(crew), 1);
 	assert_true(is_held("a"));
 	assert_false(is_held("b"));
 	assert_true(has_fence("b"));
@@ -303,7 +313,7 @@ static void test_orphan(void **state)
 	apply(served, FILE_A);
 	b->unfenced = true;
 	pid_t pid = holder(in_dir("b.img"), false);
-	assert_int_equal(fence_take_over(crew), 1);
+	assert_int_equal(fence_take(crew), 1);
 	assert_int_equal(b->active, 1);
 	die(pid);
 	woken();
@@ -312,13 +322,195 @@ static void test_orphan(void **state)
 	pthread_mutex_unlock(&b->disk->lock);
 }
 
+/* As serve.c does it. */
+static void reload(const char *text)
+{
+	struct plan *plan = next_plan(served, text);
+	struct conf_errors errors = {0};
+
+	assert_int_equal(mount_apply(served, plan, &errors), 0);
+	plan_free(plan);
+	assert_int_equal(fence_take(crew), 0);
+	mount_finish(served);
+}
+
+static void not_reloaded(const char *text, const char *errors)
+{
+	struct asked asked = START;
+	struct plan_running *list;
+
+	assert_int_equal(mount_running(served, &list, &asked.n_running), 0);
+	asked.running = list;
+	refused(asked, text, errors);
+	free(list);
+}
+
+#define HEAD_OF_A "[head]\npath = @/a.img\nsize = 512K\n"
+
+/* A closed range that is replaced beside one that goes on: they share a description. */
+static void test_replaced(void **state)
+{
+	const char *a = in_dir("a.img");
+
+	(void)state;
+	prepare(HEAD_OF_A "[tail]\npath = @/a.img\noffset = 512K\n");
+	assert_int_equal(fence_take(crew), 0);
+	assert_true(has_fence("head") && has_fence("tail"));
+	assert_true(is_locked(a, 5 * MIB)); /* where it may grow to */
+	/* another name */
+	reload(HEAD_OF_A "[other]\npath = @/a.img\noffset = 512K\n");
+	assert_true(has_fence("head") && has_fence("other"));
+	/* another size: what it no longer has is free */
+	reload(HEAD_OF_A "[other]\npath = @/a.img\noffset = 512K\nsize = 256K\n");
+	assert_true(has_fence("head") && has_fence("other"));
+	assert_false(is_locked(a, MIB - 1));
+	/* another place, and one more where it was */
+	reload(HEAD_OF_A "[other]\npath = @/a.img\noffset = 640K\n"
+			 "[more]\npath = @/a.img\noffset = 512K\nsize = 128K\n");
+	assert_true(has_fence("head") && has_fence("other") && has_fence("more"));
+	/* another scheduler: it is the same backing */
+	reload(HEAD_OF_A "device = e\n[other]\npath = @/a.img\noffset = 640K\ndevice = e\n");
+	assert_true(has_fence("head") && has_fence("other"));
+	assert_false(is_locked(a, MIB / 2));
+	/* a reader, and a writer again: descriptions of their own */
+	reload("[head]\npath = @/a.img\nreadonly = yes\n");
+	assert_true(has_fence("head"));
+	reload(HEAD_OF_A);
+	assert_true(has_fence("head"));
+	assert_false(is_locked(a, MIB / 2));
+	assert_string_equal(logged, "");
+}
+
+/* The partial block at the end has a lock of its own. */
+static void test_replaced_tail(void **state)
+{
+	(void)state;
+	image("a.img", MIB + 100);
+	prepare("[a]\npath = @/a.img\n");
+	assert_int_equal(fence_take(crew), 0);
+	reload(HEAD_OF_A "[a]\npath = @/a.img\noffset = 512K\n");
+	assert_true(has_fence("a"));
+	assert_true(mount_by_name(served, "a")->backing->fd_buffered >= 0);
+	assert_string_equal(logged, "");
+}
+
+/* A removed file that is open is as long as it was; the bytes behind it are another's. */
+static void test_grown_behind_orphan(void **state)
+{
+	(void)state;
+	for (int shared = 0; shared < 2; shared++) {
+		const char *beside = shared ? HEAD_OF_A : "[head]\npath = @/b.img\n";
+		char text[256];
+
+		image("a.img", MIB);
+		snprintf(text, sizeof(text), "%s[end]\npath = @/a.img\noffset = 512K\n", beside);
+		prepare(text);
+		assert_int_equal(fence_take(crew), 0);
+		open_file(served, "end");
+		assert_int_equal(truncate(in_dir("a.img"), 2 * MIB), 0);
+		snprintf(text, sizeof(text), "%s[new]\npath = @/a.img\noffset = 1M\n", beside);
+		reload(text);
+		assert_true(has_fence("head") && has_fence("new"));
+		assert_true(is_locked(in_dir("a.img"), MIB / 2));
+		atomic_store(&served->orphans[0]->kept->opens, 0);
+		mount_collect(served);
+		mount_finish(served);
+		assert_true(has_fence("head") && has_fence("new"));
+		assert_false(is_locked(in_dir("a.img"), MIB / 2));
+		assert_string_equal(logged, "");
+		assert_int_equal(crew_destroy(crew), 0);
+		mount_free(served);
+		crew = NULL;
+		served = NULL;
+	}
+}
+
+/* As long as it was shown, that is, not as when it was opened. */
+static void test_grown_orphan(void **state)
+{
+	static const char next[] = "[new]\npath = @/a.img\noffset = 1M\n";
+	static const char errors[] = "ioband.ini:3: [new] offset: \"1048576\" overlaps a, which "
+				     "was removed but is still "
+				     "open: only read-only files may have bytes in common\n";
+
+	(void)state;
+	prepare("[a]\npath = @/a.img\n");
+	assert_int_equal(fence_take(crew), 0);
+	open_file(served, "a");
+	assert_int_equal(truncate(in_dir("a.img"), 2 * MIB), 0);
+	reload("[a]\npath = @/a.img\n");
+	not_reloaded(next, errors);
+	reload(FILE_B);
+	not_reloaded(next, errors);
+}
+
+/* Nobody has it open, but a dead process may still write to it. */
+static void test_waiting_orphan(void **state)
+{
+	static const char next[] = FILE_A "[new]\npath = @/b.img\ndevice = d\n";
+	static const char errors[] =
+		"ioband.ini:5: [new] path: \"@/b.img\" overlaps b, which was removed but is still "
+		"open: only read-only files may have bytes in common\n";
+
+	(void)state;
+	prepare(FILE_A FILE_B);
+	pid_t pid = holder(in_dir("b.img"), false);
+	assert_int_equal(fence_take(crew), 1);
+	not_reloaded(next, errors);
+	reload(FILE_A);
+	assert_int_equal(served->n_orphans, 1);
+	not_reloaded(next, errors);
+	die(pid);
+	woken();
+	reload(next);
+	assert_true(has_fence("new"));
+	assert_int_equal(served->n_orphans, 0);
+}
+
+/* A file that a reload adds may have been another instance's, which was killed. */
+static void test_added(void **state)
+{
+	struct conf_errors errors = {0};
+
+	(void)state;
+	prepare(FILE_A);
+	assert_int_equal(fence_take(crew), 0);
+	pid_t pid = holder(in_dir("b.img"), false);
+	struct plan *plan = next_plan(served, FILE_A FILE_B);
+	assert_int_equal(mount_apply(served, plan, &errors), 0);
+	plan_free(plan);
+	assert_int_equal(fence_take(crew), 1);
+	assert_true(is_held("b") && !is_held("a"));
+	die(pid);
+	woken();
+	assert_false(is_held("b"));
+	assert_true(has_fence("b"));
+}
+
+/* Who locks all behind a header is no dead process of ours, and may do so for ever. */
+static void test_stranger(void **state)
+{
+	struct flock most = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = 4096};
+	int fd = open(in_dir("a.img"), O_RDWR | O_CLOEXEC);
+
+	(void)state;
+	assert_int_equal(fcntl(fd, F_OFD_SETLK, &most), 0);
+	prepare(FILE_A FILE_B);
+	assert_int_equal(fence_take(crew), 0);
+	assert_false(is_held("a"));
+	assert_true(has_fence("b"));
+	assert_non_null(strstr(logged, "a: "));
+	assert_non_null(strstr(logged, "is locked by another program"));
+	close(fd);
+}
+
 /* Several files of one disk: each when its own is there, in any order. */
 static void test_several(void **state)
 {
 	(void)state;
 	prepare(FILE_A FILE_B);
 	pid_t a = holder(in_dir("a.img"), false), b = holder(in_dir("b.img"), false);
-	assert_int_equal(fence_take_over(crew), 2);
+	assert_int_equal(fence_take(crew), 2);
 	assert_true(is_held("a") && is_held("b"));
 	die(b);
 	die(a);
@@ -337,7 +529,7 @@ static void test_disks(void **state)
 	image("ram/r.img", MIB);
 	prepare("[r]\npath = @/ram/r.img\nbuffered = yes\ndevice = ram\n" FILE_A);
 	pid_t r = holder(in_dir("ram/r.img"), false), a = holder(in_dir("a.img"), false);
-	assert_int_equal(fence_take_over(crew), 2);
+	assert_int_equal(fence_take(crew), 2);
 	die(a);
 	woken();
 	assert_false(is_held("a"));
@@ -359,7 +551,7 @@ static void test_readers(void **state)
 	(void)state;
 	prepare("[a]\npath = @/a.img\nreadonly = yes\n");
 	pid_t pid = holder(in_dir("a.img"), true);
-	assert_int_equal(fence_take_over(crew), 0);
+	assert_int_equal(fence_take(crew), 0);
 	assert_false(is_held("a"));
 	die(pid);
 }
@@ -371,7 +563,7 @@ static void test_interrupted(void **state)
 	prepare(FILE_A);
 	interrupts = 3;
 	pid_t pid = holder(in_dir("a.img"), false);
-	assert_int_equal(fence_take_over(crew), 1);
+	assert_int_equal(fence_take(crew), 1);
 	die(pid);
 	woken();
 	assert_int_equal(interrupts, 0);
@@ -384,7 +576,7 @@ static void test_error(void **state)
 	(void)state;
 	prepare(FILE_A);
 	first_answer = -EIO;
-	assert_int_equal(fence_take_over(crew), 0);
+	assert_int_equal(fence_take(crew), 0);
 	assert_false(is_held("a"));
 	assert_non_null(strstr(logged, "cannot be locked"));
 }
@@ -396,7 +588,7 @@ static void test_no_thread(void **state)
 	prepare(FILE_A FILE_B);
 	no_threads = true;
 	at_wait = holder(in_dir("a.img"), false);
-	assert_int_equal(fence_take_over(crew), 1);
+	assert_int_equal(fence_take(crew), 1);
 	assert_int_equal(at_wait, 0);
 	assert_false(is_held("a"));
 	assert_true(has_fence("a") && has_fence("b"));
@@ -411,16 +603,16 @@ static void test_no_memory(void **state)
 	prepare(FILE_A FILE_B);
 	pid_t pid = holder(in_dir("b.img"), false);
 	countdown = 0;
-	assert_int_equal(fence_take_over(crew), 1);
+	assert_int_equal(fence_take(crew), 1);
 	assert_true(has_failed());
 	assert_true(is_held("b") && has_fence("a"));
 	die(pid);
 	woken();
 	assert_false(is_held("b"));
 	assert_true(has_fence("b"));
-	/* nothing is found, as with nearly every reload: nothing is needed */
+	/* nothing is new, as with nearly every reload: nothing is needed */
 	countdown = 0;
-	assert_int_equal(fence_found(crew), 0);
+	assert_int_equal(fence_take(crew), 0);
 	assert_false(has_failed());
 	while (crew_destroy(crew)) /* the thread may not have ended yet */
 		sched_yield();
@@ -430,7 +622,7 @@ static void test_no_memory(void **state)
 		interrupts = 1;
 		at_wait = holder(in_dir("b.img"), false);
 		countdown = failing;
-		assert_int_equal(fence_take_over(crew), 0);
+		assert_int_equal(fence_take(crew), 0);
 		assert_true(has_failed());
 		assert_int_equal(at_wait, 0);
 		assert_false(is_held("b"));
@@ -446,10 +638,12 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_not_held),	TEST(test_waits), TEST(test_orphan),
-		TEST(test_several),	TEST(test_disks), TEST(test_readers),
-		TEST(test_interrupted), TEST(test_error), TEST(test_no_thread),
-		TEST(test_no_memory),
+		TEST(test_not_held),	 TEST(test_waits),	    TEST(test_orphan),
+		TEST(test_replaced),	 TEST(test_replaced_tail),  TEST(test_grown_behind_orphan),
+		TEST(test_grown_orphan), TEST(test_waiting_orphan), TEST(test_added),
+		TEST(test_stranger),	 TEST(test_several),	    TEST(test_disks),
+		TEST(test_readers),	 TEST(test_interrupted),    TEST(test_error),
+		TEST(test_no_thread),	 TEST(test_no_memory),
 	};
 
 	/* mounts of a test that fails must not outlive it */

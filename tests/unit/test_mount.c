@@ -541,6 +541,31 @@ static void test_several_disks(void **state)
 	assert_int_equal(umount(in_dir("ram")), 0);
 }
 
+/* ---- claims ---- */
+
+/* Made for writing by a plan: it stays so only if that is taken over. */
+static void test_claims(void **state)
+{
+	static const char reader[] = "[r]\npath = @/a.img\nsize = 512K\nreadonly = yes\n";
+	static const char both[] = "[r]\npath = @/a.img\nsize = 256K\nreadonly = yes\n"
+				   "[w]\npath = @/a.img\noffset = 512K\n";
+	struct mount *mount = start(reader);
+	struct conf_errors errors = {0};
+
+	(void)state;
+	struct plan *plan = next_plan(mount, both);
+	assert_false(mount_by_name(mount, "r")->claim->readonly);
+	open_file(mount, "r"); /* meanwhile */
+	assert_int_equal(mount_apply(mount, plan, &errors), -EBUSY);
+	plan_free(plan);
+	conf_errors_free(&errors);
+	assert_true(mount_by_name(mount, "r")->claim->readonly);
+	atomic_store(&mount_by_name(mount, "r")->kept->opens, 0);
+	apply(mount, both);
+	assert_false(mount_by_name(mount, "r")->claim->readonly);
+	mount_free(mount);
+}
+
 /* ---- what outlives the process ---- */
 
 static unsigned kept_places(const struct keep *keep)
@@ -727,7 +752,7 @@ int main(void)
 		TEST(test_groups_move_and_go), TEST(test_orphans),
 		TEST(test_several_disks),      TEST(test_kept_files),
 		TEST(test_kept_full),	       TEST(test_recovered_ids),
-		TEST(test_no_memory),
+		TEST(test_no_memory),	       TEST(test_claims),
 	};
 
 	/* mounts of a test that fails must not outlive it */

@@ -169,6 +169,48 @@ static void test_overlap(void **state)
 				 "[two]\npath = @/alias.img\nreadonly = yes\n"));
 }
 
+/* An image that ends in a part of a block: the block is one file's, as it is written as a whole. */
+static void test_shared_block(void **state)
+{
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	char text[256], errors[512];
+
+	(void)state;
+	image("a.img", 16 * page + 1024 + 100);
+	struct plan *plan = planned(START, "[a]\npath = @/a.img\n");
+	bool fine = plan->files[0].backing->block_bytes == 512;
+	plan_free(plan);
+	NEED(fine, "no blocks of 512 bytes here");
+#define TWO "[a]\npath = @/a.img\nsize = %llu\n%s[b]\npath = @/a.img\noffset = %llu\n"
+	unsigned long long border = 16 * page;
+	snprintf(text, sizeof(text), TWO, border, "", border);
+	plan_free(planned(START, text));
+	border += 512;
+	snprintf(text, sizeof(text), TWO, border, "", border);
+	snprintf(errors, sizeof(errors),
+		 "ioband.ini:6: [b] offset: \"%llu\" is within the last block of @/a.img, which is "
+		 "incomplete and can be only one file's, but would be that of a, too: use "
+		 "multiples of %llu\n",
+		 border, (unsigned long long)page);
+	refused(START, text, errors);
+	/* to somebody who only reads it is none the worse */
+	snprintf(text, sizeof(text), TWO, border, "readonly = yes\n", border);
+	plan_free(planned(START, text));
+	/* nor is a whole block */
+	image("a.img", 17 * page);
+	snprintf(text, sizeof(text), TWO, border, "", border);
+	plan_free(planned(START, text));
+	/* nor the part behind the end of one that runs and is longer by now */
+	struct plan *old = planned(START, "[a]\npath = @/a.img\n");
+	struct plan_running list[] = {running(old, 0, 1)};
+	assert_int_equal(truncate(in_dir("a.img"), (off_t)(18 * page + 100)), 0);
+	snprintf(text, sizeof(text), "[a]\npath = @/a.img\n[b]\npath = @/a.img\noffset = %llu\n",
+		 (unsigned long long)(18 * page));
+	assert_null(ask(RELOAD(list), text));
+	assert_non_null(strstr(said, "overlaps a: "));
+	plan_free(old);
+}
+
 /* ---- check beside a running fuseband ---- */
 
 static void test_check(void **state)
@@ -334,9 +376,20 @@ static void test_reload_shrunk(void **state)
 	assert_int_equal(truncate(in_dir("a.img"), MIB), 0);
 	plan = planned(RELOAD(list), text);
 	assert_true(plan->files[0].reused);
+	assert_int_equal(plan->files[0].size_bytes, 0);
+	assert_non_null(strstr(said, "has shrunk while it is open"));
+	plan_free(plan);
+	/* with a size, it is no longer than what is there either */
+	image("b.img", 2 * MIB);
+	struct plan *fixed = planned(START, "[vm2]\npath = @/b.img\nsize = 2M\n");
+	struct plan_running fixed_list[] = {running(fixed, 0, 1)};
+	assert_int_equal(truncate(in_dir("b.img"), MIB), 0);
+	plan = planned(RELOAD(fixed_list), "[vm2]\npath = @/b.img\nsize = 2M\n");
+	assert_true(plan->files[0].reused);
 	assert_int_equal(plan->files[0].size_bytes, MIB);
 	assert_non_null(strstr(said, "has shrunk while it is open"));
 	plan_free(plan);
+	plan_free(fixed);
 	list[0].opens = 0;
 	refused(RELOAD(list), text,
 		"ioband.ini:3: [vm1] offset: \"1048576\" lies beyond the end: @/a.img has 1048576 "
@@ -382,6 +435,9 @@ static void test_reload_upgrade(void **state)
 	assert_false(plan->files[2].claim->readonly || plan->files[3].claim->readonly);
 	assert_null(ask(START, "[r]\npath = @/a.img\nreadonly = yes\n"));
 	plan_free(plan);
+	/* nobody took it over */
+	assert_true(old->files[0].claim->readonly && old->files[1].claim->readonly);
+	plan_free(planned(START, "[r]\npath = @/a.img\nreadonly = yes\n"));
 	plan_free(old);
 }
 
@@ -525,6 +581,38 @@ static void test_two_devices_on_one_disk(void **state)
 		"ioband.ini:3: [a] device: \"two\" two schedulers for one disk: sda is in "
 		"[device:one] already\n");
 	free_disks();
+}
+
+/* Two nodes of one device have locks of their own: whatever the path, those of the claim's count.
+ */
+static void test_twin_nodes(void **state)
+{
+	struct loopdev loop;
+	struct stat st;
+	char text[256];
+
+	(void)state;
+	NEED_ROOT();
+	assert_int_equal(loopdev_attach(&loop, image("a.img", 2 * MIB), 0, 0, 0), 0);
+	assert_int_equal(fstat(loop.fd, &st), 0);
+	assert_int_equal(mkdir(in_dir("dev"), 0700), 0);
+	assert_int_equal(mount("none", in_dir("dev"), "tmpfs", 0, NULL), 0);
+	assert_int_equal(mknod(in_dir("dev/twin"), S_IFBLK | 0600, st.st_rdev), 0);
+	snprintf(text, sizeof(text),
+		 "[a]\npath = %s\nsize = 1M\n[b]\npath = @/dev/twin\noffset = 1M\n", loop.path);
+	struct plan *plan = planned(START, text);
+	assert_ptr_equal(plan->files[0].claim, plan->files[1].claim);
+	assert_int_equal(fstat(plan->files[0].claim->fd, &st), 0);
+	for (size_t i = 0; i < 2; i++) {
+		struct stat got;
+
+		assert_int_equal(fstat(plan->files[i].backing->fd, &got), 0);
+		assert_int_equal(got.st_ino, st.st_ino);
+		assert_int_equal(got.st_dev, st.st_dev);
+	}
+	plan_free(plan);
+	close(loop.fd);
+	assert_int_equal(umount(in_dir("dev")), 0);
 }
 
 static void test_filesystems(void **state)
@@ -963,6 +1051,7 @@ int main(void)
 		TEST(test_optional),
 		TEST(test_mountpoint),
 		TEST(test_overlap),
+		TEST(test_shared_block),
 		TEST(test_check),
 		TEST(test_reload_same),
 		TEST(test_reload_open),
@@ -973,6 +1062,7 @@ int main(void)
 		TEST(test_reload_upgrade),
 		TEST(test_shared_disks),
 		TEST(test_two_devices_on_one_disk),
+		TEST(test_twin_nodes),
 		TEST(test_filesystems),
 		TEST(test_disk_and_partition),
 		TEST(test_recover),

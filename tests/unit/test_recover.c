@@ -830,7 +830,7 @@ static void test_lost_and_found(void **state)
 	has_logged("can be opened again");
 	assert_non_null(by_name("a")->backing);
 	assert_null(by_name("a")->lost);
-	assert_true(by_name("a")->found && by_name("a")->unfenced);
+	assert_true(by_name("a")->unfenced);
 	assert_int_equal(by_name("a")->id, id);
 	assert_int_equal(atomic_load(&by_name("a")->kept->opens), 1);
 	assert_int_equal(by_name("a")->present_bytes, MIB);
@@ -850,6 +850,27 @@ static void test_lost_and_reloaded(void **state)
 	assert_null(by_name("a")->lost);
 	assert_int_equal(by_name("a")->id, id);
 	assert_int_equal(parent.n_claims, 2);
+}
+
+/* Those who have it open know its range, though it cannot be had just now. */
+static void test_lost_and_changed(void **state)
+{
+	struct asked asked = START;
+	struct plan_running *list;
+
+	lose_a();
+	(void)state;
+	image("a.img", MIB);
+	assert_int_equal(mount_running(second.mount, &list, &asked.n_running), 0);
+	asked.running = list;
+	refused(asked, "[a]\npath = @/a.img\ndevice = d\noffset = 512K\n" FILE_B,
+		"ioband.ini:4: [a] offset: \"524288\" is open: path, offset, size, device, "
+		"readonly and buffered cannot change until it is closed\n");
+	free(list);
+	/* until it is closed */
+	atomic_store(&by_name("a")->kept->opens, 0);
+	reload(&second, "[a]\npath = @/a.img\ndevice = d\noffset = 512K\n" FILE_B);
+	assert_int_equal(by_name("a")->size_bytes, MIB / 2);
 }
 
 /* The parent has no such claim: what is at the path by now is not asked. */
@@ -1033,6 +1054,7 @@ int main(void)
 		TEST(test_missing),
 		TEST(test_lost_and_found),
 		TEST(test_lost_and_reloaded),
+		TEST(test_lost_and_changed),
 		TEST(test_no_claim),
 		TEST(test_grown),
 		TEST(test_shrunk),
