@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* log.c - see log.h. */
 #include "log.h"
+#include "text.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -49,6 +50,7 @@ void log_line(enum log_level level, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(line, sizeof(line), fmt, args);
 	va_end(args);
+	text_tame(line); /* paths, names and programs that it tells of are others' */
 	if (atomic_load_explicit(&to_syslog, memory_order_relaxed))
 		syslog(priorities[level], "%s", line);
 	else if (atomic_load_explicit(&marks_levels, memory_order_relaxed))
