@@ -503,7 +503,7 @@ bool fbs_next(struct fbs *fbs, uint64_t now_ns, struct fbs_slice *ret_slice)
 		fbs->done_before_tokens = fbs->done_tokens;
 	} else
 		window_issued(&fbs->window, cost_ns, now_ns);
-	tree_served(leaf, top);
+	tree_served(fbs, leaf, top);
 	if (ret_slice->last)
 		unlink_req(fbs, req);
 	if (!has_queued(leaf))
