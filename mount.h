@@ -41,8 +41,7 @@ struct file_before {
 struct file_watch {
 	bool begun;
 	struct file_before before[2];
-	struct alarm share, reservation, size;
-	bool told_alone;
+	struct alarm share, reservation, size, weight;
 };
 
 struct disk_watch {
