@@ -113,23 +113,37 @@ static int compare_disks(const void *a, const void *b)
 	return ((*x)->disk > (*y)->disk) - ((*x)->disk < (*y)->disk);
 }
 
-static size_t take_all(struct crew *crew, bool only_found)
+/* Those to be taken, into list unless that is NULL; how many. */
+static size_t list_files(const struct mount *mount, bool only_found, struct file **list)
 {
-	const struct mount *mount = crew->mount;
-	size_t n = 0, waiting = 0;
-	struct file **all = calloc(mount->n_files + mount->n_orphans + 1, sizeof(struct file *));
+	size_t n = 0;
 
-	for (size_t i = 0; all && i < mount->n_files + mount->n_orphans; i++) {
+	for (size_t i = 0; i < mount->n_files + mount->n_orphans; i++) {
 		struct file *file =
 			i < mount->n_files ? mount->files[i] : mount->orphans[i - mount->n_files];
 
-		if (file->backing && (file->found || !only_found))
-			all[n++] = file;
+		if (!file->backing || (only_found && !file->found))
+			continue;
+		if (list)
+			list[n] = file;
+		n++;
 	}
+	return n;
+}
+
+static size_t take_all(struct crew *crew, bool only_found)
+{
+	size_t n = list_files(crew->mount, only_found, NULL), waiting = 0;
+	struct file **all;
+
+	if (!n) /* as at nearly all reloads, which need no memory for that */
+		return 0;
+	all = calloc(n, sizeof(*all));
 	if (!all) {
 		log_error("out of memory: nothing can be served; give the machine more memory");
 		abort();
 	}
+	list_files(crew->mount, only_found, all);
 	qsort(all, n, sizeof(*all), compare_disks);
 	for (size_t i = 0, next; i < n; i = next) {
 		for (next = i; next < n && all[next]->disk == all[i]->disk;)

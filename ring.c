@@ -110,8 +110,10 @@ static void prepare(struct ring *ring, struct ring_op *op)
 		io_uring_prep_fsync(sqe, op->fd, IORING_FSYNC_DATASYNC);
 		break;
 	case RING_FALLOCATE:
-		io_uring_prep_fallocate(sqe, op->fd, op->mode, (off_t)op->pos_bytes,
-					(off_t)op->len_bytes);
+		/* what type these arguments have is not the same in all versions of liburing */
+		io_uring_prep_fallocate(sqe, op->fd, op->mode, 0, 0);
+		sqe->off = op->pos_bytes;
+		sqe->addr = op->len_bytes;
 		break;
 	}
 	if (op->async)
