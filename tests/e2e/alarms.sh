@@ -81,7 +81,7 @@ settings() { # KEYS of promised.img, of the group, of the slow disk
 	section device:slow "$3"
 	section promised.img "path = $SLOW" "size = $PART_BYTES" "device = slow" "$1"
 	section member.img "path = $SLOW" "offset = $PART_BYTES" "device = slow" "parent = g"
-	section device:fast "policy = weight" "io_throttle = 64"
+	section device:fast "policy = weight" "io_throttle = 32"
 	part small.img 0 "device = fast" "weight = 70"
 	part large.img 1 "device = fast" "weight = 9930"
 	section alone.img "path = $OTHER" "size = $PART_BYTES" "device = other" "weight = 80"
@@ -119,7 +119,7 @@ load() { # NAME DEPTH
 load promised 8
 load member 8
 load small 8
-load large 128 # and 64 of them at the disk, so that it is busy however late they are answered
+load large 1024 # a second of the disk: when nobody else wants it, small.img has it all, and owes nothing
 # and what the disk does in a second is known
 wait_for 60 true_of '[.files[] | select(.read_ios > 10)] | length == 4 and any(.[]; .read_ios > 2000)' || fail "the loads do not work: $(value '[.files[] | {name, read_ios}] | tostring')"
 truncate -s 128K "$WORK/short.img"
