@@ -70,6 +70,7 @@ static void put_all(struct pack *out, const struct mount *mount, const struct co
 	pack_u64(out, mount->generation);
 	pack_u64(out, mount->next_id);
 	pack_raw(out, &mount->since, sizeof(mount->since));
+	pack_raw(out, &mount->began, sizeof(mount->began));
 	pack_u64(out, text->n_sources);
 	for (size_t i = 0; i < text->n_sources; i++) {
 		pack_string(out, text->sources[i].path);
@@ -140,6 +141,7 @@ static void get_all(struct unpack *in, struct accepted *accepted)
 	accepted->generation = unpack_u64(in);
 	accepted->next_id = unpack_u64(in);
 	unpack_raw(in, &accepted->since, sizeof(accepted->since));
+	unpack_raw(in, &accepted->began, sizeof(accepted->began));
 	accepted->text.n_sources = unpack_count(in);
 	accepted->text.sources =
 		calloc(accepted->text.n_sources + 1, sizeof(*accepted->text.sources));

@@ -32,7 +32,7 @@ struct accepted_file {
 struct accepted {
 	struct conf_text text;
 	uint64_t generation, next_id;
-	struct timespec since;
+	struct timespec since, began;
 	struct accepted_file *files; /* those in the directory, then the removed ones */
 	size_t n_files;
 };

@@ -21,7 +21,7 @@
  * fstrim would write the whole disk full of zeros.
  *
  * Aliases: bytes of a partition are also bytes of its disk, bytes of a loop device also bytes of
- *its file. struct backing_extent names them by the outermost object, so that an overlap shows
+ * its file. struct backing_extent names them by the outermost object, so that an overlap shows
  * whatever the paths are. Device-mapper volumes stand for themselves: the kernel's own claims
  * keep what they consist of from being opened.
  */
@@ -29,6 +29,7 @@
 #define _GNU_SOURCE
 #endif
 #include "backing.h"
+#include "cleanup.h"
 #include "disks.h"
 #include "mountinfo.h"
 
@@ -63,24 +64,6 @@
 
 /* A 4 KiB sector is the largest that Linux filesystems have on disks. */
 #define PROBE_ALIGN_MAX 4096U
-
-#define CLEANUP(fn) __attribute__((cleanup(fn)))
-
-static void close_fd(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-}
-
-static void free_ptr(char **ptr)
-{
-	free(*ptr);
-}
-
-static void free_mounts(struct mountinfo *mounts)
-{
-	mountinfo_free(mounts);
-}
 
 /* ---- what a path leads to ---------------------------------------------------------------- */
 
@@ -144,7 +127,7 @@ static int identify(const struct stat *st, char *why, size_t why_size, struct ba
 int backing_open_path(const char *path, char *why, size_t why_size, int *ret_fd,
 		      struct backing_id *ret_id)
 {
-	CLEANUP(close_fd) int fd = open(path, O_PATH | O_CLOEXEC);
+	CLEANUP(cleanup_fd) int fd = open(path, O_PATH | O_CLOEXEC);
 	struct stat st;
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return explain_path(-errno, why, why_size);
@@ -232,7 +215,7 @@ static int probe_align(int fd, uint32_t *ret_align)
 		*ret_align = 512;
 		return 0;
 	}
-	CLEANUP(free_ptr) char *buf = aligned_alloc(PROBE_ALIGN_MAX, PROBE_ALIGN_MAX);
+	CLEANUP(cleanup_chars) char *buf = aligned_alloc(PROBE_ALIGN_MAX, PROBE_ALIGN_MAX);
 	if (!buf)
 		return -ENOMEM;
 	for (uint32_t align = 512; align <= PROBE_ALIGN_MAX; align *= 2) {
@@ -317,7 +300,7 @@ static int open_image(struct backing *backing, int path_fd, const struct backing
 		return err;
 	}
 	if (err == -EINVAL) {
-		close_fd(&backing->fd);
+		cleanup_fd(&backing->fd);
 		err = backing->fd = backing_reopen(path_fd, mode);
 		backing->buffered = true;
 		backing->align_bytes = backing->memory_align = 1;
@@ -463,7 +446,7 @@ static int set_range(struct backing *backing, const struct backing_spec *spec, c
 /* Where the bytes of an object are in the outermost object that has them, too. */
 static void find_extent(struct backing *backing, const struct mountinfo *mounts)
 {
-	CLEANUP(free_mounts) struct mountinfo own = {0};
+	CLEANUP(mountinfo_free) struct mountinfo own = {0};
 	struct backing_id id = backing->id;
 	uint64_t start = backing->start_bytes, value;
 	/* Loops on loops: the kernel allows no cycle; the bound is for a torn picture of sysfs. */
@@ -508,7 +491,7 @@ int backing_open(const struct backing_spec *spec, char *why, size_t why_size, co
 {
 	const struct backing *like =
 		spec->like && strcmp(spec->like->path, spec->path) == 0 ? spec->like : NULL;
-	CLEANUP(close_fd) int opened = -1;
+	CLEANUP(cleanup_fd) int opened = -1;
 	int path_fd = -1;
 	const char *key = "path";
 	int err = -ENOMEM;
@@ -594,8 +577,8 @@ void backing_unref(struct backing *backing)
 		return;
 	if (backing->fenced) /* others may go on with the description */
 		fence_lock(backing, F_OFD_SETLK, F_UNLCK);
-	close_fd(&backing->fd);
-	close_fd(&backing->fd_buffered);
+	cleanup_fd(&backing->fd);
+	cleanup_fd(&backing->fd_buffered);
 	free(backing->path);
 	free(backing);
 }

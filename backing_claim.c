@@ -25,6 +25,7 @@
 #define _GNU_SOURCE
 #endif
 #include "backing.h"
+#include "cleanup.h"
 #include "disks.h"
 #include "mountinfo.h"
 
@@ -43,31 +44,6 @@
 enum { PERM_CONSISTENT_READ = 0, PERM_WRITE = 1, PERM_RESIZE = 3 };
 #define QEMU_PERM_BASE 100
 #define QEMU_SHARED_BASE 200
-
-#define CLEANUP(fn) __attribute__((cleanup(fn)))
-
-static void close_fd(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-}
-
-static void close_file(FILE **file)
-{
-	if (*file)
-		fclose(*file);
-}
-
-static void close_dir(DIR **dir)
-{
-	if (*dir)
-		closedir(*dir);
-}
-
-static void free_mounts(struct mountinfo *mounts)
-{
-	mountinfo_free(mounts);
-}
 
 /* ---- QEMU's image locks ------------------------------------------------------------------ */
 
@@ -173,7 +149,7 @@ static int add_user(struct backing_users *users, const struct mountinfo *mounts,
 
 static int add_loops(struct backing_users *users, const struct mountinfo *mounts)
 {
-	CLEANUP(close_dir) DIR *dir = opendir("/sys/block");
+	CLEANUP(cleanup_dir) DIR *dir = opendir("/sys/block");
 	const struct dirent *entry;
 	int err = 0;
 	while (dir && !err && (entry = readdir(dir))) {
@@ -183,7 +159,7 @@ static int add_loops(struct backing_users *users, const struct mountinfo *mounts
 		if (strncmp(entry->d_name, "loop", 4) != 0)
 			continue;
 		snprintf(attr, sizeof(attr), "/sys/block/%s/dev", entry->d_name);
-		CLEANUP(close_file) FILE *file = fopen(attr, "re");
+		CLEANUP(cleanup_file) FILE *file = fopen(attr, "re");
 		if (!file || fscanf(file, "%u:%u", &maj, &min) != 2)
 			continue;
 		dev_t dev = makedev(maj, min);
@@ -198,7 +174,7 @@ static int add_loops(struct backing_users *users, const struct mountinfo *mounts
 
 static int add_swaps(struct backing_users *users, const struct mountinfo *mounts)
 {
-	CLEANUP(close_file) FILE *file = fopen("/proc/swaps", "re");
+	CLEANUP(cleanup_file) FILE *file = fopen("/proc/swaps", "re");
 	char path[PATH_MAX], line[PATH_MAX + 128];
 	int err = 0;
 	/* "/swap file" is written as "/swap\040file", which is not worth finding. */
@@ -210,7 +186,7 @@ static int add_swaps(struct backing_users *users, const struct mountinfo *mounts
 
 int backing_users_read(struct backing_users **ret_users)
 {
-	CLEANUP(free_mounts) struct mountinfo mounts = {0};
+	CLEANUP(mountinfo_free) struct mountinfo mounts = {0};
 	struct backing_users *users = calloc(1, sizeof(*users));
 	int err = users ? mountinfo_read(&mounts) : -ENOMEM;
 	if (!err)
@@ -264,7 +240,7 @@ static bool find_holder(dev_t dev, const char *below, char *ret, size_t size)
 	char path[PATH_MAX];
 	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%sholders", major(dev), minor(dev),
 		 below);
-	CLEANUP(close_dir) DIR *dir = opendir(path);
+	CLEANUP(cleanup_dir) DIR *dir = opendir(path);
 	const struct dirent *entry;
 	while (dir && (entry = readdir(dir))) {
 		if (entry->d_name[0] == '.')
@@ -278,7 +254,7 @@ static bool find_holder(dev_t dev, const char *below, char *ret, size_t size)
 /* The kernel says EBUSY, but not why. Its partitions and its disk are the usual suspects, too. */
 static void explain_busy(dev_t dev, char *why, size_t why_size)
 {
-	CLEANUP(free_mounts) struct mountinfo mounts = {0};
+	CLEANUP(mountinfo_free) struct mountinfo mounts = {0};
 	mountinfo_read(&mounts);
 	for (size_t i = 0; i < mounts.n; i++) {
 		const struct mountinfo_line *mount = &mounts.list[i];
@@ -302,7 +278,7 @@ static void explain_busy(dev_t dev, char *why, size_t why_size)
 		return;
 	char path[64];
 	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u", major(dev), minor(dev));
-	CLEANUP(close_dir) DIR *dir = opendir(path);
+	CLEANUP(cleanup_dir) DIR *dir = opendir(path);
 	const struct dirent *entry;
 	while (dir && (entry = readdir(dir))) {
 		char below[NAME_MAX + 2];
@@ -327,7 +303,7 @@ static int claim_fd(int path_fd, const struct backing_id *id, bool readonly, cha
 {
 	int fd = backing_reopen(path_fd, O_RDONLY | (id->is_block ? O_EXCL : 0));
 	if (fd == -EBUSY) {
-		CLEANUP(close_fd) int probe = backing_reopen(path_fd, O_RDONLY);
+		CLEANUP(cleanup_fd) int probe = backing_reopen(path_fd, O_RDONLY);
 		if (probe >= 0 && byte_is_locked(probe, BACKING_CLAIM_BYTE))
 			return explain_locked(probe, why, why_size, ret_fuseband);
 		explain_busy(id->dev, why, why_size);
@@ -348,7 +324,7 @@ int backing_claim(const char *path, const struct backing_id *id, bool readonly,
 		  const struct backing_users *users, char *why, size_t why_size, bool *ret_fuseband,
 		  struct backing_claim **ret_claim)
 {
-	CLEANUP(close_fd) int path_fd = -1;
+	CLEANUP(cleanup_fd) int path_fd = -1;
 	struct backing_id now;
 	*ret_fuseband = false;
 	int err = backing_open_path(path, why, why_size, &path_fd, &now);
@@ -382,11 +358,12 @@ int backing_claim(const char *path, const struct backing_id *id, bool readonly,
  */
 int backing_claim_adopt(int fd, uint64_t kept, struct backing_claim **ret_claim)
 {
-	CLEANUP(close_fd) int probe = -1;
+	CLEANUP(cleanup_fd) int probe = -1;
 	struct backing_claim *claim;
 	struct backing_id id = {0};
 	struct stat st;
-	/* of what has died since: the identity of nothing, so that its files miss it, and only they
+	/*
+	 * of what has died since: the identity of nothing, so that its files miss it, and only they
 	 */
 	if (fstat(fd, &st) < 0) {
 		if (errno == EBADF)
@@ -419,7 +396,7 @@ void backing_claim_unref(struct backing_claim *claim)
 {
 	if (!claim || --claim->refs > 0)
 		return;
-	close_fd(&claim->fd);
+	cleanup_fd(&claim->fd);
 	free(claim);
 }
 

@@ -41,6 +41,7 @@
 #endif
 #include "calibrate.h"
 #include "backing.h"
+#include "clock.h"
 #include "disks.h"
 #include "mountinfo.h"
 #include "progress.h"
@@ -55,7 +56,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define SMALL_BYTES 4096U
@@ -185,12 +185,12 @@ struct target {
 /* Less than this is in the cache of many a disk. */
 #define UNITS_LEAST ((UINT64_C(64) << 20) / LARGE_BYTES)
 
-/* One line, over the progress that a terminal may show; the exit status. */
+/* One line; the exit status. Once measuring has begun, progress_end() comes first. */
 __attribute__((format(printf, 2, 3))) static int complain(const char *path, const char *fmt, ...)
 {
 	va_list args;
 
-	fprintf(stderr, "%sfuseband: %s: ", isatty(STDERR_FILENO) ? "\r\033[K" : "", path);
+	fprintf(stderr, "fuseband: %s: ", path);
 	va_start(args, fmt);
 	vfprintf(stderr, fmt, args);
 	va_end(args);
@@ -403,14 +403,6 @@ struct run {
 	uint64_t searched_ns, rounds_ns;
 };
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
-}
-
 /* SplitMix64. */
 static uint64_t next_random(struct run *run)
 {
@@ -473,7 +465,7 @@ static int sample(void *disk, const struct calibrate_load *load, uint64_t *ret_p
 {
 	struct run *run = disk;
 	const struct target *target = load->write ? &run->write : &run->read;
-	uint64_t began_ns = now_ns(), ns = 0, done = 0;
+	uint64_t began_ns = monotonic_ns(), ns = 0, done = 0;
 	struct ring_op *ops[CALIBRATE_DEPTH_MAX];
 	const struct ring_op *failed = NULL;
 
@@ -484,7 +476,7 @@ static int sample(void *disk, const struct calibrate_load *load, uint64_t *ret_p
 
 		ring_wait(&run->ring, TICK_NS);
 		n = ring_reap(&run->ring, ops, CALIBRATE_DEPTH_MAX);
-		ns = now_ns() - began_ns;
+		ns = monotonic_ns() - began_ns;
 		done += n;
 		for (unsigned i = 0; i < n; i++) {
 			if (ops[i]->error || ops[i]->done_bytes < ops[i]->len_bytes)
@@ -495,18 +487,22 @@ static int sample(void *disk, const struct calibrate_load *load, uint64_t *ret_p
 		}
 	}
 	if (failed) {
+		progress_end(&run->progress);
 		complain(target->path, "cannot %s %" PRIu64 " bytes at %" PRIu64 ": %s",
 			 load->write ? "write" : "read", failed->len_bytes, failed->pos_bytes,
 			 failed->error ? strerror(-failed->error) : "it has become shorter");
 		return -EIO;
 	}
 	if (load->write && fdatasync(target->backing->fd)) {
-		complain(target->path, "cannot be flushed: %s", strerror(errno));
+		int error = errno;
+
+		progress_end(&run->progress);
+		complain(target->path, "cannot be flushed: %s", strerror(error));
 		return -EIO;
 	}
 	if (stopped_by)
 		return -EINTR;
-	ns = now_ns() - began_ns;
+	ns = monotonic_ns() - began_ns;
 	*ret_ps = ns * 1000 / done;
 	show_progress(run, load, *ret_ps);
 	return 0;
@@ -571,7 +567,7 @@ static int calibrate_run(struct run *run)
 	run->buffers = aligned_alloc(SMALL_BYTES, (CALIBRATE_DEPTH_MAX + 1) * (size_t)LARGE_BYTES);
 	if (!run->buffers)
 		return complain(run->read.path, "%s", strerror(ENOMEM));
-	run->random = now_ns();
+	run->random = monotonic_ns();
 	run->progress = progress_on(stderr, STDERR_FILENO);
 	for (size_t i = 0; i < LARGE_BYTES; i += sizeof(uint64_t)) {
 		uint64_t random = next_random(run);
@@ -585,6 +581,7 @@ static int calibrate_run(struct run *run)
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	r = calibrate_disk(sample, run, writes, figures);
+	progress_end(&run->progress);
 	ring_destroy(&run->ring);
 	if (r == -EINTR) {
 		complain(run->read.path, "stopped");
@@ -592,7 +589,6 @@ static int calibrate_run(struct run *run)
 	}
 	if (r)
 		return EXIT_FAILURE;
-	progress_end(&run->progress);
 	print_section(&run->read);
 	print_figures(&run->read, "read", figures);
 	if (writes)

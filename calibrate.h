@@ -35,6 +35,8 @@ struct calibrate_figure {
 /* 4 KiB reads, 128 KiB reads, and the same of writes. */
 enum { CALIBRATE_FIGURES = 4 };
 
+/* ---- the steps of it, for tests: others call calibrate() ---- */
+
 /* Sets load->depth: enough in flight to saturate the disk. 0, or what measure() failed with. */
 int calibrate_depth(calibrate_measure *measure, void *disk, struct calibrate_load *load);
 
@@ -44,6 +46,8 @@ int calibrate_disk(calibrate_measure *measure, void *disk, bool writes,
 
 /* The capability with which requests of 4 KiB and 128 KiB take so long; in the range of sched.h. */
 void calibrate_solve(uint64_t small_ps, uint64_t large_ps, uint64_t *ret_iops, uint64_t *ret_bps);
+
+/* ---- all of it ---- */
 
 /*
  * fuseband --calibrate path --overwrite file: measures, writes a [device:] section to stdout, and

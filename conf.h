@@ -78,6 +78,9 @@ struct conf_errors {
 
 enum conf_policy { CONF_POLICY_COST, CONF_POLICY_WEIGHT, CONF_POLICY_WEIGHT_IOSIZE };
 enum conf_isolation { CONF_ISOLATION_AUTO, CONF_ISOLATION_STRICT, CONF_ISOLATION_THROUGHPUT };
+/* As they are written, in that order; then NULL. */
+extern const char *const conf_policies[];
+extern const char *const conf_isolations[];
 enum conf_class { CONF_CLASS_REALTIME, CONF_CLASS_NORMAL, CONF_CLASS_IDLE };
 enum conf_discard { CONF_DISCARD_PASS, CONF_DISCARD_IGNORE };
 enum conf_level { CONF_LEVEL_ERROR, CONF_LEVEL_WARNING, CONF_LEVEL_INFO, CONF_LEVEL_DEBUG };
@@ -186,7 +189,7 @@ struct conf {
  */
 int conf_read(const char *file, struct conf_errors *errors, struct conf_text *ret_text);
 void conf_text_free(struct conf_text *text);
-void conf_table_free(struct conf_table *table); /* what it has */
+void conf_table_free(struct conf_table *table); /* what one has that is in no text: for tests */
 
 /*
  * Parse and check. Returns 0, or -EINVAL with every error of the text in *errors in the order

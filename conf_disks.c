@@ -139,7 +139,8 @@ static int by_name_and_place(const void *a, const void *b)
 	return order ? order : (x > y) - (x < y);
 }
 
-/* A file of a section may have the name of a partition's, and those of two disks may be the same.
+/*
+ * A file of a section may have the name of a partition's, and those of two disks may be the same.
  */
 static void check_names(struct expansion *e)
 {

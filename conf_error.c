@@ -12,6 +12,7 @@
 #include "conf_keys.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -86,8 +87,13 @@ static void show(FILE *out, const char *text, size_t max)
 	}
 }
 
-char *conf_error_text(const struct conf_where *where, const char *section, const char *key,
-		      const char *value, const char *fmt, va_list args)
+static char *conf_error_text(const struct conf_where *where, const char *section, const char *key,
+			     const char *value, const char *fmt, va_list args)
+	__attribute__((format(printf, 5, 0)));
+
+/* The message of conf_error_add(), or NULL without memory. */
+static char *conf_error_text(const struct conf_where *where, const char *section, const char *key,
+			     const char *value, const char *fmt, va_list args)
 {
 	char *text = NULL, *reason = NULL;
 	size_t len;

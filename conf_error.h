@@ -7,8 +7,6 @@
 
 #include "conf.h"
 
-#include <stdarg.h>
-
 /*
  * What is wrong with a text, while it is not known yet what else will be: every complaint with its
  * place, so that they can be published in the order of the text.
@@ -25,11 +23,6 @@ struct conf_complaints {
  * memory, and array is intact then.
  */
 void *conf_grown(void *array, size_t n, size_t size);
-
-/* The message of conf_error_add(), or NULL without memory. */
-char *conf_error_text(const struct conf_where *where, const char *section, const char *key,
-		      const char *value, const char *fmt, va_list args)
-	__attribute__((format(printf, 5, 0)));
 
 /*
  * Append a message, which is taken over. NULL stands for one that memory was lacking for: the

@@ -41,8 +41,8 @@ static const struct {
 			       "a file for every partition of a disk, NAME1, NAME2..."},
 };
 
-static const char *const policies[] = {"cost", "weight", "weight-iosize", NULL};
-static const char *const isolations[] = {"auto", "strict", "throughput", NULL};
+const char *const conf_policies[] = {"cost", "weight", "weight-iosize", NULL};
+const char *const conf_isolations[] = {"auto", "strict", "throughput", NULL};
 static const char *const classes[] = {"realtime", "normal", "idle", NULL};
 static const char *const discards[] = {"pass", "ignore", NULL};
 static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
@@ -89,7 +89,7 @@ _Static_assert(offsetof(struct conf_draft, file.limits) ==
 /* "auto" as default of something counted makes "auto" a value, stored as 0. */
 static const struct conf_key table[] = {
 	KEY(MAIN, "workers", "auto", NUMBER(1, 64), AT(main.workers), RESTART,
-	    "io_uring workers (threads); auto: by the number of CPUs."),
+	    "io_uring workers (threads); auto: one for each CPU, at most two."),
 	KEY(MAIN, "memory", "auto", SIZE(16 * MIB, 1024 * TIB), AT(main.memory_bytes), LIVE,
 	    "Cap on write data held while queued; auto: a quarter of RAM."),
 	KEY(MAIN, "log_level", "info", CHOICE(levels), AT(main.log_level), LIVE,
@@ -102,11 +102,11 @@ static const struct conf_key table[] = {
 	KEY(DEVICE, "path", "", PATH_OR("the disk below its files"),
 	    AT2(device.path, device.path_where), CLOSED,
 	    "Which disk this is. Not needed: a NAME used by files is enough."),
-	KEY(DEVICE, "policy", "cost", CHOICE(policies), AT(device.policy), LIVE,
+	KEY(DEVICE, "policy", "cost", CHOICE(conf_policies), AT(device.policy), LIVE,
 	    "What is shared: disk time, requests, or sectors of 512 bytes."),
 	KEY(DEVICE, "io_throttle", "auto", NUMBER(1, 4096), AT(device.io_throttle), LIVE,
 	    "Slices of at most 128K in flight; auto: as the disk needs."),
-	KEY(DEVICE, "isolation", "auto", CHOICE(isolations), AT(device.isolation), LIVE,
+	KEY(DEVICE, "isolation", "auto", CHOICE(conf_isolations), AT(device.isolation), LIVE,
 	    "May the disk idle for a file with few requests at a time?"),
 	KEY(DEVICE, "latency_target", "0", TIME(10 * SEC_NS), AT(device.latency_target_ns), LIVE,
 	    "Latency of the disk to hold for 99 % of its I/O; 0: none."),

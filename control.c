@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* control.c - see control.h. */
 #include "control.h"
+#include "clock.h"
 #include "mountinfo.h"
 #include "options.h"
 
@@ -153,11 +154,11 @@ static bool may_be_told(const char *mountpoint)
 static int wait_for_outcome(const char *path, const struct order *order,
 			    const struct outcomes *before)
 {
-	time_t until = time(NULL) + WAIT_S;
+	uint64_t until_ns = monotonic_ns() + WAIT_S * UINT64_C(1000000000);
 	struct outcomes now = *before;
 	int r;
 
-	while (time(NULL) <= until) {
+	while (monotonic_ns() <= until_ns) {
 		nanosleep(&(struct timespec){.tv_nsec = POLL_NS}, NULL);
 		r = look(path, order, &now);
 		if (r == -ESTALE) /* one data path began the answer, and another one serves now */
@@ -196,8 +197,8 @@ static int tell(const char *path, const struct order *order)
 	if (r) {
 		fprintf(stderr, "fuseband: %s: %s\n", path,
 			r == -EPROTO
-				? "has not what is needed: an older program serves it; send the "
-				  "signal by hand"
+				? "has not what is needed: is it another version of fuseband that "
+				  "serves it? Send the signal by hand"
 				: strerror(-r));
 		return EXIT_COULD_NOT_RUN;
 	}

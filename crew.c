@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* crew.c - see crew.h. All of it is the main thread's. */
+#include "errand.h"
 #include "log.h"
+#include "steward.h"
 #include "worker.h"
 
 #include <errno.h>
@@ -10,6 +12,28 @@
 #include <unistd.h>
 
 #define PARK_NS UINT64_C(2000000000) /* a round takes milliseconds */
+
+/* A channel to fuseband-errand for each worker. */
+static int open_errands(struct crew *crew, int steward)
+{
+	int theirs[ERRAND_CHANNELS], r = 0;
+	unsigned n = 0;
+
+	while (!r && n < crew->n_workers && n < ERRAND_CHANNELS) {
+		int ends[2];
+
+		r = errand_channel(ends);
+		if (r)
+			break;
+		crew->workers[n].errands = ends[0];
+		theirs[n++] = ends[1];
+	}
+	if (!r && n)
+		r = steward_errands(steward, theirs, n);
+	for (unsigned i = 0; i < n; i++)
+		close(theirs[i]);
+	return r;
+}
 
 int crew_create(struct mount *mount, struct front *front, unsigned n, const int *clones,
 		uint64_t memory_bytes, struct crew **ret_crew)
@@ -45,6 +69,11 @@ int crew_create(struct mount *mount, struct front *front, unsigned n, const int 
 		crew_destroy(crew);
 		return r;
 	}
+	r = open_errands(crew, front->steward);
+	if (r)
+		log_warning("no fuseband-errand: %s; if a disk hangs in a flush or a discard, a "
+			    "crash stops all disks until it moves",
+			    strerror(-r));
 	*ret_crew = crew;
 	return 0;
 }
@@ -143,7 +172,7 @@ unsigned crew_unanswered(const struct crew *crew)
 		answered += atomic_load(&crew->workers[i].answered);
 	for (unsigned i = 0; i < crew->n_workers; i++)
 		begun += atomic_load(&crew->workers[i].begun);
-	return begun - answered + atomic_load(&crew->seekers);
+	return begun - answered;
 }
 
 unsigned crew_abandon(struct crew *crew)

@@ -25,11 +25,11 @@ struct crew {
 	unsigned n_workers;
 	uint64_t memory_bytes; /* cap on held write data. Parked */
 	struct gate gate;
-	int event_fd; /* readable: unmounted, garbage to collect, or a worker has failed */
+	/* readable: unmounted, garbage to collect, a try to open what is lost is over (reopen.h) */
+	int event_fd;
 	_Atomic bool unmounted;
 	_Atomic bool draining; /* read no more requests */
 	_Atomic bool leaving;
-	_Atomic unsigned seekers; /* threads in lseek() */
 	_Atomic unsigned fencing; /* threads that wait for fences (fence.h) */
 
 	pthread_mutex_t park_lock;

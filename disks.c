@@ -22,7 +22,7 @@
  *
  * The walk is depth first. `seen` keeps what was done already, so that a volume with
  * thousands of segments on one disk is looked at once; `depth` bounds it, because nothing else
- *does: a loop device over a file on a FUSE filesystem on that loop device is a cycle that can
+ * does: a loop device over a file on a FUSE filesystem on that loop device is a cycle that can
  * really be built.
  *
  * Not handled: the disks below a btrfs or ZFS (one scheduler per filesystem instead), journals on
@@ -32,6 +32,7 @@
 #define _GNU_SOURCE
 #endif
 #include "disks.h"
+#include "cleanup.h"
 #include "mountinfo.h"
 
 #include <dirent.h>
@@ -51,14 +52,6 @@
 #define DEPTH_MAX 16
 /* Different devices in one walk. */
 #define SEEN_MAX 1024
-
-#define CLEANUP(fn) __attribute__((cleanup(fn)))
-
-static void close_fd(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-}
 
 /* ---- sysfs ------------------------------------------------------------------------------- */
 
@@ -80,7 +73,7 @@ int disks_attr(const struct disks_view *view, dev_t dev, const char *attr, char 
 			      minor(dev), attr);
 	if (err)
 		return err;
-	CLEANUP(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	CLEANUP(cleanup_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	/* One byte more than fits, to notice what is longer: the newline is dropped anyway. */
@@ -163,12 +156,12 @@ struct walk {
 };
 
 /* Text that is for people only: cut when it is too long. */
-struct text {
+struct words {
 	char buf[512];
 	size_t len;
 };
 
-__attribute__((format(printf, 2, 3))) static void add_text(struct text *text, const char *fmt, ...)
+__attribute__((format(printf, 2, 3))) static void add_text(struct words *text, const char *fmt, ...)
 {
 	va_list args;
 	va_start(args, fmt);
@@ -194,13 +187,13 @@ static int add_leaf(struct walk *walk, dev_t dev, const char *name)
 	return 0;
 }
 
-static int visit(struct walk *walk, dev_t dev, unsigned depth, char *name, struct text *text);
+static int visit(struct walk *walk, dev_t dev, unsigned depth, char *name, struct words *text);
 
 /* "sda3, a partition of sda"; or just "the disk sda": what starts with "the" names itself. */
-static int visit_below(struct walk *walk, dev_t dev, unsigned depth, struct text *text)
+static int visit_below(struct walk *walk, dev_t dev, unsigned depth, struct words *text)
 {
 	char name[DISKS_NAME_MAX];
-	struct text what = {0};
+	struct words what = {0};
 	int err = visit(walk, dev, depth, name, &what);
 	if (err)
 		return err;
@@ -212,7 +205,7 @@ static int visit_below(struct walk *walk, dev_t dev, unsigned depth, struct text
 }
 
 /* All of slaves/. -ENOENT when there is nothing in it. */
-static int visit_slaves(struct walk *walk, dev_t dev, unsigned depth, struct text *text)
+static int visit_slaves(struct walk *walk, dev_t dev, unsigned depth, struct words *text)
 {
 	char path[PATH_MAX];
 	int err = format_path(path, sizeof(path), "%s/dev/block/%u:%u/slaves", walk->view->sysfs,
@@ -226,7 +219,7 @@ static int visit_slaves(struct walk *walk, dev_t dev, unsigned depth, struct tex
 		return -errno;
 	dev_t slaves[SEEN_MAX];
 	size_t n = 0;
-	struct text names = {0};
+	struct words names = {0};
 	for (int i = 0; i < n_entries; i++) {
 		const char *entry = entries[i]->d_name;
 		if (entry[0] != '.' && n < SEEN_MAX) {
@@ -244,7 +237,7 @@ static int visit_slaves(struct walk *walk, dev_t dev, unsigned depth, struct tex
 		return visit_below(walk, slaves[0], depth + 1, text);
 	add_text(text, "%s", names.buf);
 	for (size_t i = 0; i < n && !err; i++) {
-		struct text ignored = {0};
+		struct words ignored = {0};
 		char name[DISKS_NAME_MAX];
 		err = visit(walk, slaves[i], depth + 1, name, &ignored);
 	}
@@ -252,7 +245,7 @@ static int visit_slaves(struct walk *walk, dev_t dev, unsigned depth, struct tex
 }
 
 static int visit_loop(struct walk *walk, dev_t dev, const char *file, unsigned depth,
-		      const char *name, struct text *text)
+		      const char *name, struct words *text)
 {
 	dev_t below;
 	int err = walk->view->device_of(walk->view->mounts, file, &below);
@@ -265,7 +258,7 @@ static int visit_loop(struct walk *walk, dev_t dev, const char *file, unsigned d
 }
 
 /* Adds the leaves below dev; its name; and what it is, as it reads after "is". */
-static int visit(struct walk *walk, dev_t dev, unsigned depth, char *name, struct text *text)
+static int visit(struct walk *walk, dev_t dev, unsigned depth, char *name, struct words *text)
 {
 	if (depth == DEPTH_MAX)
 		return -ELOOP;
@@ -298,7 +291,7 @@ static int visit(struct walk *walk, dev_t dev, unsigned depth, char *name, struc
 		if (err)
 			return err;
 		char whole_name[DISKS_NAME_MAX];
-		struct text what = {0};
+		struct words what = {0};
 		err = visit(walk, whole, depth + 1, whole_name, &what);
 		if (err)
 			return err;
@@ -310,7 +303,7 @@ static int visit(struct walk *walk, dev_t dev, unsigned depth, char *name, struc
 	if (disks_attr(walk->view, dev, "loop/backing_file", buf, sizeof(buf)) == 0)
 		return visit_loop(walk, dev, buf, depth, name, text);
 
-	struct text below = {0};
+	struct words below = {0};
 	int err = visit_slaves(walk, dev, depth, &below);
 	if (err == 0) {
 		if (disks_attr(walk->view, dev, "dm/name", buf, sizeof(buf)) == 0)
@@ -330,7 +323,7 @@ int disks_resolve(const struct disks_view *view, dev_t dev, struct disks_leaves 
 {
 	struct disks_leaves leaves = {0};
 	struct walk walk = {.view = view, .leaves = &leaves};
-	struct text text = {0};
+	struct words text = {0};
 	int err = visit(&walk, dev, 0, leaves.name, &text);
 	if (err)
 		return err;

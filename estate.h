@@ -46,7 +46,8 @@ int estate_create(struct estate *estate);
 /* Closes everything if it is the owner. */
 void estate_free(struct estate *estate);
 
-/* Takes over what a message brings, and its descriptors. 0, or -ENOMEM, -EPROTO: nothing changed.
+/*
+ * Takes over what a message brings, and its descriptors. 0, or -ENOMEM, -EPROTO: nothing changed.
  */
 int estate_apply(struct estate *estate, struct link_message *message);
 /* Forget what came without an ACCEPTED behind it: who sent it is dead. */

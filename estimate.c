@@ -152,7 +152,7 @@ bool estimate_is_longer(const struct estimate *e, const struct estimate_latency 
 	return d * d > 4 * error;
 }
 
-bool estimate_is_queueing(const struct estimate *e, const struct estimate_latency *seen)
+static bool is_queueing(const struct estimate *e, const struct estimate_latency *seen)
 {
 	return estimate_mean_ns(seen) > bare_ns(e, seen) * 5 / 4;
 }
@@ -275,11 +275,11 @@ enum estimate_verdict estimate_learn_rate(struct estimate *e, const struct estim
 	} else if (estimate_exceeds(busy, &e->rate, 100 - pct)) {
 		if (over)
 			pool_rate(&e->rate, busy, over);
-	} else if (over || estimate_is_queueing(e, seen)) {
+	} else if (over || is_queueing(e, seen)) {
 		if (!e->drops++)
 			return ESTIMATE_UNSURE;
 		e->rate = *busy;
-		e->suspect |= estimate_is_queueing(e, seen);
+		e->suspect |= is_queueing(e, seen);
 		verdict = ESTIMATE_FELL;
 	}
 	e->drops = 0;
@@ -327,6 +327,6 @@ void estimate_learn_parallelism(struct estimate *e, const struct estimate_latenc
 	unsigned x16 = (unsigned)estimate_knee_x16(e, &e->rate);
 
 	if (x16 >= 64 || estimate_is_longer(e, seen) ||
-	    (e->parallel_x16 && (x16 > e->parallel_x16 || estimate_is_queueing(e, seen))))
+	    (e->parallel_x16 && (x16 > e->parallel_x16 || is_queueing(e, seen))))
 		e->parallel_x16 = x16;
 }

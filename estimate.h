@@ -54,7 +54,6 @@ bool estimate_exceeds(const struct estimate_rate *a, const struct estimate_rate 
 
 /* Longer than base by a third and 2 standard errors: surely slices wait for each other. */
 bool estimate_is_longer(const struct estimate *estimate, const struct estimate_latency *seen);
-bool estimate_is_queueing(const struct estimate *estimate, const struct estimate_latency *seen);
 /* Different by 3 standard errors, and by one in 16. */
 bool estimate_is_other(const struct estimate *estimate, const struct estimate_latency *seen);
 /* Are slices of this mean cost other ones than those that base was measured with? */

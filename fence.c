@@ -113,37 +113,40 @@ static int compare_disks(const void *a, const void *b)
 	return ((*x)->disk > (*y)->disk) - ((*x)->disk < (*y)->disk);
 }
 
-/* Those to be taken, into list unless that is NULL; how many. */
-static size_t list_files(const struct mount *mount, bool only_found, struct file **list)
+static struct file *file_at(const struct mount *mount, size_t i)
 {
-	size_t n = 0;
+	return i < mount->n_files ? mount->files[i] : mount->orphans[i - mount->n_files];
+}
 
-	for (size_t i = 0; i < mount->n_files + mount->n_orphans; i++) {
-		struct file *file =
-			i < mount->n_files ? mount->files[i] : mount->orphans[i - mount->n_files];
-
-		if (!file->backing || (only_found && !file->found))
-			continue;
-		if (list)
-			list[n] = file;
-		n++;
-	}
-	return n;
+static bool is_meant(const struct file *file, bool only_found)
+{
+	return file->backing && (file->found || !only_found);
 }
 
 static size_t take_all(struct crew *crew, bool only_found)
 {
-	size_t n = list_files(crew->mount, only_found, NULL), waiting = 0;
+	const struct mount *mount = crew->mount;
+	size_t n_files = mount->n_files + mount->n_orphans, n = 0, waiting = 0;
 	struct file **all;
 
-	if (!n) /* as at nearly all reloads, which need no memory for that */
+	for (size_t i = 0; i < n_files; i++)
+		n += is_meant(file_at(mount, i), only_found);
+	if (!n)
 		return 0;
-	all = calloc(n, sizeof(*all));
-	if (!all) {
-		log_error("out of memory: nothing can be served; give the machine more memory");
-		abort();
+	all = calloc(n, sizeof(struct file *));
+	n = 0;
+	for (size_t i = 0; i < n_files; i++) {
+		struct file *file = file_at(mount, i);
+
+		if (!is_meant(file, only_found))
+			continue;
+		if (all)
+			all[n++] = file;
+		else /* not in order, so each that waits has a thread of its own */
+			waiting += take_disk(crew, file->disk, &file, 1);
 	}
-	list_files(crew->mount, only_found, all);
+	if (!all)
+		return waiting;
 	qsort(all, n, sizeof(*all), compare_disks);
 	for (size_t i = 0, next; i < n; i = next) {
 		for (next = i; next < n && all[next]->disk == all[i]->disk;)

@@ -4,12 +4,12 @@
  * with).
  *
  * Two lists, of what is allowed:
- *   FILTER_WORKER     a thread that reads requests: reads, writes, its ring, memory, time, log
- *                     lines, threads. It executes nothing, makes no ring, opens nothing to write,
- *                     sends no signal
+ *   FILTER_WORKER     a thread that reads requests, or runs errands: reads, writes, flushes, its
+ *                     ring, memory, time, log lines, threads. It executes nothing, makes no ring,
+ *                     opens nothing to write, sends no signal
  *   FILTER_DATA_PATH  the main thread: that, and what a reload, a take-over and a new parent need.
- * A parent that it starts keeps the filter, and so does what that executes in an upgrade; a program
- * that it cannot start under it is refused like any other
+ *                     A parent that it starts keeps the filter, and so does what that executes in
+ *                     an upgrade; a program that it cannot start under it is refused like any other
  *
  * A call that is not on the list fails with EPERM and is logged by the kernel (audit, dmesg: type
  * 1326). It does not kill: a gap in the list, or a C library that changes, would make every

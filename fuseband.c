@@ -38,6 +38,67 @@ struct daemon {
 	int ready_fd; /* of the waiting foreground process, or -1 */
 };
 
+/* ---- the mount point ---- */
+
+/* Without links. Says what is wrong; returns the exit status. */
+static int find_directory(const char *path, char **ret_real)
+{
+	char *real = realpath(path, NULL);
+	struct stat st;
+
+	if (!real || stat(real, &st)) {
+		if (errno == ENOTCONN)
+			fprintf(stderr,
+				"fuseband: %s: a dead FUSE mount is in the way: fusermount3 -uz "
+				"%s\n",
+				path, path);
+		else
+			fprintf(stderr, "fuseband: mount point %s: %s\n", path, strerror(errno));
+		free(real);
+		return EXIT_USAGE;
+	}
+	if (!S_ISDIR(st.st_mode)) {
+		fprintf(stderr, "fuseband: %s: the mount point is not a directory: name one\n",
+			path);
+		free(real);
+		return EXIT_USAGE;
+	}
+	*ret_real = real;
+	return 0;
+}
+
+/* Of two on one directory, the first one to end would unmount the other. */
+static bool is_taken(const char *mountpoint)
+{
+	struct mountinfo mounts;
+	bool taken = false;
+
+	if (mountinfo_read(&mounts))
+		return false;
+	for (size_t i = 0; i < mounts.n; i++)
+		taken = taken || (!strcmp(mounts.list[i].point, mountpoint) &&
+				  !strcmp(mounts.list[i].type, "fuse.fuseband"));
+	mountinfo_free(&mounts);
+	return taken;
+}
+
+static int find_mountpoint(struct daemon *d)
+{
+	const char *path = d->options.mountpoint;
+	int r = find_directory(path, &d->setup.serve.mountpoint);
+
+	if (r)
+		return r;
+	if (is_taken(d->setup.serve.mountpoint)) {
+		fprintf(stderr,
+			"fuseband: %s: is the mount point of another fuseband: name another "
+			"directory, or end that one\n",
+			path);
+		return EXIT_USAGE;
+	}
+	return 0;
+}
+
 /* ---- --check ---- */
 
 static void print_errors(const struct conf_errors *errors)
@@ -46,15 +107,19 @@ static void print_errors(const struct conf_errors *errors)
 		fprintf(stderr, "fuseband: %s\n", errors->list[i].text);
 }
 
+/* The mount point may be that of the fuseband that runs: this is done before a reload, too. */
 static int check(const struct options *options)
 {
 	struct conf_errors errors = {0}, notes = {0};
 	struct plan *plan = NULL;
-	char *mountpoint = options->mountpoint ? realpath(options->mountpoint, NULL) : NULL;
+	char *mountpoint = NULL;
 	struct conf_text text = {0};
 	struct conf *conf = NULL;
-	int r = serve_read(options->config, mountpoint, &errors, &notes, &text, &conf);
+	int r = options->mountpoint ? find_directory(options->mountpoint, &mountpoint) : 0;
 
+	if (r)
+		return r;
+	r = serve_read(options->config, mountpoint, &errors, &notes, &text, &conf);
 	if (!r)
 		r = plan_make(conf, mountpoint, NULL, 0, PLAN_CHECK, &disks_system, &errors, &notes,
 			      &plan);
@@ -88,52 +153,6 @@ static void raise_limits(void)
 		return;
 	limit.rlim_cur = limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-/* Of two on one directory, the first one to end would unmount the other. */
-static bool is_taken(const char *mountpoint)
-{
-	struct mountinfo mounts;
-	bool taken = false;
-
-	if (mountinfo_read(&mounts))
-		return false;
-	for (size_t i = 0; i < mounts.n; i++)
-		taken = taken || (!strcmp(mounts.list[i].point, mountpoint) &&
-				  !strcmp(mounts.list[i].type, "fuse.fuseband"));
-	mountinfo_free(&mounts);
-	return taken;
-}
-
-static int find_mountpoint(struct daemon *d)
-{
-	const char *path = d->options.mountpoint;
-	struct stat st;
-
-	d->setup.serve.mountpoint = realpath(path, NULL);
-	if (!d->setup.serve.mountpoint || stat(d->setup.serve.mountpoint, &st)) {
-		if (errno == ENOTCONN)
-			fprintf(stderr,
-				"fuseband: %s: a dead FUSE mount is in the way: fusermount3 -uz "
-				"%s\n",
-				path, path);
-		else
-			fprintf(stderr, "fuseband: mount point %s: %s\n", path, strerror(errno));
-		return EXIT_USAGE;
-	}
-	if (!S_ISDIR(st.st_mode)) {
-		fprintf(stderr, "fuseband: %s: the mount point is not a directory: name one\n",
-			path);
-		return EXIT_USAGE;
-	}
-	if (is_taken(d->setup.serve.mountpoint)) {
-		fprintf(stderr,
-			"fuseband: %s: is the mount point of another fuseband: name another "
-			"directory, or end that one\n",
-			path);
-		return EXIT_USAGE;
-	}
-	return 0;
 }
 
 /* Locked as long as we live, so that a stale one can be told from one in use. */
@@ -175,21 +194,27 @@ static int write_pidfile(struct daemon *d)
 /*
  * Where the configuration is read again: absolute, but not without links, which may lead to another
  * file by then. Except those of the kernel: /dev/stdin is something else in the background. NULL: a
- * pipe.
+ * pipe. 0 or -ENOMEM.
  */
-static char *path_for_reloads(const char *config)
+static int path_for_reloads(const char *config, char **ret_path)
 {
-	char *real = realpath(config, NULL), *dir = NULL, *path = NULL;
+	char *real = realpath(config, NULL), *dir = NULL, *path;
+	int n;
 
-	if (!real || !strncmp(config, "/dev/", 5) || !strncmp(config, "/proc/", 6))
-		return real;
-	if (config[0] != '/' && !(dir = getcwd(NULL, 0)))
-		return real;
-	if (asprintf(&path, "%s%s%s", dir ? dir : "", dir ? "/" : "", config) < 0)
-		path = NULL;
-	free(dir);
+	if (!real && errno == ENOMEM)
+		return -ENOMEM;
+	if (!real || !strncmp(config, "/dev/", 5) || !strncmp(config, "/proc/", 6) ||
+	    (config[0] != '/' && !(dir = getcwd(NULL, 0)))) {
+		*ret_path = real;
+		return 0;
+	}
 	free(real);
-	return path;
+	n = asprintf(&path, "%s%s%s", dir ? dir : "", dir ? "/" : "", config);
+	free(dir);
+	if (n < 0)
+		return -ENOMEM;
+	*ret_path = path;
+	return 0;
 }
 
 /* In the foreground process: wait until the mount serves or has failed. Returns the exit status. */
@@ -263,11 +288,11 @@ static int serve_alone(struct daemon *d, bool *ret_abrupt)
 
 /*
  * The configuration is what is mounted: by that name mount -a knows that a line of fstab is mounted
- * already. options: the user's, or NULL.
+ * already. options: the user's, or NULL. 0 or -ENOMEM; *ret_all NULL: there are none.
  */
-static char *mount_options(const char *config_path, const char *options)
+static int mount_options(const char *config_path, const char *options, char **ret_all)
 {
-	char source[SOURCE_BYTES] = "", *all;
+	char source[SOURCE_BYTES] = "", *all = NULL;
 	size_t n = 0;
 
 	for (const char *at = config_path; at && *at && n < sizeof(source) - 2; at++) {
@@ -275,14 +300,32 @@ static char *mount_options(const char *config_path, const char *options)
 			source[n++] = '\\';
 		source[n++] = *at;
 	}
-	if (!n || n >= sizeof(source) - 2)
-		return options ? strdup(options) : NULL;
-	return asprintf(&all, "fsname=%s%s%s", source, options ? "," : "", options ? options : "") <
-			       0
-		       ? NULL
-		       : all;
+	if (!n || n >= sizeof(source) - 2) {
+		if (options && !(all = strdup(options)))
+			return -ENOMEM;
+	} else if (asprintf(&all, "fsname=%s%s%s", source, options ? "," : "",
+			    options ? options : "") < 0) {
+		return -ENOMEM;
+	}
+	*ret_all = all;
+	return 0;
 }
 
+/* What is left out for want of memory must not look like what was not asked for. */
+static int keep_names(struct daemon *d)
+{
+	struct serve_setup *serve = &d->setup.serve;
+
+	serve->config = strdup(d->options.config);
+	if (!serve->config || path_for_reloads(d->options.config, &serve->config_path) ||
+	    mount_options(serve->config_path, d->options.mount_options, &serve->mount_options)) {
+		fprintf(stderr, "fuseband: out of memory\n");
+		return EXIT_COULD_NOT_RUN;
+	}
+	return 0;
+}
+
+/* Returns the exit status. */
 static int read_configuration(struct daemon *d)
 {
 	struct serve_setup *serve = &d->setup.serve;
@@ -294,11 +337,8 @@ static int read_configuration(struct daemon *d)
 	print_errors(&notes);
 	conf_errors_free(&errors);
 	conf_errors_free(&notes);
-	serve->config = strdup(d->options.config);
-	serve->config_path = path_for_reloads(d->options.config);
-	serve->mount_options = mount_options(serve->config_path, d->options.mount_options);
 	serve->debug = d->options.debug;
-	return r ? EXIT_USAGE : 0;
+	return r ? EXIT_USAGE : keep_names(d);
 }
 
 /* Before anybody serves. */
@@ -320,7 +360,7 @@ static int run(struct daemon *d, bool *ret_abrupt)
 	if (!r)
 		r = read_configuration(d);
 	if (r)
-		return r;
+		return give_up(d, r);
 	raise_limits();
 	r = serve_block_signals(&serve->signal_fd);
 	if (r) {

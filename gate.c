@@ -84,8 +84,7 @@ void gate_adjust(struct gate *gate, uint64_t memory_bytes, int64_t held_bytes, u
 	if (atomic_load_explicit(&gate->steward, memory_order_relaxed) < 0 ||
 	    will_do(limit, want, slots, room) ||
 	    atomic_exchange_explicit(&gate->busy, true, memory_order_acquire))
-		return; /* who is at it has figures as good as these, and the next round has others
-			 */
+		return; /* who is at it has figures as good as these; the next round has others */
 	set_limit(gate, want);
 	atomic_store_explicit(&gate->busy, false, memory_order_release);
 }

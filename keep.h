@@ -124,13 +124,13 @@ int keep_open(int fd, struct keep **ret_keep);
 struct kept_worker *keep_worker(struct keep *keep, unsigned index);
 /* The place of a file. NULL: it has none. */
 struct kept_file *keep_file_find(struct keep *keep, uint64_t id);
-/* An empty place for a file that has none. NULL: full. The main thread of who serves, and no other.
- */
+/* An empty place for a file that has none. NULL: full. Only the main thread of who serves. */
 struct kept_file *keep_file_add(struct keep *keep, uint64_t id);
 void keep_file_free(struct kept_file *file); /* likewise */
 /*
  * The place of a disk of that name, an empty one if it has none yet; NULL: full. The main thread.
- * Who is called otherwise from now on changes `id` itself. */
+ * For a disk that gets another name the caller sets `id` to that name's.
+ */
 struct kept_disk *keep_disk(struct keep *keep, const char *name);
 void keep_disk_free(struct kept_disk *disk);
 uint64_t keep_disk_id(const char *name); /* never 0 */

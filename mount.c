@@ -189,6 +189,7 @@ struct mount *mount_new(void)
 	mount->next_id = MOUNT_FIRST_ID;
 	pthread_mutex_init(&mount->reading, NULL);
 	clock_gettime(CLOCK_REALTIME, &mount->since);
+	clock_gettime(CLOCK_BOOTTIME, &mount->began);
 	return mount;
 }
 
@@ -593,8 +594,10 @@ static void settle_file(struct change *c, size_t index)
 		file->size_bytes = pf->id ? pf->served_bytes : pf->size_bytes;
 	if (file->lost && pf->backing)
 		find_file(file, pf->backing);
-	if (!file->backing)
+	if (!file->backing) {
+		file->present_bytes = file->size_bytes; /* for all that is known */
 		return;
+	}
 	file->present_bytes = pf->size_bytes;
 	if (!file->id)
 		file->unfenced = true;

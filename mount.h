@@ -68,8 +68,9 @@ struct disk {
 	uint64_t progress_ns; /* lock: when something last came back, or it was idle */
 	struct io *ios;	      /* lock: all requests not answered yet */
 	struct file *held; /* lock: files whose flush waits because they owe too much (held_next) */
-	struct disk_counters *counters; /* lock; where a successor finds them, */
-	struct kept_disk *kept;		/* or NULL: in */
+	/* lock. In kept, where a successor finds them, or where there is none (NULL) in own */
+	struct disk_counters *counters;
+	struct kept_disk *kept;
 	struct disk_counters own;
 	struct disk_watch watch;
 };
@@ -117,8 +118,9 @@ struct file {
 	unsigned weight;
 	enum conf_class class;
 	struct conf_limits limits; /* without where they stand */
-	struct kept_file *kept; /* how often it is open, counters; where a successor finds them */
-	struct kept_file own;	/* or only we: there is none, or no place */
+	/* how often it is open, and counters, where a successor finds them; or own */
+	struct kept_file *kept;
+	struct kept_file own; /* in use if there is no keep, or no place in it */
 	struct file_watch watch;
 
 	/* lock of the disk */
@@ -135,8 +137,9 @@ struct file {
 };
 
 struct mount {
-	struct keep *keep;     /* NULL: nothing is to outlive this process, then */
-	struct kept_mount own; /* is where that is */
+	/* what is to outlive this process; NULL: nothing is, and own has what counts for all of it */
+	struct keep *keep;
+	struct kept_mount own;
 	pthread_mutex_t reading;
 	bool standby;	       /* another process serves, and says what is closed */
 	struct file **files;   /* in the directory, by id */
@@ -154,11 +157,11 @@ struct mount {
 	struct disk **trash_disks;
 	size_t n_trash_disks;
 	uint64_t next_id;
-	uint64_t generation; /* of the configuration, from 1 */
-	gid_t status_gid;    /* who may read the status. Parked */
-	struct timespec since;
-	_Atomic bool memory_short; /* an episode of alarms */
-	_Atomic bool garbage;	   /* an orphan was closed: the main thread should collect it */
+	uint64_t generation;	      /* of the configuration, from 1 */
+	gid_t status_gid;	      /* who may read the status. Parked */
+	struct timespec since, began; /* the same moment: CLOCK_REALTIME, CLOCK_BOOTTIME */
+	_Atomic bool memory_short;    /* an episode of alarms */
+	_Atomic bool garbage;	      /* an orphan was closed: the main thread should collect it */
 };
 
 /* Empty; then mount_apply() of the first plan. NULL: no memory. */

@@ -11,6 +11,7 @@
 #define _GNU_SOURCE
 #endif
 #include "mountinfo.h"
+#include "cleanup.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -22,19 +23,6 @@
 
 /* As the kernel follows them (MAXSYMLINKS). */
 #define LINKS_MAX 40
-
-#define CLEANUP(fn) __attribute__((cleanup(fn)))
-
-static void close_file(FILE **file)
-{
-	if (*file)
-		fclose(*file);
-}
-
-static void free_ptr(char **ptr)
-{
-	free(*ptr);
-}
 
 /* Space, tab, newline and backslash are written as \ooo. */
 static char *unescape(const char *text, size_t len)
@@ -102,8 +90,8 @@ static int parse_mount(char *line, struct mountinfo_line *ret_mount)
 int mountinfo_read(struct mountinfo *ret_mounts)
 {
 	struct mountinfo mounts = {0};
-	CLEANUP(close_file) FILE *file = fopen("/proc/self/mountinfo", "re");
-	CLEANUP(free_ptr) char *line = NULL;
+	CLEANUP(cleanup_file) FILE *file = fopen("/proc/self/mountinfo", "re");
+	CLEANUP(cleanup_chars) char *line = NULL;
 	size_t line_size = 0, room = 0;
 	int err = 0;
 	if (!file)
@@ -173,7 +161,8 @@ const struct mountinfo_line *mountinfo_find(const struct mountinfo *mounts, cons
 {
 	const struct mountinfo_line *at = NULL;
 
-	/* The tree has no cycles; the count keeps a table torn while it was read from making one.
+	/*
+	 * The tree has no cycles; the count keeps a table torn while it was read from making one.
 	 */
 	for (size_t steps = 0; steps < mounts->n; steps++) {
 		const struct mountinfo_line *next = NULL;

@@ -39,7 +39,7 @@ int mountinfo_points(const struct mountinfo *mounts, const char *mountpoint,
 		     const char ***ret_points, size_t *ret_n, bool *ret_mounted, dev_t *ret_dev);
 bool mountinfo_is_fuse(const struct mountinfo_line *mount);
 
-/* True when an absolute, normalised path is dir or lies below it. */
+/* True when an absolute, normalised path is dir or lies below it. Exported for tests. */
 bool mountinfo_path_below(const char *path, const char *dir);
 
 /*

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* notify.c - see notify.h. */
 #include "notify.h"
+#include "clock.h"
 #include "log.h"
 
 #include <errno.h>
@@ -12,7 +13,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #define WAIT_S 1
@@ -72,9 +72,5 @@ void notify(const char *fmt, ...)
 
 void notify_reloading(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	notify("RELOADING=1\nMONOTONIC_USEC=%llu",
-	       (unsigned long long)ts.tv_sec * 1000000 + (unsigned long long)ts.tv_nsec / 1000);
+	notify("RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)(monotonic_ns() / 1000));
 }

@@ -130,8 +130,10 @@ int options_parse(int argc, char **argv, struct options *options)
 			options->foreground = true;
 			break;
 		case 'o':
-			if (add_mount_options(options, optarg))
+			if (add_mount_options(options, optarg)) {
+				fprintf(stderr, "fuseband: out of memory\n");
 				return EXIT_COULD_NOT_RUN;
+			}
 			break;
 		case 'p':
 			options->pidfile = optarg;

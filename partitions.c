@@ -33,6 +33,7 @@
 #endif
 #include "partitions.h"
 #include "backing.h"
+#include "cleanup.h"
 #include "mountinfo.h"
 #include "text.h"
 
@@ -130,14 +131,6 @@ int partitions_check(struct conf_partition *list, size_t n, uint64_t disk_bytes,
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define CLEANUP(fn) __attribute__((cleanup(fn)))
-
-static void close_fd(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-}
 
 static void free_probe(blkid_probe *probe)
 {
@@ -526,7 +519,7 @@ static int read_table(int path_fd, const struct backing_id *id, char *why, size_
 		      struct conf_table *table)
 {
 	struct disk disk = {.is_block = id->is_block, .why = why, .why_size = why_size};
-	CLEANUP(close_fd) int fd = backing_reopen(path_fd, O_RDONLY);
+	CLEANUP(cleanup_fd) int fd = backing_reopen(path_fd, O_RDONLY);
 	struct gpt_header header = {.n_entries = 0};
 	struct stat st;
 	int r;
@@ -568,7 +561,7 @@ struct ours {
 static int read_disk(const struct ours *ours, const struct conf_file *disk, char *why,
 		     size_t why_size, struct conf_table *table)
 {
-	CLEANUP(close_fd) int path_fd = -1;
+	CLEANUP(cleanup_fd) int path_fd = -1;
 	struct backing_id id;
 	int r;
 

@@ -25,7 +25,7 @@ int partitions_read(const struct conf *conf, const char *mountpoint, struct conf
 
 /*
  * What must hold of a table on a disk of so many bytes, whoever wrote it: 0 or -EINVAL with the
- * reason in why. Sorts the list by number.
+ * reason in why. Sorts the list by number. A part of partitions_read(), for tests.
  */
 int partitions_check(struct conf_partition *list, size_t n, uint64_t disk_bytes, char *why,
 		     size_t why_size);

@@ -98,7 +98,8 @@ static uint64_t capped_until_ns(const struct fbs *fbs, const struct fbs_node *no
 	return until_ns;
 }
 
-/* This is due, and later than it should be by more than is made up for: the disk cannot do it all.
+/*
+ * This is due, and later than it should be by more than is made up for: the disk cannot do it all.
  */
 static void slip(struct fbs *fbs, const struct heap_slot *due)
 {

@@ -13,8 +13,8 @@
 
 struct price_list {
 	struct fbs_capability given;
-	uint64_t base[PRICES];	 /* ns << PRICE_SHIFT: from the capability */
-	uint64_t factor[PRICES]; /* << PRICE_FACTOR_SHIFT: what has been learnt */
+	uint64_t base[PRICES];	 /* ns << PRICE_SHIFT (price.c): from the capability */
+	uint64_t factor[PRICES]; /* << FACTOR_SHIFT (price.c): what has been learnt */
 	bool fixed[PRICES];	 /* the user gave it: not corrected */
 	bool frozen;		 /* all of them */
 	uint64_t now[PRICES];	 /* base x factor */

@@ -77,6 +77,8 @@ static uint64_t kept_by(enum privilege_role role)
 		return memory;
 	case PRIVILEGE_STEWARD:
 		return CAP(SYS_ADMIN) | CAP(DAC_READ_SEARCH);
+	case PRIVILEGE_ERRAND:
+		break;
 	}
 	return 0;
 }
@@ -115,6 +117,6 @@ void privilege_drop(enum privilege_role role)
 		log_warning("PR_SET_NO_NEW_PRIVS: %s", strerror(errno));
 	if (role == PRIVILEGE_DATA_PATH)
 		filter_install(FILTER_DATA_PATH);
-	else if (role == PRIVILEGE_WORKER)
+	else if (role == PRIVILEGE_WORKER || role == PRIVILEGE_ERRAND)
 		filter_install(FILTER_WORKER);
 }

@@ -17,6 +17,7 @@
  *   fuseband-admin  see steward.h
  *     SYS_ADMIN       unmounts, sets the limit of requests
  *     DAC_READ_SEARCH wherever the mount point is
+ *   fuseband-errand see errand.h: none
  *
  * The bounding set shrinks to the same, PR_SET_NO_NEW_PRIVS is set, and nobody without
  * CAP_SYS_PTRACE can trace them or look into their memory (PR_SET_DUMPABLE 0; so no core dumps,
@@ -46,6 +47,7 @@ enum privilege_role {
 	PRIVILEGE_WORKER, /* of one thread; the others are of the thread that calls and those it
 			     makes later */
 	PRIVILEGE_STEWARD,
+	PRIVILEGE_ERRAND,
 };
 
 /* Of the process, and those it makes: nobody looks in from outside. debug: a debugger may. */

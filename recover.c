@@ -172,6 +172,7 @@ static int make_mount(const struct estate *estate, const struct accepted *accept
 	mount->keep = estate->keep;
 	mount->standby = true;
 	mount->since = accepted->since;
+	mount->began = accepted->began;
 	mount->next_id = accepted->next_id;
 	r = mount_apply(mount, plan, errors);
 	mount->generation = accepted->generation;

@@ -16,8 +16,10 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* What a file system may write back around a dirty byte: a page or a block of its own, whichever is
- * larger. */
+/*
+ * What a file system may write back around a dirty byte: a page or a block of its own, whichever is
+ * larger.
+ */
 #define TAIL_LOCK_BYTES (UINT64_C(64) << 10)
 #define INT64_LIMIT ((uint64_t)INT64_MAX)
 

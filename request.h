@@ -8,6 +8,7 @@
 #ifndef FUSEBAND_REQUEST_H
 #define FUSEBAND_REQUEST_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -81,6 +82,12 @@ enum request_fate {
 enum request_fate request_decode(const struct mount *mount, char *header, size_t n, int fd,
 				 struct io *io);
 
+/* The disk could not do it: not a request that was given up, nor what it does not do at all. */
+static inline bool io_failed(const struct io *io)
+{
+	return io->error && io->error != -EINTR && io->error != -EOPNOTSUPP &&
+	       !(io->kind == IO_SEEK && io->error == -ENXIO); /* no more data: an answer */
+}
 /* Send the reply: io->error, or what io->kind returns (IO_SEEK: pos_bytes). 0 or -errno. */
 int request_answer(struct io *io);
 int request_answer_error(int fd, uint64_t unique, int error);

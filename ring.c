@@ -7,10 +7,13 @@
  * reads outside the ring can lose a wake-up.
  */
 #include "ring.h"
+#include "errand.h"
+#include "log.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -22,6 +25,8 @@
 #define IOWQ_THREADS 4096U
 #define RETRIES_MAX 16U		      /* without a byte of progress */
 #define SLICE_MAX ((uint64_t)1 << 30) /* bytes of one read or write: fits an int */
+#define LATER_NS UINT64_C(2000000)    /* errands that nobody could take are sent again */
+#define WATCH_ERRANDS RING_WATCHES
 
 static long register_with(const struct ring *ring, unsigned what, void *list, unsigned n)
 {
@@ -31,8 +36,7 @@ static long register_with(const struct ring *ring, unsigned what, void *list, un
 /* What is not done here cannot be done: no filter of system calls sees it. */
 static int restrict_ring(struct ring *ring)
 {
-	static const uint8_t operations[] = {IORING_OP_READ, IORING_OP_WRITE, IORING_OP_FSYNC,
-					     IORING_OP_FALLOCATE, IORING_OP_POLL_ADD};
+	static const uint8_t operations[] = {IORING_OP_READ, IORING_OP_WRITE, IORING_OP_POLL_ADD};
 	enum { N = sizeof(operations) };
 	struct io_uring_restriction list[N + 1] = {0};
 
@@ -63,8 +67,10 @@ int ring_init(struct ring *ring)
 	r = io_uring_queue_init_params(SQ_ENTRIES, &ring->uring, &params);
 	if (r < 0)
 		return r;
-	for (unsigned i = 0; i < RING_WATCHES; i++)
+	for (unsigned i = 0; i <= RING_WATCHES; i++)
 		ring->watch[i].fd = -1;
+	ring->errands = -1;
+	ring->unsent_end = &ring->unsent;
 	r = io_uring_register_iowq_max_workers(&ring->uring, threads);
 	if (r >= 0)
 		r = restrict_ring(ring);
@@ -75,8 +81,114 @@ int ring_init(struct ring *ring)
 
 void ring_destroy(struct ring *ring)
 {
+	if (ring->errands >= 0)
+		close(ring->errands);
 	io_uring_queue_exit(&ring->uring);
 }
+
+/* ---- errands ---- */
+
+void ring_set_errands(struct ring *ring, int channel)
+{
+	if (ring->errands >= 0)
+		close(ring->errands);
+	ring->errands = channel;
+	ring->watch[WATCH_ERRANDS].fd = channel;
+	ring->watch[WATCH_ERRANDS].ready = false;
+}
+
+static void await_sending(struct ring *ring, struct ring_op *op)
+{
+	op->link = NULL;
+	*ring->unsent_end = op;
+	ring->unsent_end = &op->link;
+}
+
+/* What was under way may have been done or not: it can be repeated. */
+static void lose_errands(struct ring *ring)
+{
+	static atomic_flag said = ATOMIC_FLAG_INIT; /* each worker notices by itself */
+	struct ring_op *op, *next;
+
+	if (!atomic_flag_test_and_set(&said))
+		log_warning("fuseband-errand has died: flushes and discards go on without it, but "
+			    "until "
+			    "another data path takes over a crash stops all disks while one hangs "
+			    "in them");
+	ring_set_errands(ring, -1);
+	for (op = ring->away; op; op = next) {
+		next = op->link;
+		await_sending(ring, op);
+	}
+	ring->away = NULL;
+}
+
+static int run_own_errands(struct ring *ring)
+{
+	int ends[2], r = errand_channel(ends);
+
+	if (r)
+		return r;
+	r = errand_serve(ends[1]);
+	if (r) {
+		close(ends[0]);
+		close(ends[1]);
+		return r;
+	}
+	ring_set_errands(ring, ends[0]);
+	return 0;
+}
+
+static int send_errand(struct ring *ring, struct ring_op *op)
+{
+	const struct errand errand = {
+		.id = (uintptr_t)op,
+		.kind = op->kind == RING_FLUSH	? ERRAND_FLUSH
+			: op->kind == RING_SEEK ? ERRAND_SEEK
+						: ERRAND_FALLOCATE,
+		.mode = op->mode,
+		.pos_bytes = op->pos_bytes,
+		.len_bytes = op->len_bytes,
+	};
+	int r = ring->errands < 0 ? run_own_errands(ring) : 0;
+
+	if (!r)
+		r = errand_send(ring->errands, &errand, op->fd);
+	if (r == -EPIPE)
+		lose_errands(ring);
+	return r;
+}
+
+/* What cannot be sent now is tried again soon. */
+static void send_errands(struct ring *ring)
+{
+	while (ring->unsent) {
+		struct ring_op *op = ring->unsent;
+
+		if (send_errand(ring, op))
+			return;
+		ring->unsent = op->link;
+		if (!ring->unsent)
+			ring->unsent_end = &ring->unsent;
+		op->link = ring->away;
+		ring->away = op;
+	}
+}
+
+static struct ring_op *take_back(struct ring *ring, uint64_t id)
+{
+	for (struct ring_op **at = &ring->away; *at; at = &(*at)->link) {
+		struct ring_op *op = *at;
+
+		if ((uintptr_t)op == id) {
+			*at = op->link;
+			return op;
+		}
+	}
+	return NULL;
+}
+
+/* ---- operations ---- */
 
 static struct io_uring_sqe *next_sqe(struct ring *ring)
 {
@@ -92,29 +204,22 @@ static struct io_uring_sqe *next_sqe(struct ring *ring)
 
 static void prepare(struct ring *ring, struct ring_op *op)
 {
-	struct io_uring_sqe *sqe = next_sqe(ring);
+	struct io_uring_sqe *sqe;
 	char *data = op->data + op->done_bytes;
 	uint64_t left = op->len_bytes - op->done_bytes;
 	uint64_t pos = op->pos_bytes + op->done_bytes;
 	unsigned len = (unsigned)(left < SLICE_MAX ? left : SLICE_MAX);
 
-	switch (op->kind) {
-	case RING_READ:
+	if (op->kind != RING_READ && op->kind != RING_WRITE) {
+		await_sending(ring, op);
+		return;
+	}
+	sqe = next_sqe(ring);
+	if (op->kind == RING_READ) {
 		io_uring_prep_read(sqe, op->fd, data, len, pos);
-		break;
-	case RING_WRITE:
+	} else {
 		io_uring_prep_write(sqe, op->fd, data, len, pos);
 		sqe->rw_flags = op->mode;
-		break;
-	case RING_FLUSH:
-		io_uring_prep_fsync(sqe, op->fd, IORING_FSYNC_DATASYNC);
-		break;
-	case RING_FALLOCATE:
-		/* what type these arguments have is not the same in all versions of liburing */
-		io_uring_prep_fallocate(sqe, op->fd, op->mode, 0, 0);
-		sqe->off = op->pos_bytes;
-		sqe->addr = op->len_bytes;
-		break;
 	}
 	if (op->async)
 		io_uring_sqe_set_flags(sqe, IOSQE_ASYNC);
@@ -155,7 +260,7 @@ bool ring_has_completions(const struct ring *ring)
 
 static void arm_watches(struct ring *ring)
 {
-	for (unsigned i = 0; i < RING_WATCHES; i++) {
+	for (unsigned i = 0; i <= RING_WATCHES; i++) {
 		struct io_uring_sqe *sqe;
 
 		if (ring->watch[i].fd < 0 || ring->watch[i].armed || ring->watch[i].ready)
@@ -169,25 +274,25 @@ static void arm_watches(struct ring *ring)
 
 void ring_submit(struct ring *ring)
 {
-	int r;
+	int r = ring->to_submit ? io_uring_submit(&ring->uring) : 0;
 
-	if (!ring->to_submit)
-		return;
-	r = io_uring_submit(&ring->uring);
 	if (r > 0)
 		ring->to_submit -= (unsigned)r < ring->to_submit ? (unsigned)r : ring->to_submit;
 	/* EAGAIN, EBUSY: no memory or too many completions; what is prepared stays prepared */
+	send_errands(ring);
 }
 
 void ring_wait(struct ring *ring, uint64_t timeout_ns)
 {
-	struct __kernel_timespec ts = {
-		.tv_sec = (int64_t)(timeout_ns / 1000000000U),
-		.tv_nsec = (long long)(timeout_ns % 1000000000U),
-	};
+	struct __kernel_timespec ts;
 	struct io_uring_cqe *cqe;
 	int r;
 
+	send_errands(ring);
+	if (ring->unsent && (!timeout_ns || timeout_ns > LATER_NS))
+		timeout_ns = LATER_NS;
+	ts.tv_sec = (int64_t)(timeout_ns / 1000000000U);
+	ts.tv_nsec = (long long)(timeout_ns % 1000000000U);
 	arm_watches(ring);
 	r = io_uring_submit_and_wait_timeout(&ring->uring, &cqe, 1, timeout_ns ? &ts : NULL, NULL);
 	(void)r;
@@ -195,7 +300,7 @@ void ring_wait(struct ring *ring, uint64_t timeout_ns)
 }
 
 /* True: nothing is left to do for op. */
-static bool finish(struct ring *ring, struct ring_op *op, int result)
+static bool finish(struct ring *ring, struct ring_op *op, int64_t result)
 {
 	bool moves = op->kind == RING_READ || op->kind == RING_WRITE;
 
@@ -204,7 +309,9 @@ static bool finish(struct ring *ring, struct ring_op *op, int result)
 		return false;
 	}
 	if (result < 0) {
-		op->error = result;
+		op->error = (int)result;
+	} else if (op->kind == RING_SEEK) {
+		op->done_bytes = (uint64_t)result;
 	} else if (moves) {
 		op->done_bytes += (uint64_t)result;
 		op->retries = 0;
@@ -221,6 +328,32 @@ static bool finish(struct ring *ring, struct ring_op *op, int result)
 	return true;
 }
 
+/* Of errands, until nothing more is there, or max. */
+static unsigned reap_errands(struct ring *ring, struct ring_op **ret_ops, unsigned max)
+{
+	struct errand_result result;
+	unsigned n = 0;
+	int r = 0;
+
+	if (!ring->watch[WATCH_ERRANDS].ready && (!ring->away || ring->watch[WATCH_ERRANDS].armed))
+		return 0; /* it would have told */
+	while (n < max && !(r = errand_receive(ring->errands, &result))) {
+		struct ring_op *op = take_back(ring, result.id);
+
+		if (!op)
+			log_error("a result of no errand was dropped");
+		else if (result.value == ERRAND_LATER)
+			await_sending(ring, op);
+		else if (finish(ring, op, result.value))
+			ret_ops[n++] = op;
+	}
+	if (r == -EAGAIN)
+		ring->watch[WATCH_ERRANDS].ready = false;
+	else if (r == -EPIPE)
+		lose_errands(ring);
+	return n;
+}
+
 unsigned ring_reap(struct ring *ring, struct ring_op **ret_ops, unsigned max)
 {
 	struct io_uring_cqe *cqe;
@@ -231,7 +364,7 @@ unsigned ring_reap(struct ring *ring, struct ring_op **ret_ops, unsigned max)
 		int result = cqe->res;
 
 		io_uring_cqe_seen(&ring->uring, cqe);
-		if (data < RING_WATCHES) {
+		if (data <= RING_WATCHES) {
 			ring->watch[data].armed = false;
 			ring->watch[data].ready = true;
 		} else {
@@ -241,5 +374,5 @@ unsigned ring_reap(struct ring *ring, struct ring_op **ret_ops, unsigned max)
 				ret_ops[n++] = op;
 		}
 	}
-	return n;
+	return n + reap_errands(ring, ret_ops + n, max - n);
 }

@@ -7,10 +7,10 @@
  * failed with an errno (also EAGAIN, if it stays at that). Also where the worker sleeps: on
  * completions, on the descriptors it watches, and on a timeout, at once.
  *
- * One thread. Nothing here can block on a disk: what the kernel cannot do without waiting
- * (flushes, fallocate, filesystems without NOWAIT) it hands to its own io-wq threads, whose
- * number is raised far beyond its default of a few per CPU, so that hung operations of one disk
- * do not use up those of another.
+ * One thread. Nothing here can block on a disk: what always waits (flushes, fallocate, seeks) is
+ * done elsewhere (errand.h), and what the kernel cannot do without waiting (filesystems without
+ * NOWAIT) it hands to its own io-wq threads, whose number is raised far beyond its default of a few
+ * per CPU, so that hung operations of one disk do not use up those of another.
  */
 #ifndef FUSEBAND_RING_H
 #define FUSEBAND_RING_H
@@ -19,20 +19,22 @@
 #include <stdint.h>
 #include <liburing.h>
 
-enum ring_kind { RING_READ, RING_WRITE, RING_FLUSH, RING_FALLOCATE };
+enum ring_kind { RING_READ, RING_WRITE, RING_FLUSH, RING_FALLOCATE, RING_SEEK };
 
 /* The caller's, untouchable between ring_queue() and ring_reap() giving it back. */
 struct ring_op {
 	enum ring_kind kind;
 	int fd;
-	int mode; /* RING_WRITE: RWF_*; RING_FALLOCATE: FALLOC_FL_* */
+	int mode; /* RING_WRITE: RWF_*; RING_FALLOCATE: FALLOC_FL_*; RING_SEEK: SEEK_* */
 	char *data;
 	uint64_t pos_bytes, len_bytes;
 	bool async;	      /* straight to the kernel's threads: submitting it might wait */
 	uint32_t align_bytes; /* a read that ends off this has met the end of the object */
-	unsigned retries;     /* ring.c's */
+	/* ring.c's */
+	unsigned retries;
+	struct ring_op *link;
 	/* results */
-	uint64_t done_bytes;
+	uint64_t done_bytes; /* RING_SEEK: where it ended */
 	int error; /* 0 or -errno */
 };
 
@@ -45,11 +47,16 @@ struct ring {
 	struct {
 		int fd;
 		bool armed, ready;
-	} watch[RING_WATCHES];
+	} watch[RING_WATCHES + 1]; /* the last one: the channel of errands */
+	int errands;		   /* that channel; -1: none yet */
+	struct ring_op *away;	   /* errands that are being run */
+	struct ring_op *unsent, **unsent_end;
 };
 
 /* 0 or -errno: -ENOSYS, -EPERM where io_uring is not to be had, -ENOMEM. */
 int ring_init(struct ring *ring);
+/* The channel to who runs its errands; the ring's from now on. Without one threads of its own do. */
+void ring_set_errands(struct ring *ring, int channel);
 void ring_destroy(struct ring *ring);
 
 /*

@@ -111,7 +111,7 @@ struct fbs_slice {
 	bool whole; /* this is all of req */
 };
 
-/* One queue as it stands. Tokens are those of the policy, with FBS_TOKEN_ONE as one. */
+/* Tokens are those of the policy, with FBS_TOKEN_ONE as one. */
 #define FBS_TOKEN_SHIFT 16
 #define FBS_TOKEN_ONE (UINT64_C(1) << FBS_TOKEN_SHIFT)
 

@@ -9,6 +9,7 @@
  */
 #include "serve.h"
 #include "bequeath.h"
+#include "clock.h"
 #include "crew.h"
 #include "fence.h"
 #include "front.h"
@@ -59,14 +60,6 @@ struct serve {
 	uint64_t parent_since_ns; /* the one that we started last */
 	unsigned parent_short_lives;
 };
-
-static uint64_t monotonic_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
-}
 
 /* ---- configuration ---- */
 
@@ -808,12 +801,12 @@ int serve_next(struct serve_setup *setup, bool *ret_abrupt)
 	waiting = fence_take_over(s.crew);
 	if (has_lost(s.mount))
 		commit(&s); /* so that who stands by next does not say it again */
-	crew_resume(s.crew);
-	r = front_resend(s.front);
+	r = front_resend(s.front); /* before we read any: it means all that have no answer yet */
 	if (r)
 		log_error("the kernel does not send requests again: %s; who waits for one of "
 			  "before the crash waits until the mount ends",
 			  strerror(-r));
+	crew_resume(s.crew);
 	log_info("took over: %zu files%s", s.mount->n_files,
 		 waiting ? ", some of them once the disk has done what it was told before" : "");
 	atomic_store(&s.mount->garbage, true); /* what was closed meanwhile */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* snapshot.c - see snapshot.h. */
 #include "snapshot.h"
+#include "clock.h"
 
 #include <errno.h>
 #include <stdint.h>
@@ -13,7 +14,13 @@ _Static_assert((int)STATUS_READ == (int)KEEP_READ && (int)STATUS_OPS == (int)KEE
 		       (int)STATUS_WAIT_SHARE == (int)FBS_WAIT_SHARE &&
 		       (int)STATUS_WAIT_CAP == (int)FBS_WAIT_CAP &&
 		       (int)STATUS_WAIT_WINDOW == (int)FBS_WAIT_WINDOW &&
-		       (int)STATUS_WAIT_ANTICIPATION == (int)FBS_WAIT_ANTICIPATION,
+		       (int)STATUS_WAIT_ANTICIPATION == (int)FBS_WAIT_ANTICIPATION &&
+		       (int)CONF_POLICY_COST == (int)FBS_POLICY_COST &&
+		       (int)CONF_POLICY_WEIGHT == (int)FBS_POLICY_WEIGHT &&
+		       (int)CONF_POLICY_WEIGHT_IOSIZE == (int)FBS_POLICY_IOSIZE &&
+		       (int)CONF_ISOLATION_AUTO == (int)FBS_ISOLATION_AUTO &&
+		       (int)CONF_ISOLATION_STRICT == (int)FBS_ISOLATION_STRICT &&
+		       (int)CONF_ISOLATION_THROUGHPUT == (int)FBS_ISOLATION_THROUGHPUT,
 	       "two modules that do not know each other count alike");
 
 /* Of the time in which it had requests waiting; less than this and nothing throttles it. */
@@ -42,14 +49,6 @@ struct taking {
 	bool *group_seen;
 	uint64_t now_ns;
 };
-
-static uint64_t clock_now_ns(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
-}
 
 /* Those of the directory, then the others. */
 static const struct file *file_at(const struct mount *mount, size_t index)
@@ -95,20 +94,6 @@ static const char *copy(struct taking *t, const char *string)
 
 /* ---- figures ---- */
 
-static const char *policy_name(enum fbs_policy policy)
-{
-	return policy == FBS_POLICY_COST     ? "cost"
-	       : policy == FBS_POLICY_WEIGHT ? "weight"
-					     : "weight-iosize";
-}
-
-static const char *isolation_name(enum fbs_isolation isolation)
-{
-	return isolation == FBS_ISOLATION_AUTO	   ? "auto"
-	       : isolation == FBS_ISOLATION_STRICT ? "strict"
-						   : "throughput";
-}
-
 static struct status_quantiles quantiles(const uint64_t counts[HISTOGRAM_BUCKETS])
 {
 	return (struct status_quantiles){
@@ -148,8 +133,8 @@ static void fill_device(struct status_device *device, const struct disk *disk,
 
 	for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++)
 		latency[i] = counters->latency.counts[i] - disk->watch.before[1][i];
-	device->policy = policy_name(disk->params.policy);
-	device->isolation = isolation_name(disk->params.isolation);
+	device->policy = conf_policies[disk->params.policy];
+	device->isolation = conf_isolations[disk->params.isolation];
 	device->serial = stats->serial;
 	device->in_flight = stats->in_flight;
 	device->in_flight_limit = stats->limit;
@@ -345,14 +330,13 @@ static void take_all(struct taking *t, const struct snapshot_about *about)
 	struct mount *mount = t->mount;
 	struct kept_mount *kept = mount_kept(mount);
 	struct status *status = t->status;
-	uint64_t since_ns = (uint64_t)mount->since.tv_sec * UINT64_C(1000000000) +
-			    (uint64_t)mount->since.tv_nsec;
-	uint64_t real_ns = clock_now_ns(CLOCK_REALTIME);
+	uint64_t began_ns = (uint64_t)mount->began.tv_sec * UINT64_C(1000000000) +
+			    (uint64_t)mount->began.tv_nsec;
 
 	status->version = FUSEBAND_VERSION;
 	status->pid =
 		mount->keep && mount->keep->parent ? (long)mount->keep->parent : (long)getpid();
-	status->uptime_ns = real_ns > since_ns ? real_ns - since_ns : 0;
+	status->uptime_ns = clock_ns(CLOCK_BOOTTIME) - began_ns;
 	status->workers = about->workers;
 	status->config = copy(t, about->config);
 	status->last_error = kept->last_error[0] ? copy(t, kept->last_error) : NULL;
@@ -388,7 +372,7 @@ int snapshot_take(struct mount *mount, const struct snapshot_about *about,
 	if (!t.status)
 		return r;
 	pthread_mutex_lock(&mount->reading);
-	t.now_ns = clock_now_ns(CLOCK_MONOTONIC);
+	t.now_ns = monotonic_ns();
 	if (make_room(&t, about)) {
 		take_all(&t, about);
 		r = 0;

@@ -283,6 +283,12 @@ void status_prom(const struct status *status, struct text *out)
 	family(out, "fuseband_reloads_total", "counter", "Configurations taken over by a reload.");
 	series(out, "fuseband_reloads_total", NULL, NULL, NULL, NULL);
 	number(out, status->reloads);
+	family(out, "fuseband_reloads_refused_total", "counter", "Reloads that were refused.");
+	series(out, "fuseband_reloads_refused_total", NULL, NULL, NULL, NULL);
+	number(out, status->reloads_refused);
+	family(out, "fuseband_upgrades_refused_total", "counter", "Upgrades that were refused.");
+	series(out, "fuseband_upgrades_refused_total", NULL, NULL, NULL, NULL);
+	number(out, status->upgrades_refused);
 	family(out, "fuseband_restarts_total", "counter", "Crashes that were survived.");
 	series(out, "fuseband_restarts_total", NULL, NULL, NULL, NULL);
 	number(out, status->restarts);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* steward.c - see steward.h. */
 #include "steward.h"
+#include "errand.h"
 #include "mountinfo.h"
 #include "privilege.h"
 
@@ -22,7 +23,7 @@
 
 #define SOCKET_FD 3 /* of the process, beside /dev/null three times */
 
-enum { STEWARD_WATCH = 1, STEWARD_LIMIT, STEWARD_UNMOUNT };
+enum { STEWARD_WATCH = 1, STEWARD_LIMIT, STEWARD_UNMOUNT, STEWARD_ERRANDS };
 
 struct order {
 	uint32_t kind;
@@ -142,20 +143,73 @@ static void settle_in_memory(void)
 	privilege_oom_score(PRIVILEGE_OOM_LAST);
 }
 
+/* In a process of its own. */
+static void run_errands(const int *channels, unsigned n)
+{
+	prctl(PR_SET_NAME, "fuseband-errand");
+	munlockall();
+	privilege_drop(PRIVILEGE_ERRAND);
+	for (unsigned i = 0; i < n; i++)
+		if (errand_serve(channels[i]))
+			_exit(1); /* the ring sees that nobody is there */
+	errand_await_end();
+	_exit(0);
+}
+
+static void start_errands(int limit_fd, const int *channels, unsigned n)
+{
+	if (fork() == 0) {
+		close(SOCKET_FD);
+		if (limit_fd >= 0)
+			close(limit_fd);
+		run_errands(channels, n);
+	}
+	for (unsigned i = 0; i < n; i++)
+		close(channels[i]);
+}
+
+/* An order and the descriptors that come with it. As recvmsg(). */
+static ssize_t receive(struct order *ret_order, int *ret_fds, unsigned *ret_n)
+{
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof(int) * ERRAND_CHANNELS)];
+	} control;
+	struct iovec iov = {ret_order, sizeof(*ret_order)};
+	struct msghdr header = {.msg_iov = &iov,
+				.msg_iovlen = 1,
+				.msg_control = &control,
+				.msg_controllen = sizeof(control)};
+	ssize_t n = recvmsg(SOCKET_FD, &header, MSG_CMSG_CLOEXEC);
+	struct cmsghdr *cmsg = n < 0 ? NULL : CMSG_FIRSTHDR(&header);
+
+	*ret_n = 0;
+	if (cmsg && cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS) {
+		*ret_n = (unsigned)((cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+		memcpy(ret_fds, CMSG_DATA(cmsg), *ret_n * sizeof(int));
+	}
+	return n;
+}
+
 static void serve(char *mountpoint)
 {
 	struct order order;
-	int limit_fd = -1;
+	int limit_fd = -1, fds[ERRAND_CHANNELS];
+	unsigned n_fds;
 	dev_t dev = 0;
 
 	for (;;) {
-		ssize_t n = recv(SOCKET_FD, &order, sizeof(order), 0);
+		ssize_t n = receive(&order, fds, &n_fds);
 		int32_t result;
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
 			break;
+		while (waitpid(-1, NULL, WNOHANG) > 0) /* those who ran errands */
+			;
+		if (n_fds)
+			start_errands(limit_fd, fds, n_fds);
 		if (n != sizeof(order))
 			continue;
 		if (order.kind == STEWARD_WATCH && !dev) {
@@ -213,6 +267,31 @@ int steward_limit(int fd, unsigned limit)
 	if (fd < 0)
 		return -EPIPE;
 	return send(fd, &order, sizeof(order), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+}
+
+int steward_errands(int fd, const int *channels, unsigned n)
+{
+	struct order order = {.kind = STEWARD_ERRANDS};
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof(int) * ERRAND_CHANNELS)];
+	} control = {0};
+	struct iovec iov = {&order, sizeof(order)};
+	struct msghdr header = {.msg_iov = &iov,
+				.msg_iovlen = 1,
+				.msg_control = &control,
+				.msg_controllen = CMSG_SPACE(sizeof(int) * n)};
+	struct cmsghdr *cmsg = &control.header;
+
+	if (fd < 0)
+		return -EPIPE;
+	if (n > ERRAND_CHANNELS)
+		return -E2BIG;
+	cmsg->cmsg_level = SOL_SOCKET;
+	cmsg->cmsg_type = SCM_RIGHTS;
+	cmsg->cmsg_len = CMSG_LEN(sizeof(int) * n);
+	memcpy(CMSG_DATA(cmsg), channels, sizeof(int) * n);
+	return sendmsg(fd, &header, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
 }
 
 int steward_unmount(int fd)

@@ -12,6 +12,9 @@
  * behind a mount that is gone lies a directory, into which a program that repeats what failed
  * would write. A dead mount answers ENOTCONN until somebody has looked.
  *
+ * It also makes the processes that run errands (errand.h), as it has nothing of a disk that they
+ * could inherit.
+ *
  * It only ever touches one mount point, and there only the file system that it was told of after
  * the mount, and the limit of that one. Killed, it is missed: the mount stays behind at the end,
  * dead, and the log says so.
@@ -34,6 +37,11 @@ void steward_watch(int fd, dev_t dev);
  * is dead. fd -1: -EPIPE.
  */
 int steward_limit(int fd, unsigned limit);
+/*
+ * Make a process that runs what comes from these channels (errand.h), at most ERRAND_CHANNELS. They
+ * stay the caller's. Does not wait. 0: it will be done; -EPIPE: it is dead; -errno. fd -1: -EPIPE.
+ */
+int steward_errands(int fd, const int *channels, unsigned n);
 /* 0: it is not mounted (any more); -EPIPE: it is dead; or -errno of the attempt. fd -1: -EPIPE. */
 int steward_unmount(int fd);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* supervise.c - see supervise.h. */
+#include "clock.h"
 #include "handover.h"
 #include "log.h"
 #include "notify.h"
@@ -45,14 +46,6 @@ struct supervisor {
 
 	struct restart_signals signals;
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * SEC_NS + (uint64_t)ts.tv_nsec;
-}
 
 /* ---- data paths ---- */
 
@@ -240,7 +233,7 @@ static void start_standby(struct supervisor *s)
 	int r;
 
 	if (s->state.standby.pid || !s->state.active.ready || !s->state.estate.can_resend ||
-	    now_ns() < s->standby_not_before_ns)
+	    monotonic_ns() < s->standby_not_before_ns)
 		return;
 	r = spawn(s, false, &s->state.standby);
 	if (r) {
@@ -250,7 +243,7 @@ static void start_standby(struct supervisor *s)
 				    strerror(-r));
 		s->standby_failed = true;
 		s->state.standby = (struct child){.pidfd = -1, .link = -1};
-		s->standby_not_before_ns = now_ns() + STANDBY_RETRY_NS;
+		s->standby_not_before_ns = monotonic_ns() + STANDBY_RETRY_NS;
 	}
 }
 
@@ -291,7 +284,7 @@ static bool count_life(struct supervisor *s, bool crashed)
 {
 	uint64_t pause_ns;
 
-	if (!restart_again(&s->restart, crashed, now_ns(), &pause_ns)) {
+	if (!restart_again(&s->restart, crashed, monotonic_ns(), &pause_ns)) {
 		log_error("one data path after the other dies as soon as it serves: giving up. The "
 			  "mount ends, and its users get errors; the lines above say why, start it "
 			  "again when that is mended");
@@ -319,7 +312,7 @@ static void go(struct supervisor *s)
 	s->state.active = s->state.standby;
 	s->state.active.ready = false;
 	s->state.standby = (struct child){.pidfd = -1, .link = -1};
-	s->beat_ns = now_ns();
+	s->beat_ns = monotonic_ns();
 	restart_begin(&s->restart, s->beat_ns);
 	link_say(s->state.active.link, LINK_GO, 0); /* if it is dead we shall see */
 	if (s->stopping) /* the one before may have died of it, or before it */
@@ -396,7 +389,7 @@ static char state_of(pid_t pid)
 /* Each worker that watches for requests does a round a second, whatever its disks do. */
 static void look_for_signs_of_life(struct supervisor *s)
 {
-	uint64_t beat = 0, now = now_ns();
+	uint64_t beat = 0, now = monotonic_ns();
 	char state;
 
 	if (!s->state.active.pid || !s->state.active.ready || !s->state.estate.can_resend)
@@ -523,7 +516,7 @@ static void go_back(struct supervisor *s)
 
 static void on_signal(struct supervisor *s, int signo, bool at_data_path)
 {
-	if (!restart_is_new_signal(&s->signals, signo, at_data_path, now_ns()))
+	if (!restart_is_new_signal(&s->signals, signo, at_data_path, monotonic_ns()))
 		return;
 	if (signo == SIGTERM || signo == SIGINT)
 		s->stopping = signo;
@@ -546,7 +539,7 @@ static void read_signals(struct supervisor *s)
 static void on_active_ready(struct supervisor *s)
 {
 	s->state.active.ready = true;
-	s->beat_ns = now_ns();
+	s->beat_ns = monotonic_ns();
 	if (s->state.upgrading)
 		finish_upgrade(s);
 	if (s->told_ready)
@@ -619,7 +612,7 @@ static void on_standby_death(struct supervisor *s)
 
 	child_forget(&s->state.standby);
 	tell_heir(s, &s->state.standby);
-	s->standby_not_before_ns = now_ns() + STANDBY_RETRY_NS;
+	s->standby_not_before_ns = monotonic_ns() + STANDBY_RETRY_NS;
 	if (!s->standby_failed)
 		log_warning("the standby %s; a crash would take longer to recover from",
 			    how(&info, text, sizeof(text)));
@@ -759,7 +752,7 @@ int supervise_resume(const char *resume, struct supervise_setup *setup, bool *re
 	privilege_hide(setup->serve.debug);
 	settle_in_memory();
 	privilege_drop(PRIVILEGE_PARENT);
-	s.beat_ns = now_ns();
+	s.beat_ns = monotonic_ns();
 	restart_begin(&s.restart, s.beat_ns);
 	loop(&s);
 	return end(&s);

@@ -10,7 +10,8 @@
  *        |       +--- fuseband-spare (standby) has opened and prepared the same, and waits
  *        |
  *   the data path dies (kill -9, abort, out of memory), or does nothing for HANG_NS
- *        |  waitpid()                 nothing copies to or from its memory any more
+ *        |  waitpid()                 nothing copies to or from its memory any more. What would
+ *        |                            keep it from ending is done elsewhere (errand.h)
  *        |  GO to the standby         it takes the fences (fence.h) and starts its workers
  *        v  FUSE_NOTIFY_RESEND        the kernel queues every unanswered request once more
  *

@@ -33,8 +33,10 @@ void text_prom_string(struct text *text, const char *string);
 /* A number in parts of 10^places, as a decimal fraction: (1234, 3) is 1.234. */
 void text_fixed(struct text *text, uint64_t value, unsigned places);
 
-/* What others have named is no command to a terminal: control characters, C1 in UTF-8, too, become
- * '?'. */
+/*
+ * What others have named is no command to a terminal: control characters, C1 in UTF-8, too, become
+ * '?'.
+ */
 void text_tame(char *string);
 
 #endif

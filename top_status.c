@@ -133,10 +133,11 @@ static struct top_times times(struct parser *p, const json_t *object, const char
 /* ["share","size"] as "share, size". */
 static const char *alarms(struct parser *p, const json_t *object)
 {
-	const json_t *list = json_object_get(object, "alarms"), *item;
+	const json_t *list, *item;
 	char *to = p->string, *at = to;
 	size_t i;
 
+	list_in(p, object, "alarms", &list);
 	*at = '\0';
 	json_array_foreach(list, i, item)
 	{
@@ -299,10 +300,9 @@ static void get_all(struct parser *p, const json_t *root)
 	status->pid = integer(p, root, "pid");
 	status->uptime_s = number(p, root, "uptime_s");
 	status->workers = integer(p, root, "workers");
-	status->restarts = json_object_get(root, "restarts") ? integer(p, root, "restarts") : 0;
+	status->restarts = integer(p, root, "restarts");
 	status->alarms = alarms(p, root);
-	if (json_object_get(root, "upgrade_error"))
-		status->upgrade_error = string_or_null(p, root, "upgrade_error");
+	status->upgrade_error = string_or_null(p, root, "upgrade_error");
 	status->config = string_or_null(p, config, "path");
 	status->generation = integer(p, config, "generation");
 	status->last_error = string_or_null(p, config, "last_error");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * top_status.h - a status.json (status.h writes it) read back, as one list of what can be a row on
- *a screen.
+ * a screen.
  *
  *	nodes	sda   sdb   |  tenant on sda   tenant on sdb  |  vm1.img   vm2.img ...
  *		devices        groups, once for each device      files, in the order of the status
@@ -10,8 +10,7 @@
  * of the counters of the files below them.
  *
  * Fields that this program does not know are skipped; one that it needs and that is not there is an
- * error that names it. `alarms`, `restarts` and `upgrade_error` came later than the rest and may
- * be missing.
+ * error that names it, and asks for another version.
  */
 #ifndef FUSEBAND_TOP_STATUS_H
 #define FUSEBAND_TOP_STATUS_H

@@ -18,12 +18,15 @@ void top_ms(char to[TOP_WORD_BYTES], double us);
 void top_pct(char to[TOP_WORD_BYTES], double pct);
 /* 3 d 04:12, 04:12:33. */
 void top_duration(char to[TOP_WORD_BYTES], double seconds);
-/* 16 GiB, 512 KiB, 17 B: the largest power of 1024 of which it is a multiple, or with a fraction.
+/*
+ * 16 GiB, 512 KiB, 17 B: the largest power of 1024 of which it is a multiple, or with a fraction.
  */
 void top_size(char to[TOP_WORD_BYTES], uint64_t bytes);
 
-/* What a throttled_by means, in 8 characters ("its turn") and in up to 26; "": it waits for
- * nothing. */
+/*
+ * What a throttled_by means, in 8 characters ("its turn") and in up to 26; "": it waits for
+ * nothing.
+ */
 const char *top_reason(const char *throttled_by);
 const char *top_reason_long(const char *throttled_by);
 /* What an alarm means: "got less than 0.8 of its share for half a minute". */

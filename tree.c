@@ -6,9 +6,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define FIRST_TAG                                                                       \
-	(UINT64_C(0) - (UINT64_C(1) << 36)) /* wraps early, so that it is no news later \
-					     */
+/* wraps early, so that it is no news later */
+#define FIRST_TAG (UINT64_C(0) - (UINT64_C(1) << 36))
 #define EPOCH_SHIFT 61
 #define CHARGE_MAX_TOKENS (UINT64_C(1) << 58) /* of one charge, scaled: an hour of cost */
 #define PART_OF_ONE (UINT64_C(1) << 32)
@@ -222,8 +221,7 @@ void tree_charge_reserved(struct fbs *fbs, struct fbs_node *leaf, const struct f
 	}
 }
 
-/* Does somebody else in its queue have something to do, not only a candidate for being waited for?
- */
+/* Has somebody else in its queue something to do, and is no mere candidate for being waited for? */
 static bool is_contended(const struct fbs_node *node)
 {
 	const struct heap *heap = &queue_of(node)->heap;

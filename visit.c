@@ -2,7 +2,8 @@
 /*
  * visit.c - see visit.h.
  *
- *   admit       new: to its range, if it writes, then to the scheduler; a flush to its file's list
+ *   admit       new: to its range, if it writes, then to the scheduler; a flush to its file's list;
+ *               a seek to the disk
  *   pump        the scheduler lets slices go: buffers, operations
  *   slice_done  back from the disk; after the last one of a phase
  *   phase_done  fetched blocks are merged and stored, an O_DSYNC write joins a flush, and
@@ -54,7 +55,7 @@ static void count(struct io *io, uint64_t now_ns)
 	struct disk_counters *all = io->disk->counters;
 	unsigned op = io->kind == IO_READ ? KEEP_READ : KEEP_WRITE;
 
-	c->errors += io->error && io->error != -EINTR;
+	c->errors += io_failed(io);
 	if (io->error)
 		return;
 	switch (io->kind) {
@@ -214,6 +215,39 @@ static int slice_error(struct slice *slice)
 	return -EIO;
 }
 
+/* Beside the scheduler: it moves no data. */
+static void start_seek(struct worker *w, struct io *io, uint64_t now_ns)
+{
+	struct slice *slice = pool_object(&w->pool, POOL_SLICE);
+
+	if (!slice) {
+		io->error = -ENOMEM;
+		finish(w, io, now_ns);
+		return;
+	}
+	*slice = (struct slice){.io = io, .file = io->file, .disk = io->disk};
+	slice->op.kind = RING_SEEK;
+	slice->op.fd = io->file->backing->fd;
+	slice->op.mode = io->mode;
+	slice->op.pos_bytes = io->file->backing->start_bytes + io->pos_bytes;
+	queue_issue(w, slice);
+}
+
+static void seek_done(struct worker *w, const struct slice *slice, uint64_t now_ns)
+{
+	struct io *io = slice->io;
+	uint64_t start = io->file->backing->start_bytes, size = io->file->size_bytes;
+
+	io->error = slice->op.error;
+	if (!io->error && slice->op.done_bytes - start < size)
+		io->pos_bytes = slice->op.done_bytes - start;
+	else if (!io->error && io->mode == SEEK_DATA)
+		io->error = -ENXIO;
+	else
+		io->pos_bytes = size;
+	finish(w, io, now_ns);
+}
+
 static void slice_done(struct worker *w, struct slice *slice, uint64_t now_ns)
 {
 	struct disk *disk = slice->disk;
@@ -226,6 +260,11 @@ static void slice_done(struct worker *w, struct slice *slice, uint64_t now_ns)
 		return;
 	}
 	worker_touch(w, io->unique);
+	if (slice->op.kind == RING_SEEK) {
+		seek_done(w, slice, now_ns);
+		pool_object_free(&w->pool, POOL_SLICE, slice);
+		return;
+	}
 	fbs_done(disk->fbs, &slice->grant, now_ns);
 	if (slice->grant.op != FBS_DISCARD)
 		histogram_add(&disk->counters->latency, between_ns(slice->grant.issued_ns, now_ns));
@@ -257,6 +296,10 @@ static void admit(struct worker *w, struct io *io, uint64_t now_ns)
 	io->admitted_ns = now_ns;
 	if (io->kind == IO_FLUSH) {
 		join_flush(w, io, now_ns);
+		return;
+	}
+	if (io->kind == IO_SEEK) {
+		start_seek(w, io, now_ns);
 		return;
 	}
 	if (io->phase == IO_FETCH) {

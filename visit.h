@@ -14,9 +14,9 @@
  */
 void visit_disk(struct worker *worker, const struct visit *visit, uint64_t now_ns);
 
-/* The caller of a queued request is being killed: it gets its EINTR, nobody else notices. */
 /* Nobody else writes to the file any more (fence.h): those that wait for that may go. */
 void visit_fenced(struct file *file, uint64_t now_ns);
+/* The caller of a queued request is being killed: it gets its EINTR, nobody else notices. */
 void visit_drop_killed(struct worker *worker, struct disk *disk, uint64_t unique);
 
 #endif

@@ -16,6 +16,36 @@ static struct io **bucket_of(struct waiting *waiting, uint64_t unique)
 	return &waiting->buckets[unique / 2 % WAITING_BUCKETS];
 }
 
+/* ---- interrupts without a request ---- */
+
+static uint64_t *early_row(struct waiting *waiting, uint64_t unique)
+{
+	return waiting->early[unique / 2 % WAITING_EARLY_ROWS];
+}
+
+/* Most are of one that was just answered, so most stay until they are overwritten. */
+static void remember_early(struct waiting *waiting, uint64_t unique)
+{
+	uint64_t *row = early_row(waiting, unique);
+
+	memmove(row + 1, row, (WAITING_EARLY_EACH - 1) * sizeof(*row));
+	row[0] = unique;
+}
+
+static bool take_early(struct waiting *waiting, uint64_t unique)
+{
+	uint64_t *row = early_row(waiting, unique);
+
+	for (unsigned i = 0; i < WAITING_EARLY_EACH; i++)
+		if (row[i] == unique) {
+			row[i] = 0;
+			return true;
+		}
+	return false;
+}
+
+/* ---- the table ---- */
+
 void waiting_init(struct waiting *waiting)
 {
 	memset(waiting, 0, sizeof(*waiting));
@@ -36,12 +66,10 @@ bool waiting_add(struct waiting *waiting, struct io *io)
 	io->listed = true;
 	io->link = *bucket;
 	*bucket = io;
-	for (unsigned i = 0; waiting->any_early && i < WAITING_EARLY; i++)
-		if (waiting->early[i] == io->unique) {
-			waiting->early[i] = 0;
-			io->interrupted = early = true;
-			waiting->interrupted++;
-		}
+	if (take_early(waiting, io->unique)) {
+		io->interrupted = early = true;
+		waiting->interrupted++;
+	}
 	pthread_mutex_unlock(&waiting->lock);
 	return early;
 }
@@ -81,8 +109,7 @@ struct disk *waiting_interrupt(struct waiting *waiting, uint64_t unique, uint32_
 		waiting->interrupted += !io->interrupted;
 		io->interrupted = true;
 	} else {
-		waiting->early[waiting->next_early++ % WAITING_EARLY] = unique;
-		waiting->any_early = true;
+		remember_early(waiting, unique);
 	}
 	pthread_mutex_unlock(&waiting->lock);
 	return disk;

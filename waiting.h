@@ -8,7 +8,9 @@
  * signals follow, an interrupted request stays under observation until it leaves the queue.
  *
  * An interrupt can overtake its request when another worker reads that. So one that is not found is
- * remembered for a while.
+ * remembered, until eight newer ones have come for the same row of a small table. Most of these are
+ * of requests that were just answered, and nobody will ever ask for them; so each request that queues
+ * looks through one row of eight, and never through all.
  *
  * A leaf lock: taken after a disk's lock, nothing is taken after it.
  */
@@ -18,15 +20,15 @@
 #include "request.h"
 
 #define WAITING_BUCKETS 1024U
-#define WAITING_EARLY 256U
+#define WAITING_EARLY_ROWS 32U
+#define WAITING_EARLY_EACH 8U
 
 struct waiting {
 	pthread_mutex_t lock;
 	struct io *buckets[WAITING_BUCKETS]; /* by unique, linked by io->link */
 	_Atomic unsigned interrupted;	     /* how many of them are under observation */
-	uint64_t early[WAITING_EARLY];	     /* interrupts without a request, a ring; 0 = none */
-	unsigned next_early;
-	bool any_early;
+	/* interrupts without a request, by unique; in a row the newest first; 0: none */
+	uint64_t early[WAITING_EARLY_ROWS][WAITING_EARLY_EACH];
 	unsigned next_watched; /* bucket */
 };
 

@@ -17,6 +17,7 @@
  * the kernel's FIFO. Where nothing else is under way it reads one and sleeps on: whoever waits for
  * an answer sends no second one, and if there is one, it does not sleep.
  */
+#include "clock.h"
 #include "log.h"
 #include "privilege.h"
 #include "visit.h"
@@ -56,14 +57,6 @@ enum { WATCH_FUSE, WATCH_WAKE };
 
 static _Thread_local struct worker *myself;
 static _Thread_local uint64_t touched; /* by who is no worker */
-
-static uint64_t clock_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
-}
 
 /* Only one thread changes it. */
 #define BUMP(counter, by)                                                                    \
@@ -107,8 +100,7 @@ static void report_error(const struct io *io)
 					    [IO_SEEK] = "seek"};
 	unsigned missed;
 
-	if (io->error == -EINTR || io->error == -EOPNOTSUPP ||
-	    !log_allowed(&limit, clock_ns(), &missed))
+	if (!io_failed(io) || !log_allowed(&limit, monotonic_ns(), &missed))
 		return;
 	if (missed)
 		log_error("%u errors were not logged", missed);
@@ -169,70 +161,6 @@ static void answer_load(struct worker *w, unsigned most)
 		w->answers_end = &w->answers;
 }
 
-/* lseek() may wait for the disk, and io_uring has none: a thread of its own, as long as it takes.
- */
-struct seek_job {
-	struct crew *crew;
-	uint64_t size_bytes;
-	struct io io;
-};
-
-static void *seek_main(void *arg)
-{
-	struct seek_job *job = arg;
-	struct io *io = &job->io;
-	struct file *file = io->file;
-	uint64_t start = file->backing->start_bytes;
-	off_t at = lseek(file->backing->fd, (off_t)(start + io->pos_bytes), io->mode);
-
-	if (at < 0) {
-		io->error = -errno;
-	} else if ((uint64_t)at - start < job->size_bytes) {
-		io->pos_bytes = (uint64_t)at - start;
-	} else if (io->mode == SEEK_DATA) {
-		io->error = -ENXIO;
-	} else {
-		io->pos_bytes = job->size_bytes;
-	}
-	/* until it is answered the caller has the file open, afterwards it may be gone */
-	pthread_mutex_lock(&io->disk->lock);
-	file->active--;
-	pthread_mutex_unlock(&io->disk->lock);
-	request_answer(io);
-	atomic_fetch_sub(&job->crew->seekers, 1);
-	free(job);
-	return NULL;
-}
-
-static void start_seek(struct worker *w, const struct io *io)
-{
-	struct seek_job *job = malloc(sizeof(*job));
-	pthread_attr_t attr;
-	pthread_t thread;
-	int r = ENOMEM;
-
-	if (job) {
-		*job = (struct seek_job){
-			.crew = w->crew, .size_bytes = io->file->size_bytes, .io = *io};
-		pthread_mutex_lock(&io->disk->lock);
-		io->file->active++;
-		pthread_mutex_unlock(&io->disk->lock);
-		atomic_fetch_add(&w->crew->seekers, 1);
-		pthread_attr_init(&attr);
-		pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-		r = pthread_create(&thread, &attr, seek_main, job);
-		pthread_attr_destroy(&attr);
-		if (!r)
-			return;
-		pthread_mutex_lock(&io->disk->lock);
-		io->file->active--;
-		pthread_mutex_unlock(&io->disk->lock);
-		atomic_fetch_sub(&w->crew->seekers, 1);
-		free(job);
-	}
-	request_answer_error(io->fd, io->unique, -r);
-}
-
 static void interrupt(struct worker *w, uint64_t unique)
 {
 	uint32_t pid = 0;
@@ -276,10 +204,6 @@ static bool keep_payload(struct worker *w, struct io *io)
 
 static void begin(struct worker *w, struct io *io)
 {
-	if (io->kind == IO_SEEK) {
-		start_seek(w, io);
-		return;
-	}
 	if (io->kind == IO_WRITE && !keep_payload(w, io)) {
 		request_answer_error(io->fd, io->unique, -ENOMEM);
 		return;
@@ -539,7 +463,7 @@ static void sleep_until_needed(struct worker *w)
 			most_ns = look_ns;
 	}
 	if (wake_ns != FBS_NEVER) {
-		uint64_t now_ns = clock_ns();
+		uint64_t now_ns = monotonic_ns();
 
 		if (wake_ns <= now_ns)
 			return;
@@ -548,9 +472,9 @@ static void sleep_until_needed(struct worker *w)
 	}
 	ring_watch(&w->ring, WATCH_FUSE, watches && !w->deaf ? w->session.fd : -1);
 	BUMP(w->rounds, 1);
-	asleep_ns = clock_ns();
+	asleep_ns = monotonic_ns();
 	ring_wait(&w->ring, most_ns);
-	w->now_ns = clock_ns();
+	w->now_ns = monotonic_ns();
 	if (w->now_ns - asleep_ns > REST_NS)
 		w->rested_ns = w->now_ns;
 	atomic_fetch_add(&w->rounds, 1);
@@ -625,7 +549,7 @@ static void round_of(struct worker *w)
 		take_wake_up(w);
 		read_requests(w);
 	}
-	w->now_ns = clock_ns();
+	w->now_ns = monotonic_ns();
 	for (unsigned i = 0; i < w->n_visits; i++)
 		visit_disk(w, &w->visits[i], w->now_ns);
 	visit_due(w, w->now_ns);
@@ -670,6 +594,8 @@ static int make_ring(struct worker *w)
 				  : "");
 	} else {
 		w->ring_made = true;
+		ring_set_errands(&w->ring, w->errands);
+		w->errands = -1;
 		privilege_drop(PRIVILEGE_WORKER);
 		ring_watch(&w->ring, WATCH_WAKE, w->wake_fd);
 	}
@@ -709,7 +635,7 @@ void worker_wake(struct worker *w)
 
 void worker_file_fenced(struct crew *crew, struct file *file)
 {
-	visit_fenced(file, clock_ns());
+	visit_fenced(file, monotonic_ns());
 	worker_wake(&crew->workers[0]);
 }
 
@@ -731,6 +657,7 @@ int worker_init(struct worker *w, struct crew *crew, unsigned index, int clone)
 	w->mark = crew->keep ? keep_worker(crew->keep, index) : &w->own_mark;
 	w->more = true;
 	w->rounds = 1;
+	w->errands = -1;
 	w->issue_end = &w->issue;
 	w->answers_end = &w->answers;
 	pool_init(&w->pool, &crew->depot);
@@ -748,6 +675,8 @@ void worker_fini(struct worker *w)
 		front_session_close(&w->session);
 	if (w->wake_fd >= 0)
 		close(w->wake_fd);
+	if (w->errands >= 0)
+		close(w->errands);
 	pool_buffer_free(&w->pool, w->landing);
 	if (w->spare)
 		pool_object_free(&w->pool, POOL_IO, w->spare);

@@ -29,13 +29,16 @@
  *   answering  the worker that took the last      that worker
  *              slice back
  *
- * LOCKS: a disk's lock covers its scheduler, its files' request state and counters. Under it the
- * lock of the waiting table or of the buffer depot may be taken, nothing else; nobody sleeps or
- * does I/O under it. What only a reload changes (mount.h) is read without a lock, as workers are
- * parked for that: the main thread asks, each worker finishes its round and waits.
+ * LOCKS: a disk's lock covers its scheduler, its files' request state and counters. Under it one of
+ * these may be taken, and nothing after that: the lock of the waiting table, of a cap (rate.c), of
+ * the buffer depot, of its slabs (pool.c). Nobody waits for a disk, a timer or another thread's work
+ * under any of them; but memory may have to be allocated, and mapped when the slabs are used up.
+ * What only a reload changes (mount.h) is read without a lock, as workers are parked for that: the
+ * main thread asks, each worker finishes its round and waits.
  *
- * Threads and clock: the main thread (signals, reload), the workers, and one short-lived thread
- * for each SEEK_HOLE or SEEK_DATA, which may wait for the disk. Only worker.c reads the clock.
+ * Threads: the main thread (signals, reload), the workers; after a take-over those that wait for
+ * fences (fence.h) and look for lost files (reopen.h); one that renders the status files. Time
+ * comes to the request path from worker.c alone, which reads the clock once in a round.
  */
 #ifndef FUSEBAND_WORKER_H
 #define FUSEBAND_WORKER_H
@@ -72,6 +75,7 @@ struct worker {
 	bool started, ring_made;
 	int start_result; /* park_lock: 1 = not known yet, 0 = runs, -errno */
 	int wake_fd;
+	int errands; /* channel for its ring (errand.h); -1: none, or the ring has it */
 	struct kept_worker *mark, own_mark; /* signs of life, and what it is at (keep.h) */
 	struct ring ring;
 	struct pool pool;

@@ -91,7 +91,8 @@ bool td_resize(struct disk *d, uint64_t size);
 void td_receive(struct disk *d, fuse_req_t req, enum op op, off_t off, uint64_t len,
 		const char *data, bool dsync);
 
-/* Answers what is finished by now_ns. Returns when the next one will be; UINT64_MAX: not foreseen.
+/*
+ * Answers what is finished by now_ns. Returns when the next one will be; UINT64_MAX: not foreseen.
  */
 uint64_t td_advance(struct disk *d, uint64_t now_ns);
 

@@ -88,7 +88,7 @@ while read -r section key value _; do
 		value=".*"
 	fi
 	grep -qx -- "${section//[\[\]]/.} $key $value" "$WORK/ini.keys" ||
-		fail "ioband.ini: $section $key: not shown with its default ($value, $later)"
+		fail "ioband.ini: $section $key: not shown with its default ($value)"
 done <"$WORK/help.keys"
 
 note "$keys keys: help, manual and example agree"

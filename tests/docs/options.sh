@@ -35,4 +35,15 @@ done <options
 timeout 10 "$FUSEBAND" --calibrat-e x >/dev/null 2>err
 [ $? = 2 ] || fail "an option that does not exist is taken"
 
+# ---- each manual names the others ----
+
+for page in "$TESTS"/../man/*.[158]; do
+	for other in "$TESTS"/../man/*.[158]; do
+		[ "$page" != "$other" ] || continue
+		name=${other##*/}
+		sed -n '/^\.Sh SEE ALSO/,/^\.Sh [^S]/p' "$page" | grep -q "^\.Xr ${name%.*} ${name##*.}" ||
+			fail "${page##*/}: $name is not in SEE ALSO"
+	done
+done
+
 note "$(wc -l <options) options: help and manual agree"

@@ -17,6 +17,7 @@ cd "$WORK/conf" || exit 1
 truncate -s 8M "$WORK/a.img" "$WORK/b.img"
 A=$WORK/a.img
 B=$WORK/b.img
+POINT=$MNT
 NL=$'\n'
 
 is_mounted() {
@@ -29,9 +30,9 @@ refuse() {
 	local -a args
 	for mode in --check foreground background; do
 		case $mode in
-		--check) args=(--check -c ioband.ini "$MNT") ;;
-		foreground) args=(-f -c ioband.ini "$MNT") ;;
-		background) args=(-c ioband.ini -p "$WORK/pid" "$MNT") ;;
+		--check) args=(--check -c ioband.ini "$POINT") ;;
+		foreground) args=(-f -c ioband.ini "$POINT") ;;
+		background) args=(-c ioband.ini -p "$WORK/pid" "$POINT") ;;
 		esac
 		timeout 30 "$FUSEBAND" "${args[@]}" >"$WORK/out" 2>"$WORK/err" </dev/null
 		status=$?
@@ -401,6 +402,20 @@ if wanted "file: unreadable"; then
 	truncate -s $(((16 << 20) + 1)) ioband.ini
 	unreadable "file: more than 16M" ": is larger than 16M"
 fi
+
+# ---- the mount point, where nothing is wrong with the configuration ----
+
+# no_mountpoint NAME POINT MESSAGE
+no_mountpoint() {
+	wanted "mount point: $1" || return 0
+	printf '[vm1]\npath = %s\n' "$A" >ioband.ini
+	printf 'fuseband: %s\n' "$3" >"$WORK/expected"
+	POINT=$2 refuse "mount point: $1" same_messages
+}
+
+no_mountpoint "missing" "$MNT/typo" "mount point $MNT/typo: No such file or directory"
+no_mountpoint "below a file" "$A/x" "mount point $A/x: Not a directory"
+no_mountpoint "a file" "$A" "$A: the mount point is not a directory: name one"
 
 # ---- the machine: paths ----
 

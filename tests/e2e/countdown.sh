@@ -92,12 +92,14 @@ starts() {
 	config_a "$WORK/fuseband.ini"
 	for ((n = 1 + RANDOM % STEP; ; n += STEP)); do
 		countdown set $n
-		"$FAILING" -f -c "$WORK/fuseband.ini" -p "$WORK/pid" "$MNT" 2>"$WORK/err" &
+		"$FAILING" -f -c "$WORK/fuseband.ini" -p "$WORK/pid" -o noexec "$MNT" 2>"$WORK/err" &
 		pid=$!
 		until serves "$MNT" || ! kill -0 $pid 2>/dev/null; do sleep 0.01; done
 		get_countdown
 		if is_up $pid; then
 			countdown set 0
+			grep -F " $MNT " /proc/self/mountinfo | grep -qw noexec ||
+				fail "start, call $n, $WHAT: it serves, but not as -o says"
 			[ "$(timeout 20 "$HELPERS/fileop" rw "$MNT/odd" write 100 1000 7)" = 1000 ] ||
 				fail "start, call $n, $WHAT: it serves, but not odd"
 			kill $pid

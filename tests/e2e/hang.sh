@@ -3,7 +3,8 @@
 #
 # A disk that stands still delays its own files only: with 64 flushes, and then 64 reads and
 # writes, stuck at disk A, disk B is as fast as before and the mount answers; what was stuck goes
-# through when the disk moves again.
+# through when the disk moves again. Nor do others wait for it when the data path is killed meanwhile,
+# and again, or the process that waits for flushes and discards is.
 
 . "$(dirname "$0")/../lib.sh"
 HELPERS=${HELPERS:-$TESTS/../build/release/helpers}
@@ -122,4 +123,40 @@ wait_for 10 has in_flight 1 || fail "nothing arrives"
 undisturbed "$TOPIC"
 ctl clear
 released $'0\n1000\n1048576' $((3 * FILES))
+
+# the one of the data path, not of the standby: it was made before, as it serves longer
+errand_of_data_path() {
+	our_processes fuseband-errand | head -n 1
+}
+
+TOPIC="flushes, punches and seeks that hang, and kill -9"
+ctl "hang on"
+stuck 0 8 fsync
+stuck 8 16 punch 0 4096
+stuck 16 24 hole 0
+stuck 24 32 read 0 4096
+wait_for 10 has in_flight 1 || fail "nothing arrives"
+for i in 1 2 3; do
+	kill_data_path
+	undisturbed "$TOPIC, for the $i. time"
+done
+ctl clear
+released $'0\n1048576\n4096' 32
+
+TOPIC="flushes that hang, and the process that waits for them is killed"
+ctl "hang-fsync on"
+stuck 0 8 fsync
+wait_for 10 has fsyncs_in_flight 1 || fail "no flush arrives"
+kill -KILL "$(errand_of_data_path)"
+ctl clear
+released 0 8
+stuck 0 8 fsync
+stuck 8 16 punch 0 4096
+released 0 16
+undisturbed "$TOPIC"
+grep -q "fuseband-errand has died" "$WORK/fuseband.log" || fail "nobody says that fuseband-errand has died"
 stop_fuseband
+no_errands() {
+	[ -z "$(our_processes fuseband-errand)" ]
+}
+wait_for 5 no_errands || fail "somebody still waits for flushes: $(our_processes fuseband-errand)"

@@ -87,6 +87,17 @@ all_are_dropped() {
 	done
 }
 
+errands_are_dropped() {
+	local pids pid
+	pids=$(our_processes fuseband-errand)
+	[ -n "$pids" ] || return 1
+	for pid in $pids; do
+		# the bounding set is that of who made it, which cannot change it
+		capabilities "$pid" $((1 << SYS_ADMIN | 1 << DAC_READ_SEARCH)) || return 1
+		[ $((16#$(field "$pid" CapPrm))) = 0 ] && no_more_privileges "$pid" && filtered "$pid" || return 1
+	done
+}
+
 has_standby() {
 	[ -n "$(spares)" ]
 }
@@ -107,6 +118,7 @@ test_dropped() {
 	promise "there is a standby" wait_for 10 has_standby
 	promise "the parent has dropped what it does not need" parent_is_dropped
 	promise "so have the data path and the standby, each thread" all_are_dropped
+	promise "those that wait for flushes have nothing" errands_are_dropped
 	promise "one process may unmount, and nothing else" \
 		capabilities "$(steward)" $((1 << SYS_ADMIN | 1 << DAC_READ_SEARCH))
 	promise "and is executed no setuid program for" no_more_privileges "$(steward)"
@@ -261,6 +273,9 @@ test_limit() {
 	promise "leaves it, and says so" wait_for 5 \
 		grep -q 'the process that sets the limit of asynchronous requests is dead' "$WORK/fuseband.log"
 	promise "and goes on serving" cmp -n 65536 "$MNT/a" "$WORK/a.img"
+	kill -KILL "$(spares)"
+	promise "who stands by does without who waits for flushes, and says so" wait_for 10 \
+		grep -q 'no fuseband-errand: ' "$WORK/fuseband.log"
 	kill -TERM "$FUSEBAND_PID"
 	wait_for 20 not kill -0 "$FUSEBAND_PID" 2>/dev/null || miss "it does not stop"
 	umount -l "$MNT"

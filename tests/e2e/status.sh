@@ -148,9 +148,36 @@ for name in alarms $(tr . '\n' <"$WORK/wanted" | sort -u) \
 	grep -qw -- "$name" "$WORK/manual" || miss "fuseband(8) does not tell of $name"
 done
 for name in ios_total bytes_total errors_total wait_seconds service_seconds queued in_flight weight \
-	entitled_ratio achieved_ratio guarantee_missed_total reloads_total restarts_total; do
+	entitled_ratio achieved_ratio guarantee_missed_total reloads_total reloads_refused_total \
+	upgrades_refused_total restarts_total; do
 	grep -q "^# TYPE fuseband_$name " "$MNT/.fuseband/fuseband.prom" || miss "no metric fuseband_$name"
 done
+
+# FAMILY LABEL, and FAMILY - for each; le and quantile come with the type
+awk '
+	$2 == "TYPE" { family = $3; print family, "-" }
+	/^#/ { next }
+	{
+		for (text = $0; match(text, /[a-z_]+="[^"]*"/); text = substr(text, RSTART + RLENGTH)) {
+			label = substr(text, RSTART, RLENGTH)
+			sub(/=.*/, "", label)
+			if (label != "le" && label != "quantile")
+				print family, label
+		}
+	}' "$MNT/.fuseband/metrics" | LC_ALL=C sort -u >"$WORK/labels"
+awk '
+	/^\.It Cm fuseband_/ {
+		sub(/^\.It Cm /, "")
+		split($0, half, / Brq Cm /)
+		n = split(half[1], name, / , /)
+		m = split(half[2], label, / , /)
+		for (i = 1; i <= n; i++) {
+			print name[i], "-"
+			for (j = 1; j <= m; j++)
+				print name[i], label[j]
+		}
+	}' "$WORK/manual" | LC_ALL=C sort -u >"$WORK/manual.labels"
+promise "each metric has the labels that the manual gives it" diff "$WORK/manual.labels" "$WORK/labels"
 
 promise "who is to be signalled" is "$FUSEBAND_PID" .pid
 promise "where it was read from" is "$conf 1 null" '"\(.config.path) \(.config.generation) \(.config.last_error)"'
@@ -263,6 +290,7 @@ promise "the group is another one" same 12345 "$(stat -c %g "$json")"
 } | ini "$conf"
 promise "one that is wrong is refused" not reload_fuseband
 promise "and why is shown" grep -q 'unknown key' <<<"$(value .config.last_error)"
+promise "a refused one, too" counts 1 fuseband_reloads_refused_total
 promise "nothing else has changed" same "1 2" "$(metric fuseband_reloads_total) $(value .config.generation)"
 
 # ---- many readers, many files, and reloads meanwhile ----

@@ -68,6 +68,38 @@ test_late_write() {
 	fi
 }
 
+# ---- what the dead process had not read is not carried out twice ----
+
+holds_requests() { # CONNECTION N
+	[ "$(cat "$FUSECTL/$1/waiting")" = "$2" ]
+}
+
+test_once() {
+	local log=$WORK/once.log writer connection
+	grep -q -a __asan_init\\\|__tsan_init "$FUSEBAND" && return
+	need_fusectl
+	start_testdisk -s 4 -t 1000 -b 16M -l "$log"
+	section a "path = $DISK" | ini "$conf"
+	LD_PRELOAD=$HELPERS/slowresend.so start_fuseband "$conf"
+	fill "$MNT/a" 0
+	ctl "service 1500000"
+	ctl log-reset
+	exec 9<>"$MNT/a"
+	connection=$(mountpoint -d "$MNT" | cut -d : -f 2)
+	kill -STOP "$(data_path)"
+	head -c 4096 /dev/zero | dd bs=4096 count=1 iflag=fullblock status=none >&9 &
+	writer=$!
+	wait_for 5 holds_requests "$connection" 1 || fail "nobody waits for the data path"
+	kill_data_path
+	promise "a request that the dead process had not read goes through" wait $writer
+	sleep 1 # had it been read twice: by now the second one is in the log, too
+	promise "and is carried out once" same 1 "$(grep -c ' W recv ' "$log")"
+	exec 9>&-
+	stop_fuseband
+	umount "$(dirname "$DISK")"
+	wait_pid 10 "$TESTDISK_PID"
+}
+
 # ---- a disk that hangs holds back its own files, and only writes ----
 
 # The disk hangs with a write of a in it. Sets WRITER.
@@ -312,7 +344,7 @@ test_signals() {
 
 # shellcheck disable=SC2034
 ALLOWED_ERRORS='do nothing'
-for part in ${PARTS:-late_write hanging_disk gone_disk parent orders both again signals}; do
+for part in ${PARTS:-late_write once hanging_disk gone_disk parent orders both again signals}; do
 	: >"$WORK/fuseband.log"
 	"test_$part"
 done

@@ -61,8 +61,10 @@ static uint64_t shorter(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-/* Whole blocks for those who write directly, the rest in pieces; a partial last block is not
- * theirs. */
+/*
+ * Whole blocks for those who write directly, the rest in pieces; a partial last block is not
+ * theirs.
+ */
 static void share_out(uint64_t start, uint64_t *state)
 {
 	uint64_t at = start;

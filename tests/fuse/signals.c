@@ -9,8 +9,8 @@
  *
  *     signals pile FILE THREADS FIRST ALARMS
  *         Thread t reads (t even) or writes (t odd) 4 KiB at (FIRST + t) x 4 KiB, once. Prints
- * "begun" when all are about to, then sends ALARMS signals to each of them, 20 ms after each other,
- * and prints "alarmed". At the end: how many calls succeeded, "N of THREADS".
+ *         "begun" when all are about to, then sends ALARMS signals to each of them, 20 ms after
+ *         each other, and prints "alarmed". At the end: how many calls succeeded, "N of THREADS".
  */
 #include <fcntl.h>
 #include <pthread.h>

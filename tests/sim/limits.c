@@ -10,7 +10,8 @@
 #define BEHIND_NS (10 * MS) /* a service may be of a time before that of the last change */
 #define EARLY_NS (10 * MS)
 #define DEBT_MOST_S 3600 /* one slice never costs more than an hour */
-/* What rate.c drops: 2^-32 ns of each unit, and a nanosecond when a time or a rate is made of it.
+/*
+ * What rate.c drops: 2^-32 ns of each unit, and a nanosecond when a time or a rate is made of it.
  */
 #define ROUNDING_SHIFT 32
 #define ROUNDING_NS 3

@@ -33,7 +33,8 @@ static void test_wakeup(void **state)
 		sim_run(sim, SIM_SEC);
 		sim_reset(sim);
 		sim_run(sim, 11 * SIM_SEC);
-		/* asked for at 5 ms of credit, of which 10 ms are kept: 15 of 20 ms late are lost
+		/*
+		 * asked for at 5 ms of credit, of which 10 ms are kept: 15 of 20 ms late are lost
 		 */
 		WITHIN(result_of(sim, id).ios, late_ns ? 10e3 / 115 : 100, 1);
 		sim_destroy(sim);

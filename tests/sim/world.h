@@ -16,11 +16,13 @@
  *   discards   there is no other one at the disk
  *   "no"       nothing is queued; or the window is full; or every queued request is below a node
  *              for whose holding limits.h has a reason, or another discard; or the disk is kept
- * free for a leaf that comes first, has nothing queued and has not been waited for too long. The
- * wake-up is later than now, and not later than any of these reasons lasts lag        |W_i/w_i -
- * W_j/w_j| <= c_i/w_i + c_j/w_j of siblings of one class that stay backlogged, in slices issued; (D
- * + 1) times that in slices that came back statistics are what the events say, and what a node is
- * entitled to is never further from what it got than its largest slice
+ *              free for a leaf that comes first, has nothing queued and has not been waited for
+ *              too long. The wake-up is later than now, and not later than any of these reasons
+ *              lasts
+ *   lag        |W_i/w_i - W_j/w_j| <= c_i/w_i + c_j/w_j of siblings of one class that stay
+ *              backlogged, in slices issued; (D + 1) times that in slices that came back
+ *   statistics are what the events say, and what a node is entitled to is never further from what
+ *              it got than its largest slice
  *
  * Promises slip together when more is promised than the disk can do: how far is taken from the
  * scheduler, but only while one is known to be late by more than 100 ms, and never more than the

@@ -316,7 +316,8 @@ static bool comes_first_at(const struct world_bench *b, int n, limit_wide *ret_n
 	return true;
 }
 
-/* By share or by a promise: it was leaf's turn. Returns the lowest node that may be due, or root.
+/*
+ * By share or by a promise: it was leaf's turn. Returns the lowest node that may be due, or root.
  */
 static int check_turn(const struct world *w, const struct world_bench *b, int leaf)
 {
@@ -350,7 +351,8 @@ static bool is_discarding(const struct world_bench *b)
 	return false;
 }
 
-/* From when on no cap between n and the root, asked at asked_ns, nor a discard holds the request.
+/*
+ * From when on no cap between n and the root, asked at asked_ns, nor a discard holds the request.
  */
 static limit_wide ready_ns(const struct world *w, const struct world_bench *b, int n,
 			   const struct world_request *request, unsigned which, uint64_t asked_ns)

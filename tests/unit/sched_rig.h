@@ -43,7 +43,8 @@ struct rig {
 
 static struct rig rig;
 
-/* One nanosecond per byte, one millisecond per request: a slice of n bytes costs 1 ms + n - 4096.
+/*
+ * One nanosecond per byte, one millisecond per request: a slice of n bytes costs 1 ms + n - 4096.
  */
 static const struct fbs_params plain = {
 	.policy = FBS_POLICY_WEIGHT,

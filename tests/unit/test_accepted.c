@@ -60,6 +60,7 @@ static void make_mount(void)
 	assert_int_equal(mount->n_orphans, 2);
 	mount_by_name(mount, "a")->claim->kept = 5;
 	mount->since = (struct timespec){123, 456};
+	mount->began = (struct timespec){78, 9};
 }
 
 static int saved(void)
@@ -109,6 +110,8 @@ static void test_round(void **state)
 	assert_int_equal(got.next_id, MOUNT_FIRST_ID + 4);
 	assert_int_equal(got.since.tv_sec, 123);
 	assert_int_equal(got.since.tv_nsec, 456);
+	assert_int_equal(got.began.tv_sec, 78);
+	assert_int_equal(got.began.tv_nsec, 9);
 	assert_int_equal(got.text.n_sources, 2);
 	assert_string_equal(got.text.sources[0].path, "ioband.ini");
 	assert_int_equal(got.text.sources[0].len, sources[0].len);

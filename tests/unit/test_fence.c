@@ -406,7 +406,24 @@ static void test_no_thread(void **state)
 static void test_no_memory(void **state)
 {
 	(void)state;
-	/* what is needed first it cannot do without */
+	/* without the list of all of them */
+	prepare(FILE_A FILE_B);
+	pid_t pid = holder(in_dir("b.img"), false);
+	countdown = 0;
+	assert_int_equal(fence_take_over(crew), 1);
+	assert_true(has_failed());
+	assert_true(is_held("b") && has_fence("a"));
+	die(pid);
+	woken();
+	assert_false(is_held("b"));
+	assert_true(has_fence("b"));
+	/* nothing is found, as with nearly every reload: nothing is needed */
+	countdown = 0;
+	assert_int_equal(fence_found(crew), 0);
+	assert_false(has_failed());
+	while (crew_destroy(crew)) /* the thread may not have ended yet */
+		sched_yield();
+	mount_free(served);
 	for (long failing = 1; failing <= 2; failing++) {
 		prepare(FILE_A FILE_B);
 		interrupts = 1;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* How many requests the kernel may let in: gate.h's promises, with who tells the kernel replaced.
+/*
+ * How many requests the kernel may let in: gate.h's promises, with who tells the kernel replaced.
  */
 #include "gate.h"
 

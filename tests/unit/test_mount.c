@@ -552,7 +552,8 @@ static unsigned kept_places(const struct keep *keep)
 	return n;
 }
 
-/* A file has its place as long as it is there; what a plan that fails would have needed has none.
+/*
+ * A file has its place as long as it is there; what a plan that fails would have needed has none.
  */
 static void test_kept_files(void **state)
 {

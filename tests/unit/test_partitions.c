@@ -418,8 +418,10 @@ static void test_random(void **state)
 	random_state = seed ? strtoull(seed, NULL, 10) : (uint64_t)time(NULL);
 	print_message("SEED=%" PRIu64 "\n", random_state);
 	for (unsigned round = 0; round < 200; round++) {
-		/* in the table, in a header, in a link of the chain; twenty changes on top of
-		 * another */
+		/*
+		 * in the table, in a header, in a link of the chain; twenty changes on top of
+		 * another
+		 */
 		static const uint64_t places[2][3] = {
 			{SECTOR + 24, 2 * SECTOR, 2 * SECTOR + 512},
 			{446, 40960 * SECTOR + 446, 41408 * SECTOR + 446}};

@@ -20,6 +20,7 @@
 #include "recover.h"
 #include "reopen.h"
 #include "log.h"
+#include "watch.h"
 
 #include <linux/fuse.h>
 #include <poll.h>
@@ -403,6 +404,7 @@ static void test_same(void **state)
 	open_file(first.mount, "a");
 	mount_by_name(first.mount, "a")->kept->counters.write_ios = 9;
 	first.mount->since = (struct timespec){123, 456};
+	first.mount->began = (struct timespec){78, 9};
 	commit(&first);
 	succeed(); /* beside the one that serves */
 	const struct mount *mount = second.mount;
@@ -410,6 +412,7 @@ static void test_same(void **state)
 	assert_int_equal(mount->generation, 2);
 	assert_int_equal(mount->next_id, first.mount->next_id);
 	assert_int_equal(mount->since.tv_sec, 123);
+	assert_int_equal(mount->began.tv_sec, 78);
 	assert_int_equal(mount->n_files, 3);
 	assert_int_equal(mount->n_orphans, 0);
 	for (size_t i = 0; i < 3; i++) {
@@ -692,8 +695,13 @@ static uint64_t lose_a(void)
 static void test_lost_and_found(void **state)
 {
 	uint64_t id = lose_a();
+	struct watch watch = {0};
 
 	(void)state;
+	/* that it cannot be opened is told; how much is behind it nobody knows */
+	watch_look(&watch, second.mount, 1);
+	watch_look(&watch, second.mount, 1 + ALARM_WINDOW_NS);
+	assert_int_equal(by_name("a")->kept->counters.size_missed, 0);
 	assert_false(found_within(20000));
 	commit(&second);
 	assert_int_equal(parent.n_claims, 2);

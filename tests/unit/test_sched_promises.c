@@ -139,8 +139,10 @@ static void pass(struct rig *r, uint64_t until_ns)
 
 		p->owed_ios += p->min.iops * (until_ns - r->now_ns);
 		p->owed_bytes += p->min.bps * (until_ns - r->now_ns);
-		/* what the largest slice holds may be left over, and one may have been early
-		 * (rate.h) */
+		/*
+		 * what the largest slice holds may be left over, and one may have been early
+		 * (rate.h)
+		 */
 		assert_true(p->owed_ios <= p->min.iops * LATE_NS + 2 * 4 * SIM_SEC);
 		assert_true(p->owed_bytes <= p->min.bps * LATE_NS + 2 * FBS_SLICE_BYTES * SIM_SEC);
 	}
@@ -364,7 +366,8 @@ static uint64_t tokens_of(const struct rig *r, const struct fbs_node *node)
 	return stats.tokens;
 }
 
-/* The holder has had much more than its share. Then somebody joins, or its promise is taken back.
+/*
+ * The holder has had much more than its share. Then somebody joins, or its promise is taken back.
  */
 static void owed(struct rig *r)
 {

@@ -358,7 +358,8 @@ static void test_discards_in_turn(void **state)
 	end();
 }
 
-/* What is charged for them is no evidence of how much the disk does: else it would rise each time.
+/*
+ * What is charged for them is no evidence of how much the disk does: else it would rise each time.
  */
 static void test_discards_rate(void **state)
 {

@@ -296,6 +296,8 @@ static void test_prom(void **state)
 	has("fuseband_guarantee_missed_total{guarantee=\"memory\"} 6");
 	has("fuseband_guarantee_missed_total{guarantee=\"kernel\"} 8");
 	has("fuseband_reloads_total 2");
+	has("fuseband_reloads_refused_total 4");
+	has("fuseband_upgrades_refused_total 7");
 	has("fuseband_restarts_total 1");
 	assert_null(strstr(prom, "gone")); /* what is not there has no figures */
 	text_free(&text);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* steward.h: what it is told and what becomes of it. Real mounts: tests/e2e/privilege.sh. */
+#include "errand.h"
 #include "steward.h"
 
 #include <setjmp.h>
@@ -119,12 +120,40 @@ static void slow(void **state)
 	close(fd);
 }
 
+/* A process that does what comes from a channel, until that is closed. */
+static void errands(void **state)
+{
+	int fd = start(NO_MOUNT), channel[2];
+	struct pollfd pfd = {.events = POLLIN};
+	struct errand_result result;
+	FILE *file = tmpfile();
+
+	(void)state;
+	assert_int_equal(steward_errands(-1, &fd, 1), -EPIPE);
+	assert_int_equal(errand_channel(channel), 0);
+	assert_int_equal(steward_errands(fd, &channel[1], 1), 0);
+	close(channel[1]);
+	assert_int_equal(errand_send(channel[0], &(struct errand){.id = 9, .kind = ERRAND_FLUSH},
+				     fileno(file)),
+			 0);
+	pfd.fd = channel[0];
+	assert_int_equal(poll(&pfd, 1, 20000), 1);
+	assert_int_equal(errand_receive(channel[0], &result), 0);
+	assert_int_equal(result.id, 9);
+	assert_int_equal(result.value, 0);
+	fclose(file);
+	ends(fd); /* without it: that one serves whoever has the channel */
+	assert_int_equal(errand_send(channel[0], &(struct errand){.kind = ERRAND_FLUSH}, 0), 0);
+	assert_int_equal(poll(&pfd, 1, 20000), 1);
+	close(channel[0]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nobody),    cmocka_unit_test(ends_with_the_last),
 		cmocka_unit_test(not_there), cmocka_unit_test(no_limit),
-		cmocka_unit_test(slow),
+		cmocka_unit_test(slow),	     cmocka_unit_test(errands),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -44,12 +44,15 @@ static void test_recorded(void **state)
 /* ---- what is wrong ---- */
 
 static const char good[] =
-	"{\"version\":\"1\",\"pid\":1,\"uptime_s\":1.5,\"workers\":2,\"config\":{\"path\":\"c\","
-	"\"generation\":1,\"last_error\":null},\"devices\":[{\"name\":\"sda\",\"policy\":\"cost\","
-	"\"isolation\":\"auto\",\"in_flight\":1,\"in_flight_limit\":8,\"queued\":3,\"latency_us\":"
-	"{\"p50\":1,\"p99\":2}}],\"groups\":[{\"name\":\"a\",\"parent\":null,\"device\":\"sda\","
-	"\"weight\":5,\"entitled_pct\":1,\"achieved_pct\":2},{\"name\":\"b\",\"parent\":\"a\","
-	"\"device\":\"sda\",\"weight\":5,\"entitled_pct\":1,\"achieved_pct\":2}],\"files\":[]}";
+	"{\"version\":\"1\",\"pid\":1,\"uptime_s\":1.5,\"workers\":2,\"restarts\":0,"
+	"\"upgrade_error\":null,\"alarms\":[],\"config\":{\"path\":\"c\",\"generation\":1,"
+	"\"last_error\":null},\"devices\":[{\"name\":\"sda\",\"policy\":\"cost\",\"isolation\":"
+	"\"auto\",\"in_flight\":1,\"in_flight_limit\":8,\"queued\":3,\"latency_us\":{\"p50\":1,"
+	"\"p99\":2},\"alarms\":[]}],\"groups\":[{\"name\":\"a\",\"parent\":null,\"device\":\"sda\","
+	"\"weight\":5,\"entitled_pct\":1,\"achieved_pct\":2,\"alarms\":[\"share\"]},{\"name\":"
+	"\"b\","
+	"\"parent\":\"a\",\"device\":\"sda\",\"weight\":5,\"entitled_pct\":1,\"achieved_pct\":2,"
+	"\"alarms\":[]}],\"files\":[]}";
 
 /* good, with the first `from` replaced. */
 static void complains(const char *from, const char *to, const char *message)
@@ -91,7 +94,11 @@ static void test_wrong(void **state)
 	complains("\"name\":\"sda\"", "\"name\":\"sdb\"", "group a: there is no device \"sda\"");
 	complains("\"parent\":\"a\"", "\"parent\":\"c\"", "there is no group \"c\" on its device");
 	complains("\"parent\":null", "\"parent\":\"b\"", "is below itself");
-	complains("\"files\":[]", "\"files\":[],\"alarms\":[7]", "an alarm is no string");
+	complains("\"alarms\":[]", "\"alarms\":[7]", "an alarm is no string");
+	complains("\"alarms\":[]", "\"alarms\":null", "\"alarms\" is no list");
+	complains(",\"alarms\":[\"share\"]", "", "group a: there is no \"alarms\": was this");
+	complains("\"restarts\":0,", "", "there is no \"restarts\": was this");
+	complains("\"upgrade_error\":null,", "", "there is no \"upgrade_error\": was this");
 	complains("\"files\":[]", "\"files\":[7]", "file 0: there is no \"name\"");
 }
 

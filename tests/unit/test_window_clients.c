@@ -129,7 +129,8 @@ static void test_shallow(void **state)
 			       mean.speed_pct, least, mean.p99_pct, mean.total_pct);
 			assert_true(mean.speed_pct >= 80 && least >= 60);
 			assert_true(mean.p99_pct <= (seeds > 1 ? 220 : 200)); /* of a few hundred */
-			/* 8 channels that vary, and fewer than 9 at the disk: a server or two wait
+			/*
+			 * 8 channels that vary, and fewer than 9 at the disk: a server or two wait
 			 */
 			assert_true(mean.total_pct >= (t && i % 2 ? 95 : 97));
 		}

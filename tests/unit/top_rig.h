@@ -61,12 +61,14 @@ static inline void begin(struct text *text, double uptime_s, long pid)
 {
 	*text = (struct text){0};
 	text_printf(text,
-		    "{\"version\":\"1\",\"pid\":%ld,\"uptime_s\":%.3f,\"workers\":2,\"config\":"
-		    "{\"path\":null,\"generation\":1,\"last_error\":null},\"devices\":[{\"name\":"
+		    "{\"version\":\"1\",\"pid\":%ld,\"uptime_s\":%.3f,\"workers\":2,\"restarts\":"
+		    "0,\"upgrade_error\":null,\"alarms\":[],\"config\":{\"path\":null,"
+		    "\"generation\":1,\"last_error\":null},\"devices\":[{\"name\":"
 		    "\"sda\",\"policy\":\"cost\",\"isolation\":\"auto\",\"in_flight\":1,"
-		    "\"in_flight_limit\":8,\"queued\":3,\"latency_us\":{\"p50\":1,\"p99\":2}}],"
+		    "\"in_flight_limit\":8,\"queued\":3,\"latency_us\":{\"p50\":1,\"p99\":2},"
+		    "\"alarms\":[]}],"
 		    "\"groups\":[{\"name\":\"acme\",\"parent\":null,\"device\":\"sda\",\"weight\":"
-		    "5,\"entitled_pct\":1,\"achieved_pct\":2}],\"files\":[",
+		    "5,\"entitled_pct\":1,\"achieved_pct\":2,\"alarms\":[]}],\"files\":[",
 		    pid, uptime_s);
 }
 
@@ -83,7 +85,7 @@ static inline void add_file(struct text *text, const char *name, const char *par
 		"\"read_bytes\":%lu,\"write_bytes\":0,\"flushes\":0,\"discards\":0,\"errors\":0,"
 		"\"throttled_by\":\"share\",\"waited_us\":{\"share\":%lu,\"cap\":0,\"window\":0,"
 		"\"anticipation\":0},\"wait_us\":{\"p50\":null,\"p99\":null,\"p999\":null},"
-		"\"service_us\":{\"p50\":1,\"p99\":2,\"p999\":3}}",
+		"\"service_us\":{\"p50\":1,\"p99\":2,\"p999\":3},\"alarms\":[]}",
 		first ? "" : ",", name, parent, reads, reads * 4096, reads * 1000);
 }
 
