@@ -11,11 +11,14 @@
  *
  *   share        it had requests waiting for half of the window, and not because of a cap, and got
  *                less than 0.8 of its entitlement. With few requests the share of a single one is
- *                too much to judge by
+ *                too much to judge by. As shares are kept, it is somebody who pays for
+ *                what his flushes took
  *   reservation  it had requests waiting for nearly all of the window, and even if each had been
- *                cut up as unfavourably as possible, it got fewer I/Os or bytes than it was
- *                promised
+ *                cut up as unfavourably as possible, it got fewer I/Os or bytes than promised
  *   latency      even the lower end of the histogram's bucket is above the target
+ *
+ * Two are no matter of windows: a weight without effect (watch_weights()), and the memory for
+ * queued writes being full, which who reads requests sees (worker.c).
  */
 #ifndef FUSEBAND_ALARM_H
 #define FUSEBAND_ALARM_H
@@ -29,6 +32,7 @@
 #define ALARM_RESERVATION_WINDOWS 2U /* in the first one it may have been new */
 #define ALARM_LATENCY_WINDOWS 2U     /* the disk is probed from time to time */
 #define ALARM_SIZE_WINDOWS 1U
+#define ALARM_WEIGHT_WINDOWS 1U /* a reload is one */
 
 struct alarm {
 	unsigned missed; /* windows in a row */

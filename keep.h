@@ -53,7 +53,7 @@ struct file_counters {
 	uint64_t wait_ns, service_ns; /* sums over reads and writes */
 	struct recent recent;	      /* of those, likewise */
 	/* episodes (alarm.h), and whether there is one; mount->reading */
-	uint32_t share_missed, reservation_missed, size_missed;
+	uint32_t share_missed, reservation_missed, size_missed, weight_missed;
 	struct alarm share_alarm, reservation_alarm, size_alarm;
 };
 _Static_assert(sizeof(struct file_counters) < 1024, "there is one for each of KEEP_FILES");
@@ -83,6 +83,7 @@ struct kept_disk {
 /* Of all of the mount. */
 struct kept_mount {
 	uint32_t reloads, reloads_refused; /* the main thread's */
+	uint32_t kernel_missed;		   /* settings in the way at the start. The main thread's */
 	_Atomic uint32_t memory_missed;	   /* episodes */
 	char last_error[KEEP_ERROR_BYTES]; /* of the last reload, "": none. mount->reading */
 	/* of whoever got the signal; the text is there before it is counted */

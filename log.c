@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* log.c - see log.h. */
 #include "log.h"
+#include "text.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -37,10 +38,12 @@ void log_mark_levels(void)
 		atomic_store(&marks_levels, true);
 }
 
-static void write_line(enum log_level level, const char *line)
+/* Paths, names and programs that it tells of are others'. */
+static void write_line(enum log_level level, char *line)
 {
 	static const int priorities[] = {LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG};
 
+	text_tame(line);
 	if (atomic_load_explicit(&to_syslog, memory_order_relaxed))
 		syslog(priorities[level], "%s", line);
 	else if (atomic_load_explicit(&marks_levels, memory_order_relaxed))
@@ -64,8 +67,11 @@ void log_line(enum log_level level, const char *fmt, ...)
 	errno = saved_errno;
 }
 
-void log_asked(const char *line)
+void log_asked(const char *text)
 {
+	char line[1024];
+
+	snprintf(line, sizeof(line), "%s", text);
 	write_line(LOG_LEVEL_INFO, line);
 }
 

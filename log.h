@@ -26,7 +26,7 @@ void log_mark_levels(void);
 void log_line(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* What somebody has just asked for, whatever the level. */
-void log_asked(const char *line);
+void log_asked(const char *text);
 
 #define log_error(...) log_line(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warning(...) log_line(LOG_LEVEL_WARNING, __VA_ARGS__)

@@ -41,7 +41,7 @@ struct file_before {
 struct file_watch {
 	bool begun;
 	struct file_before before[2];
-	bool told_alone;
+	struct alarm weight;
 };
 
 struct disk_watch {
@@ -155,11 +155,11 @@ struct mount {
 	struct disk **trash_disks;
 	size_t n_trash_disks;
 	uint64_t next_id;
-	uint64_t generation; /* of the configuration, from 1 */
-	gid_t status_gid;    /* who may read the status. Parked */
+	uint64_t generation;	      /* of the configuration, from 1 */
+	gid_t status_gid;	      /* who may read the status. Parked */
 	struct timespec since, began; /* the same moment: CLOCK_REALTIME, CLOCK_BOOTTIME */
-	_Atomic bool memory_short; /* an episode of alarms */
-	_Atomic bool garbage;	   /* an orphan was closed: the main thread should collect it */
+	_Atomic bool memory_short;    /* an episode of alarms */
+	_Atomic bool garbage;	      /* an orphan was closed: the main thread should collect it */
 };
 
 /* Empty; then mount_apply() of the first plan. NULL: no memory. */

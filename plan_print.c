@@ -23,6 +23,7 @@
 #define _GNU_SOURCE
 #endif
 #include "plan_limits.h"
+#include "text.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -35,11 +36,14 @@
 
 static const char *const titles[COLUMNS] = {"NAME", "PATH", "SIZE", "BLOCK", "DISK", "NOTES"};
 
-/* What terminals do with other bytes than text is nothing to --check. */
+/* A name or path, of which a terminal gets nothing but text. */
 static void put_text(FILE *out, const char *text)
 {
-	for (; *text; text++)
-		putc((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text, out);
+	char tame[CELL_MAX];
+
+	snprintf(tame, sizeof(tame), "%s", text);
+	text_tame(tame);
+	fputs(tame, out);
 }
 
 /* Columns that UTF-8 text takes, near enough. */
@@ -110,6 +114,7 @@ static void format_cell(const struct plan *plan, const struct plan_file *file, i
 		snprintf(buf, size, "%s", plan->disks[file->disk].name);
 	else if (column == 5)
 		format_notes(file, buf, size);
+	text_tame(buf); /* before its width is taken */
 }
 
 /* file: NULL for the titles. No blanks at the end of a line. */
@@ -127,7 +132,7 @@ static void print_row(FILE *out, const struct plan *plan, const struct plan_file
 		int padding = widths[column] - width_of(cell);
 		if (cell[0]) {
 			put_spaces(out, blanks + (number ? padding : 0));
-			put_text(out, cell);
+			fputs(cell, out);
 		}
 		blanks = 2 + (number ? 0 : padding);
 	}

@@ -36,7 +36,7 @@ struct ring_op {
 	struct ring_op *link;
 	/* results */
 	uint64_t done_bytes; /* RING_SEEK: where it ended */
-	int error; /* 0 or -errno */
+	int error;	     /* 0 or -errno */
 };
 
 #define RING_WATCHES 2U

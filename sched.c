@@ -128,6 +128,7 @@
 #define SECTOR_BYTES 512U
 
 #define FLUSH_DEBT_NS UINT64_C(100000000) /* 100 ms: see fbs_flush_may_start() */
+#define TOLD_DEBT_NS UINT64_C(10000000)	  /* 10 ms: see fbs_pays_later() */
 #define FLUSHES_SEEN 64U /* and up to as many before tell what one takes at least */
 /* What a reservation may put its holder in debt by. */
 #define RESERVED_DEBT_NS UINT64_C(100000000)
@@ -503,7 +504,7 @@ bool fbs_next(struct fbs *fbs, uint64_t now_ns, struct fbs_slice *ret_slice)
 		fbs->done_before_tokens = fbs->done_tokens;
 	} else
 		window_issued(&fbs->window, cost_ns, now_ns);
-	tree_served(leaf, top);
+	tree_served(fbs, leaf, top);
 	if (ret_slice->last)
 		unlink_req(fbs, req);
 	if (!has_queued(leaf))
@@ -610,6 +611,11 @@ bool fbs_flush_may_start(const struct fbs *fbs, const struct fbs_node *leaf)
 	uint64_t most = tokens_of_ns(fbs, FLUSH_DEBT_NS);
 
 	return leaf->flush_tokens <= most || !tree_is_ahead(fbs, leaf, most);
+}
+
+bool fbs_pays_later(const struct fbs *fbs, const struct fbs_node *leaf)
+{
+	return tree_is_ahead(fbs, leaf, tokens_of_ns(fbs, TOLD_DEBT_NS));
 }
 
 void fbs_flush_start(struct fbs *fbs, struct fbs_node *leaf, uint64_t now_ns,

@@ -225,6 +225,9 @@ struct fbs_flush {
 	uint64_t started_ns;
 };
 bool fbs_flush_may_start(const struct fbs *fbs, const struct fbs_node *leaf);
+/* Is it behind its turn by more than 10 ms of the disk, as it, or its group, was charged
+ * afterwards? */
+bool fbs_pays_later(const struct fbs *fbs, const struct fbs_node *leaf);
 void fbs_flush_start(struct fbs *fbs, struct fbs_node *leaf, uint64_t now_ns,
 		     struct fbs_flush *ret_flush);
 void fbs_flush_done(struct fbs *fbs, const struct fbs_flush *flush, uint64_t now_ns);

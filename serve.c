@@ -286,7 +286,7 @@ static void reload(struct serve *s)
 		note_outcome(s, errors.n ? errors.list[0].text : strerror(-r));
 	} else {
 		note_outcome(s, NULL);
-		watch_note_lone_weights(s->mount);
+		watch_weights(s->mount, true);
 		set_log_level(s, &plan->conf->main);
 		tell_log_level(s);
 		if (plan->conf->main.workers != s->workers_configured)
@@ -598,7 +598,7 @@ int serve_first(struct serve_setup *setup, bool *ret_abrupt)
 	for (size_t i = 0; i < errors.n; i++)
 		fprintf(stderr, "fuseband: %s\n", errors.list[i].text);
 	if (!status)
-		watch_host("", !geteuid(), &notes);
+		mount_kept(s.mount)->kernel_missed = watch_host("", !geteuid(), &notes);
 	log_notes(&notes);
 	plan_free(plan);
 	conf_errors_free(&errors);
@@ -610,7 +610,7 @@ int serve_first(struct serve_setup *setup, bool *ret_abrupt)
 		setup->ready(setup->data);
 		log_info("serving %zu files at %s", s.mount->n_files, setup->mountpoint);
 		tell_what_is_served(&s, NULL);
-		watch_note_lone_weights(s.mount);
+		watch_weights(s.mount, true);
 		run(&s);
 	}
 	return end(&s, status, ret_abrupt);
@@ -708,6 +708,7 @@ int serve_next(struct serve_setup *setup, bool *ret_abrupt)
 	prctl(PR_SET_NAME, SERVE_NAME);
 	mount_take_over(s.mount);
 	tell_log_level(&s);
+	watch_weights(s.mount, false);
 	start_status(&s);
 	waiting = fence_take(s.crew);
 	if (has_lost(s.mount))

@@ -179,9 +179,11 @@ static void fill_file(struct status_file *to, const struct file *file, const str
 	to->share_missed = c->share_missed;
 	to->reservation_missed = c->reservation_missed;
 	to->size_missed = c->size_missed;
+	to->weight_missed = c->weight_missed;
 	to->alarms = alarm_bit(&c->share_alarm, STATUS_ALARM_SHARE) |
 		     alarm_bit(&c->reservation_alarm, STATUS_ALARM_RESERVATION) |
-		     alarm_bit(&c->size_alarm, STATUS_ALARM_SIZE);
+		     alarm_bit(&c->size_alarm, STATUS_ALARM_SIZE) |
+		     alarm_bit(&file->watch.weight, STATUS_ALARM_WEIGHT);
 }
 
 /* ---- one disk ---- */
@@ -348,7 +350,9 @@ static void take_all(struct taking *t, const struct snapshot_about *about)
 	    atomic_load(&mount->keep->turns)) /* the first one is none, nor are upgrades */
 		status->restarts = atomic_load(&mount->keep->turns) - 1 - mount->keep->upgrades;
 	status->memory_missed = atomic_load(&kept->memory_missed);
-	status->alarms = atomic_load(&mount->memory_short) ? 1U << STATUS_ALARM_MEMORY : 0;
+	status->kernel_missed = kept->kernel_missed;
+	status->alarms = (atomic_load(&mount->memory_short) ? 1U << STATUS_ALARM_MEMORY : 0) |
+			 (kept->kernel_missed ? 1U << STATUS_ALARM_KERNEL : 0);
 	name_all(t);
 	for (size_t i = 0; i < mount->n_disks; i++) {
 		size_t from = first_place(t, mount->disks[i]), n = from;

@@ -22,7 +22,8 @@ const char *status_alarm_name(enum status_alarm alarm)
 	static const char *const names[] = {
 		[STATUS_ALARM_SHARE] = "share",	    [STATUS_ALARM_RESERVATION] = "reservation",
 		[STATUS_ALARM_LATENCY] = "latency", [STATUS_ALARM_SIZE] = "size",
-		[STATUS_ALARM_MEMORY] = "memory",
+		[STATUS_ALARM_MEMORY] = "memory",   [STATUS_ALARM_WEIGHT] = "weight",
+		[STATUS_ALARM_KERNEL] = "kernel",
 	};
 
 	return names[alarm];

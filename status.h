@@ -33,6 +33,8 @@ enum status_alarm {
 	STATUS_ALARM_LATENCY,
 	STATUS_ALARM_SIZE,
 	STATUS_ALARM_MEMORY,
+	STATUS_ALARM_WEIGHT,
+	STATUS_ALARM_KERNEL,
 	STATUS_ALARMS
 };
 const char *status_alarm_name(enum status_alarm alarm);
@@ -86,7 +88,7 @@ struct status_file {
 	uint64_t waited_ns[STATUS_WAITS];
 	uint64_t wait_ns, service_ns; /* sums */
 	struct status_quantiles wait, service;
-	uint64_t share_missed, reservation_missed, size_missed;
+	uint64_t share_missed, reservation_missed, size_missed, weight_missed;
 	unsigned alarms;
 };
 
@@ -97,7 +99,7 @@ struct status {
 	unsigned workers;
 	const char *config, *last_error, *upgrade_error; /* NULL: none */
 	uint64_t generation, reloads, reloads_refused, upgrades, upgrades_refused;
-	uint64_t restarts, memory_missed;
+	uint64_t restarts, memory_missed, kernel_missed;
 	unsigned alarms;
 	struct status_device *devices;
 	size_t n_devices;

@@ -252,6 +252,8 @@ static void put_missed(const struct status *status, struct text *out)
 		number(out, file->reservation_missed);
 		of_file(out, name, file, "guarantee", "size");
 		number(out, file->size_missed);
+		of_file(out, name, file, "guarantee", "weight");
+		number(out, file->weight_missed);
 	}
 	for (size_t i = 0; i < status->n_groups; i++) {
 		if (!status->groups[i].first)
@@ -267,6 +269,8 @@ static void put_missed(const struct status *status, struct text *out)
 	}
 	series(out, name, NULL, NULL, "guarantee", "memory");
 	number(out, status->memory_missed);
+	series(out, name, NULL, NULL, "guarantee", "kernel");
+	number(out, status->kernel_missed);
 }
 
 void status_prom(const struct status *status, struct text *out)

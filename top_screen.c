@@ -97,6 +97,12 @@ static void add_alert(struct screen *s, unsigned *n, const char *of, const char 
 	s->row++;
 }
 
+/* Of alarms, or one of them: nothing is missed where a weight has no effect. */
+static unsigned alarm_style(const char *alarms)
+{
+	return strcmp(alarms, "weight") ? TOP_ALARM : TOP_WARNING;
+}
+
 /* alarms: "share, size". */
 static void add_alarms(struct screen *s, unsigned *n, const char *of, const char *alarms)
 {
@@ -106,7 +112,7 @@ static void add_alarms(struct screen *s, unsigned *n, const char *of, const char
 	while ((name = strsep(&rest, ",")) != NULL) {
 		name += *name == ' ';
 		if (*name)
-			add_alert(s, n, of, top_alarm(name), TOP_ALARM);
+			add_alert(s, n, of, top_alarm(name), alarm_style(name));
 	}
 }
 
@@ -285,7 +291,7 @@ static void draw_node(struct screen *s, const struct top_node *node)
 	char text[TOP_WORD_BYTES];
 
 	if (node->alarms[0])
-		top_grid_put(s->grid, s->row, 0, 1, TOP_ALARM, "!");
+		top_grid_put(s->grid, s->row, 0, 1, alarm_style(node->alarms), "!");
 	else if (top_is_short(node))
 		top_grid_put(s->grid, s->row, 0, 1, TOP_WARNING, "<");
 	top_grid_put(s->grid, s->row, columns->at[TOP_COLUMN_NAME] + indent, name - indent,

@@ -121,6 +121,8 @@ const char *top_alarm(const char *name)
 		{"latency", "the disk is slower than its latency_target"},
 		{"size", "what is behind it is shorter than it was"},
 		{"memory", "queued writes fill the memory set aside for them"},
+		{"weight", "its weight has no effect: it is the only file on its disk"},
+		{"kernel", "a setting of the kernel is in the way: see the log of the start"},
 	};
 
 	for (size_t i = 0; i < sizeof(alarms) / sizeof(alarms[0]); i++)

@@ -10,7 +10,8 @@
 #define FIRST_TAG (UINT64_C(0) - (UINT64_C(1) << 36))
 #define EPOCH_SHIFT 61
 #define CHARGE_MAX_TOKENS (UINT64_C(1) << 58) /* of one charge, scaled: an hour of cost */
-#define AHEAD_MAX (INT64_C(1) << 60)	      /* of V, in tag units: far below half a lap */
+#define PART_OF_ONE (UINT64_C(1) << 32)
+#define AHEAD_MAX (INT64_C(1) << 60) /* of V, in tag units: far below half a lap */
 
 bool tree_has_work(const struct fbs_node *node)
 {
@@ -56,23 +57,49 @@ static void advance(const struct fbs *fbs, struct fbs_node *node, uint64_t token
 		node->tag = vtime + (uint64_t)AHEAD_MAX;
 }
 
+/* When V was vtime. */
+static uint64_t entitled_at(const struct fbs *fbs, const struct fbs_node *node, uint64_t vtime)
+{
+	unsigned __int128 progress;
+
+	if (!is_candidate(node) || before(vtime, node->joined_vtime))
+		return node->entitled;
+	progress = (unsigned __int128)(vtime - node->joined_vtime) * node->weight;
+	return node->entitled + (uint64_t)(progress >> fbs->tag_shift);
+}
+
+uint64_t tree_entitled(const struct fbs *fbs, const struct fbs_node *node)
+{
+	return entitled_at(fbs, node, queue_of(node)->vtime);
+}
+
+/* When that second began, which is one of the last ones, and later than its own history. */
+static uint64_t entitled_then(const struct fbs *fbs, const struct fbs_node *node, uint64_t second)
+{
+	const struct queue *queue = queue_of(node);
+
+	return entitled_at(fbs, node, history_tokens(&queue->history, second, queue->vtime));
+}
+
+/* Its tokens are about to change, or what it is entitled to not to follow V any more. */
+static void note_lately(const struct fbs *fbs, struct fbs_node *node)
+{
+	uint64_t from, to;
+
+	if (history_is_behind(&node->history, fbs->last_ns, &from, &to))
+		for (; from <= to; from++)
+			history_put(&node->history, from, node->tokens,
+				    entitled_then(fbs, node, from));
+}
+
 /* What it was entitled to up to now. */
 static void entitle(const struct fbs *fbs, struct fbs_node *node)
 {
 	if (!is_candidate(node))
 		return;
+	note_lately(fbs, node);
 	node->entitled = tree_entitled(fbs, node);
 	node->joined_vtime = queue_of(node)->vtime;
-}
-
-uint64_t tree_entitled(const struct fbs *fbs, const struct fbs_node *node)
-{
-	unsigned __int128 progress;
-
-	if (!is_candidate(node))
-		return node->entitled;
-	progress = (unsigned __int128)(queue_of(node)->vtime - node->joined_vtime) * node->weight;
-	return node->entitled + (uint64_t)(progress >> fbs->tag_shift);
 }
 
 static void enter_queue(struct fbs *fbs, struct fbs_node *node)
@@ -94,18 +121,19 @@ static void leave_queue(struct fbs *fbs, struct fbs_node *node)
 	heap_remove(&queue->heap, node);
 }
 
-static void set_vtime(struct queue *queue, uint64_t vtime)
+static void set_vtime(const struct fbs *fbs, struct queue *queue, uint64_t vtime)
 {
 	assert(!before(vtime, queue->vtime)); /* it never goes back */
+	history_note(&queue->history, fbs->last_ns, queue->vtime, 0);
 	if ((vtime ^ queue->vtime) >> EPOCH_SHIFT)
 		queue->vepoch++;
 	queue->vtime = vtime;
 }
 
-void tree_served(struct fbs_node *leaf, const struct fbs_node *from)
+void tree_served(const struct fbs *fbs, struct fbs_node *leaf, const struct fbs_node *from)
 {
 	for (struct fbs_node *node = leaf; node != from; node = node->parent)
-		set_vtime(queue_of(node), node->tag);
+		set_vtime(fbs, queue_of(node), node->tag);
 }
 
 /* promised: it was entitled to this, too, whatever its share is. */
@@ -113,7 +141,7 @@ static void charge(struct fbs *fbs, struct fbs_node *node, uint64_t tokens, bool
 {
 	uint64_t old = node->entitled;
 
-	history_note(&node->history, fbs->last_ns, node->tokens, node->entitled);
+	note_lately(fbs, node);
 	entitle(fbs, node);
 	if (promised && node->entitled - old < tokens)
 		node->entitled = old + tokens;
@@ -315,20 +343,34 @@ static uint64_t scale(uint64_t a, uint64_t b, uint64_t c)
 	return scaled < UINT64_MAX ? (uint64_t)scaled : UINT64_MAX;
 }
 
+/* What node got in the last ten seconds, and was entitled to. */
+static void lately(const struct fbs *fbs, const struct fbs_node *node, uint64_t *ret_got,
+		   uint64_t *ret_due)
+{
+	uint64_t from = history_from(fbs->last_ns);
+
+	*ret_got = node->tokens - history_tokens(&node->history, from, node->tokens);
+	*ret_due = tree_entitled(fbs, node) - (history_has(&node->history, from)
+						       ? history_entitled(&node->history, from)
+						       : entitled_then(fbs, node, from));
+}
+
 void tree_shares(const struct fbs *fbs, const struct fbs_node *node, unsigned *ret_entitled_ppm,
 		 unsigned *ret_achieved_ppm)
 {
-	uint64_t disk = fbs->tokens, nothing = 0, achieved = node->tokens,
-		 entitled = tree_entitled(fbs, node);
+	uint64_t disk = fbs->tokens - history_tokens(&fbs->root->history,
+						     history_from(fbs->last_ns), fbs->tokens);
+	uint64_t achieved, entitled, part = is_candidate(node) ? PART_OF_ONE : 0;
 
-	history_growth(&fbs->root->history, fbs->last_ns, &disk, &nothing);
-	history_growth(&node->history, fbs->last_ns, &achieved, &entitled);
+	lately(fbs, node, &achieved, &entitled);
 	/* that was of what its group got; and the group was entitled to more, or less */
-	for (const struct fbs_node *up = node->parent; up && up->parent; up = up->parent) {
-		uint64_t got = up->tokens, due = tree_entitled(fbs, up);
+	for (const struct fbs_node *up = node->parent, *below = node; up && up->parent;
+	     below = up, up = up->parent) {
+		uint64_t got, due;
 
-		history_growth(&up->history, fbs->last_ns, &got, &due);
-		entitled = scale(entitled, due, got);
+		lately(fbs, up, &got, &due);
+		part = scale(part, below->weight, weights_beside(below));
+		entitled = got ? scale(entitled, due, got) : scale(part, due, PART_OF_ONE);
 	}
 	if (!disk)
 		entitled = achieved = 0;

@@ -34,7 +34,8 @@ struct lane {
 struct queue {
 	struct heap heap; /* key: tag */
 	uint64_t vtime, vepoch;
-	uint64_t weights; /* of the candidates */
+	uint64_t weights;	/* of the candidates */
+	struct history history; /* of vtime, as its tokens */
 };
 
 /*
@@ -241,7 +242,7 @@ struct fbs_node *tree_first(struct fbs_node *node);
 /* ---- tags ---- */
 
 /* V goes on to leaf's tag in every queue between it and `from`, which is above it. */
-void tree_served(struct fbs_node *leaf, const struct fbs_node *from);
+void tree_served(const struct fbs *fbs, struct fbs_node *leaf, const struct fbs_node *from);
 /* Tokens (scaled) move tags on, from leaf upwards. */
 void tree_charge(struct fbs *fbs, struct fbs_node *leaf, uint64_t tokens);
 /*

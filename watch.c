@@ -45,8 +45,12 @@ static enum fbs_wait main_reason(const struct file_before *from, const struct fi
 
 /* ---- what is said ---- */
 
-static void say_share(const struct file *file, const struct alarm_queue *q, enum fbs_wait reason)
+static void say_share(const struct file *file, const struct alarm_queue *q, enum fbs_wait reason,
+		      bool pays_later)
 {
+	static const char pays[] = "flushes or discards of it, or of its group, took the disk so "
+				   "long that it pays for them now: let it flush less often, or "
+				   "give it more weight";
 	static const char *const hints[FBS_WAITS] = {
 		[FBS_WAIT_SHARE] = "others come first: is something in class realtime, or promised "
 				   "a minimum?",
@@ -59,7 +63,7 @@ static void say_share(const struct file *file, const struct alarm_queue *q, enum
 	log_warning("%s: got %.1f%% of disk %s, but was entitled to %.1f%%, for %llu s: %s",
 		    file->name, q->achieved_ppm / 1e4, file->disk->name, q->entitled_ppm / 1e4,
 		    (unsigned long long)(ALARM_SHARE_WINDOWS * q->window_ns / 1000000000),
-		    hints[reason]);
+		    pays_later && reason == FBS_WAIT_SHARE ? pays : hints[reason]);
 }
 
 static void say_reservation(const char *what, const char *name, const char *disk,
@@ -93,13 +97,13 @@ static void begin(struct file_watch *watch, const struct file_before *now)
 	watch->before[0] = *now;
 }
 
-static void judge_share(struct file *file, const struct alarm_queue *q)
+static void judge_share(struct file *file, const struct alarm_queue *q, bool pays_later)
 {
 	const struct file_watch *watch = &file->watch;
 	struct file_counters *counters = &file->kept->counters;
 
 	if (alarm_window(&counters->share_alarm, alarm_share(q), ALARM_SHARE_WINDOWS)) {
-		say_share(file, q, main_reason(&watch->before[1], &watch->before[0]));
+		say_share(file, q, main_reason(&watch->before[1], &watch->before[0]), pays_later);
 		counters->share_missed++;
 	}
 }
@@ -135,10 +139,11 @@ static void look_at_file(struct file *file, uint64_t window_ns)
 	struct fbs_node_stats leaf;
 	struct alarm_queue q;
 	struct file_before now;
-	bool cut_short;
+	bool cut_short, pays_later;
 
 	pthread_mutex_lock(&file->disk->lock);
 	fbs_node_stats(file->disk->fbs, file->leaf, &leaf);
+	pays_later = fbs_pays_later(file->disk->fbs, file->leaf);
 	now = now_of(file, &leaf);
 	cut_short = file->cut_short;
 	pthread_mutex_unlock(&file->disk->lock);
@@ -156,7 +161,7 @@ static void look_at_file(struct file *file, uint64_t window_ns)
 			.min_bps = file->limits.min_bps,
 			.iops_size_bytes = file->limits.iops_size_bytes,
 		};
-		judge_share(file, &q);
+		judge_share(file, &q, pays_later);
 		judge_reservation(file, &q);
 		judge_size(file, cut_short);
 	}
@@ -231,9 +236,8 @@ static void look_at_group(struct mount *mount, int index, uint64_t window_ns)
 	const struct disk *disk = NULL;
 	struct alarm_queue q = {0};
 
-	if (!group->min_iops && !group->min_bps)
-		return;
-	for (size_t i = 0; !disk && i < mount->n_disks; i++)
+	/* without a promise nothing is missed, and it is over */
+	for (size_t i = 0; !disk && (group->min_iops || group->min_bps) && i < mount->n_disks; i++)
 		if (mount->disks[i]->groups && mount->disks[i]->groups[index] &&
 		    missed_on(mount, index, mount->disks[i], window_ns, &q))
 			disk = mount->disks[i];
@@ -280,21 +284,29 @@ static bool is_alone(const struct mount *mount, const struct file *file)
 	for (size_t i = 0; i < mount->n_files; i++)
 		if (mount->files[i] != file && mount->files[i]->disk == file->disk)
 			return false;
+	for (size_t i = 0; i < mount->n_orphans; i++)
+		if (mount->orphans[i]->disk == file->disk)
+			return false;
 	return true;
 }
 
-void watch_note_lone_weights(struct mount *mount)
+void watch_weights(struct mount *mount, bool tell)
 {
+	pthread_mutex_lock(&mount->reading);
 	for (size_t i = 0; i < mount->n_files; i++) {
 		struct file *file = mount->files[i];
+		bool idle =
+			file->disk && file->weight != CONF_WEIGHT_DEFAULT && is_alone(mount, file);
 
-		if (!file->disk || file->weight == CONF_WEIGHT_DEFAULT || file->watch.told_alone ||
-		    !is_alone(mount, file))
+		if (!alarm_window(&file->watch.weight, idle, ALARM_WEIGHT_WINDOWS) || !tell)
 			continue;
-		file->watch.told_alone = true;
-		log_info("%s: weight %u has no effect: it is the only file on disk %s", file->name,
-			 file->weight, file->disk->name);
+		file->kept->counters.weight_missed++;
+		log_info("%s: weight %u has no effect: it is the only file on disk %s, and weights "
+			 "divide one disk between its files; fuseband --check prints which disk "
+			 "each is on",
+			 file->name, file->weight, file->disk->name);
 	}
+	pthread_mutex_unlock(&mount->reading);
 }
 
 /* 0 where there is no such setting. */
@@ -314,10 +326,11 @@ static unsigned long setting(const char *root, const char *path)
 	return value;
 }
 
-void watch_host(const char *root, bool privileged, struct conf_errors *notes)
+unsigned watch_host(const char *root, bool privileged, struct conf_errors *notes)
 {
 	static const char *const timeouts[] = {"default_request_timeout", "max_request_timeout"};
 	static const char background[] = "/sys/module/fuse/parameters/max_user_bgreq";
+	size_t before = notes->n;
 	unsigned long value;
 	char path[128];
 
@@ -338,4 +351,5 @@ void watch_host(const char *root, bool privileged, struct conf_errors *notes)
 			       "time, in the order in which they came, before weights count: echo "
 			       "65535 > %s as root, or start it as root",
 			       value, background);
+	return (unsigned)(notes->n - before);
 }

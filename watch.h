@@ -25,13 +25,16 @@ void watch_look(struct watch *watch, struct mount *mount, uint64_t now_ns);
 /* How long until it has to be called; for poll(). */
 int watch_timeout_ms(const struct watch *watch, uint64_t now_ns);
 
-/* After a start or reload: weights without anything to be compared with are told, once each. */
-void watch_note_lone_weights(struct mount *mount);
+/*
+ * After a start, reload or takeover: weights that there is nothing to be compared with. tell: those
+ * that are new are told and counted; not after a takeover, as a dead process did that.
+ */
+void watch_weights(struct mount *mount, bool tell);
 
 /*
- * Settings of this host that are in our way, each with what to do, as lines for the log. root:
- * "" or, in tests, what stands for /. privileged: the kernel's limits for users do not apply.
+ * Settings of this host that are in our way, each with what to do, as lines for the log; how many.
+ * root: "" or, in tests, what stands for /. privileged: the kernel's limits for users do not apply.
  */
-void watch_host(const char *root, bool privileged, struct conf_errors *notes);
+unsigned watch_host(const char *root, bool privileged, struct conf_errors *notes);
 
 #endif

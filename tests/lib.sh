@@ -321,6 +321,24 @@ measure_time() {
 	BUSY=$(calc "100 * (${TIMES[0]} + ${TIMES[1]}) / $2 / ($TO - $FROM)")
 }
 
+# measure_fio LOG SECONDS SETTLE ARGS...: fio with ARGS on both parts of the test disk started last, for
+# SECONDS from SETTLE seconds after its start, and a little longer. Sets LOWER and UPPER, what both parts
+# did meanwhile, and PER_SECOND, their sum. fio's own figures are in $WORK/fio.json.
+measure_fio() {
+	local log=$1 window=$2 settle=$3 pid
+	shift 3
+	ctl log-reset
+	fio --thread --group_reporting --direct=1 --rw=randrw --bs=4k --size="$PART_BYTES" --norandommap \
+		--randrepeat=0 --time_based --runtime="$(calc "int($window + $settle + 1)")" \
+		--output-format=json --output="$WORK/fio.json" "$@" 2>"$WORK/fio.err" &
+	pid=$!
+	sleep "$settle"
+	watch "$window"
+	wait $pid || fail "fio: $(cat "$WORK/fio.err")"
+	read -r LOWER UPPER < <(served "$log" "$FROM" "$TO" "$PART_BYTES")
+	PER_SECOND=$(per_second "$((LOWER + UPPER))" "$FROM" "$TO")
+}
+
 # per_second COUNT FROM TO: the rate, for two times of log_now.
 per_second() {
 	awk -v n="$1" -v us="$(($3 - $2))" 'BEGIN { printf "%.1f\n", n * 1e6 / us }'
@@ -334,6 +352,19 @@ mkloop() {
 	LOOPS+=("$LOOP")
 	losetup --direct-io=on "$LOOP" 2>/dev/null
 	return 0
+}
+
+# Sets PART to the node of partition N of the loop device in $LOOP. Kernels without a parser for
+# the table are told, systems without udev get a node.
+partition() { # N
+	local name=${LOOP#/dev/}p$1 dev
+	[ -e "/sys/class/block/$name" ] || partx -a "$LOOP" 2>/dev/null
+	dev=$(cat "/sys/class/block/$name/dev") || fail "the kernel does not see $name"
+	wait_for 3 test -b "/dev/$name"
+	PART=/dev/$name
+	[ -b "$PART" ] && return
+	PART=$WORK/$name
+	mknod "$PART" b "${dev%:*}" "${dev#*:}" || fail "no node for $name"
 }
 
 # ---- the daemon ----
@@ -363,6 +394,16 @@ part() {
 	local name=$1 offset=$(($2 * PART_BYTES))
 	shift 2
 	section "$name" "path = $DISK" "offset = $offset" "size = $PART_BYTES" "$@"
+}
+
+# two_disks_ini IO_THROTTLE: $WORK/fuseband.ini, where a and b are the first disks of the test disk that was
+# started last, with -n 2, and share one scheduler.
+two_disks_ini() {
+	{
+		section a "path = $DISK" "device = testdisk"
+		section b "path = ${DISK}1" "device = testdisk"
+		section device:testdisk "io_throttle = $1"
+	} | ini "$WORK/fuseband.ini"
 }
 
 # start_fuseband INI [ARGS]: sets FUSEBAND_PID. Mounts on $MNT; the log is $WORK/fuseband.log.
@@ -536,11 +577,26 @@ stop_fuseband() {
 # The same after kill_parent: it is nobody's child here.
 stop_adopted() {
 	kill -TERM "$FUSEBAND_PID"
-	wait_for 20 not kill -0 "$FUSEBAND_PID" 2>/dev/null || miss "it does not stop"
+	wait_for 25 not kill -0 "$FUSEBAND_PID" 2>/dev/null || miss "it does not stop"
 	! grep -qF " $MNT " /proc/self/mountinfo || miss "it is still mounted"
 	check_log
 	FUSEBAND_PID=
 }
+
+# ---- its status ----
+
+# value FILTER: what jq finds in status.json
+value() {
+	jq -r "$1" "$MNT/.fuseband/status.json"
+}
+
+# metric SERIES: its value
+metric() {
+	awk -v series="$1" 'substr($0, 1, length(series) + 1) == series " " { print $NF }' \
+		"$MNT/.fuseband/metrics"
+}
+
+# ---- reloads ----
 
 reload_lines() {
 	grep -cE 'reloaded|reload refused' "$WORK/fuseband.log"

@@ -5,6 +5,8 @@
 # scenario; the same run each time; configurations as they are, whatever their paths.
 
 . "$(dirname "$0")/../lib.sh"
+# shellcheck source=tests/manual.sh
+. "$TESTS/manual.sh"
 need mandoc
 
 SIM=${FUSEBAND%/*}/fuseband-sim
@@ -12,15 +14,10 @@ MAN=$TESTS/../man/fuseband-sim.1
 [ -x "$SIM" ] || skip "no $SIM"
 cd "$WORK" || exit 1
 
-# ---- usage = synopsis ----
+# ---- usage = synopsis, help = manual ----
 
-"$SIM" --help >help || fail "--help ended with status $?"
-mandoc -T lint -W warning "$MAN" || fail "mandoc has warnings"
-mandoc -T ascii -O width=200 "$MAN" | sed 's/.\x08//g' >man
-sed -n '/^usage:/,/^$/p' help | sed 's/^usage://; s/^ *//; /^$/d' | tr '[:upper:]' '[:lower:]' >help.usage
-sed -n '/^SYNOPSIS/,/^DESCRIPTION/p' man | sed '1d; $d; s/^ *//; /^$/d' >man.usage
-[ "$(wc -l <help.usage)" = 2 ] || fail "no usage in --help: has its form changed?"
-diff help.usage man.usage || fail "< --help and > the synopsis of fuseband-sim(1) differ"
+same_usage "$SIM" "$MAN"
+same_options "$SIM" "$MAN"
 "$SIM" --version | grep -qx 'fuseband-sim [0-9.]*' || fail "--version"
 
 # ---- the example ----

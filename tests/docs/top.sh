@@ -6,6 +6,8 @@
 
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
+# shellcheck source=tests/manual.sh
+. "$TESTS/manual.sh"
 need mandoc tmux jq python3
 
 export FUSEBAND_TOP=${FUSEBAND%/*}/fuseband-top
@@ -16,17 +18,8 @@ cd "$WORK" || exit 1
 
 # ---- usage = synopsis, help = manual ----
 
-"$FUSEBAND_TOP" --help >help || fail "--help ended with status $?"
-mandoc -T lint -W warning "$MAN" || fail "mandoc has warnings"
-mandoc -T ascii -O width=200 "$MAN" | sed 's/.\x08//g' >man
-sed -n '/^usage:/,/^$/p' help | sed 's/^usage://; s/^ *//; /^$/d' | tr '[:upper:]' '[:lower:]' >help.usage
-sed -n '/^SYNOPSIS/,/^DESCRIPTION/p' man | sed '1d; $d; s/^ *//; /^$/d' >man.usage
-[ "$(wc -l <help.usage)" = 4 ] || fail "no usage in --help: has its form changed?"
-diff help.usage man.usage || fail "< --help and > the synopsis of fuseband-top(1) differ"
-sed -n 's/^  \(-[^ ].*\)$/\1/p' help | sed 's/  .*//; s/, /\n/g' | tr '[:upper:]' '[:lower:]' | sort >help.options
-sed -n '/^\.Sh DESCRIPTION/,/^\.Ss/s/^\.It Fl //p' "$MAN" |
-	sed 's/ , Fl /\n/g' | sed 's/^Fl /--/; t long; s/^/-/; :long; s/Ar //' | sort >man.options
-diff help.options man.options || fail "< --help and > fuseband-top(1) explain different options"
+same_usage "$FUSEBAND_TOP" "$MAN"
+same_options "$FUSEBAND_TOP" "$MAN"
 "$FUSEBAND_TOP" --version | grep -qx 'fuseband-top [0-9.]*' || fail "--version"
 
 for key in config name weight got entitled iops bps queue wait service errors; do

@@ -9,9 +9,10 @@ need systemd-analyze
 unit=$TESTS/../systemd/fuseband@.service
 # the program may not be installed: any that is there will do
 sed "s|/usr/sbin/fuseband|$(realpath "$FUSEBAND")|" "$unit" >"$WORK/fuseband@.service"
-# man pages may not be installed, units of libvirt and others not either
+# man pages may not be installed, units of libvirt and others not either; and this machine, a chroot for
+# example, may have no cgroups of today
 if ! SYSTEMD_LOG_LEVEL=warning systemd-analyze verify --man=no "$WORK/fuseband@vms.service" \
-	>"$WORK/out" 2>&1 || grep -q "fuseband@" "$WORK/out"; then
+	>"$WORK/out" 2>&1 || grep "fuseband@" "$WORK/out" | grep -qv "running with legacy cgroups v1"; then
 	cat "$WORK/out" >&2
 	miss "systemd-analyze verify"
 fi

@@ -21,19 +21,6 @@ random_file() { # FILE BYTES
 	head -c "$2" /dev/urandom >"$1" || fail "cannot write $1"
 }
 
-# Sets PART to the node of partition N of the loop device in $LOOP. Kernels without a parser for
-# the table are told, systems without udev get a node.
-partition() { # N
-	local name=${LOOP#/dev/}p$1 dev
-	[ -e "/sys/class/block/$name" ] || partx -a "$LOOP" 2>/dev/null
-	dev=$(cat "/sys/class/block/$name/dev") || fail "the kernel does not see $name"
-	wait_for 3 test -b "/dev/$name"
-	PART=/dev/$name
-	[ -b "$PART" ] && return
-	PART=$WORK/$name
-	mknod "$PART" b "${dev%:*}" "${dev#*:}" || fail "no node for $name"
-}
-
 # fio_verify TEXT FILE ENGINE SIZE
 fio_verify() {
 	promise "$1" fio --name=verify --filename="$2" --direct=1 --ioengine="$3" --iodepth=32 \

@@ -87,19 +87,6 @@ shares_hold() { # A B
 
 # ---- one disk ----
 
-# Sets PART to the node of partition N of the loop device in $LOOP. Kernels without a parser for
-# the table are told, systems without udev get a node.
-partition() { # N
-	local name=${LOOP#/dev/}p$1 dev
-	[ -e "/sys/class/block/$name" ] || partx -a "$LOOP" 2>/dev/null
-	dev=$(cat "/sys/class/block/$name/dev") || fail "the kernel does not see $name"
-	wait_for 3 test -b "/dev/$name"
-	PART=/dev/$name
-	[ -b "$PART" ] && return
-	PART=$WORK/$name
-	mknod "$PART" b "${dev%:*}" "${dev#*:}" || fail "no node for $name"
-}
-
 test_partitions() {
 	local one two
 	truncate -s 100M "$WORK/disk.img"

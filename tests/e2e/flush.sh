@@ -26,19 +26,6 @@ stable() { # TEXT THREADS ROUNDS LENGTH
 	printf 'ok: %s (%s)\n' "$1" "$(cat "$WORK/out")"
 }
 
-config() { # IO_THROTTLE
-	ini "$WORK/fuseband.ini" <<-END
-		[a]
-		path = $DISK
-		device = testdisk
-		[b]
-		path = ${DISK}1
-		device = testdisk
-		[device:testdisk]
-		io_throttle = $1
-	END
-}
-
 flushes() { # recv|done
 	grep -c " F $1 .* disk [^ ]*$" "$log"
 }
@@ -53,7 +40,7 @@ writes() { # recv|done NUMBER
 
 start_testdisk -s 4 -t 300 -b 32M -n 2 -l "$log"
 for throttle in auto 1 16; do
-	config $throttle
+	two_disks_ini $throttle
 	start_fuseband "$WORK/fuseband.ini"
 	ctl log-reset
 	syncers "0 failed" "$MNT/a" 16 15 4096
@@ -75,7 +62,7 @@ for throttle in auto 1 16; do
 	stop_fuseband
 done
 
-config 64
+two_disks_ini 64
 start_fuseband "$WORK/fuseband.ini"
 
 # The kernel lets one fsync() of a file through at a time, but any number of writes. The first one

@@ -47,26 +47,13 @@ killed() {
 	MOST=$((took > MOST ? took : MOST))
 }
 
-config() { # IO_THROTTLE
-	ini "$WORK/fuseband.ini" <<-END
-		[a]
-		path = $DISK
-		device = testdisk
-		[b]
-		path = ${DISK}1
-		device = testdisk
-		[device:testdisk]
-		io_throttle = $1
-	END
-}
-
 start_testdisk -s 4 -t 300 -b 64M -n 2 -l "$WORK/disk.log"
-config auto
+two_disks_ini auto
 start_fuseband "$WORK/fuseband.ini"
 storm "a fast disk" "$MNT/a" 8
 stop_fuseband
 ctl "service 1500" "servers 1"
-config 1
+two_disks_ini 1
 start_fuseband "$WORK/fuseband.ini"
 storm "requests that queue" "$MNT/a" 32
 

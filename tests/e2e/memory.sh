@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # The cap on memory, under 10,000 writes of 1 MiB that one guest sends at once: forty times what is
-# set aside for queued writes. The daemon stays within a tenth of the cap, says so, and answers a
-# request for its status within a second; and a neighbour, a client of another disk, has a p99 at
+# set aside for queued writes. The daemon stays within a tenth of the cap, says so, in the log, in
+# status.json and in the metrics, and answers a request for its status within a second; and a neighbour, a client of another disk, has a p99 at
 # most 1.5 times that of before, if its requests are synchronous. Asynchronous ones the kernel counts
 # together with the flood's: each of them may wait outside until two of those are done.
 #
@@ -41,6 +41,22 @@ more_status() { # THAN
 	[ "$(status_lines)" -gt "$1" ]
 }
 
+# Until status.json has the alarm, which ends when half of the memory is free; then $WORK/alarmed is there.
+watch_alarm() {
+	until grep -q '"alarms":\["memory"\],"config"' "$MNT/.fuseband/status.json"; do
+		sleep 0.1
+	done
+	: >"$WORK/alarmed"
+}
+
+# Each episode is one line in the log, and counts once.
+counted() {
+	local told
+	told=$(grep -c "set aside for them ($MEMORY_MIB MiB): .*\`memory\` in \[fuseband\] raises the limit" \
+		"$WORK/fuseband.log")
+	[ "$told" -gt 0 ] && [ "$told" = "$(metric 'fuseband_guarantee_missed_total{guarantee="memory"}')" ]
+}
+
 # Sets SYNC and ASYNC to the p99 of both clients during SECONDS.
 measure() { # SECONDS
 	watch "$1"
@@ -63,10 +79,15 @@ flooded() {
 	measure 3
 	before_sync=$SYNC before_async=$ASYNC
 	ctl log-reset
+	rm -f "$WORK/alarmed"
+	watch_alarm &
+	pids+=" $!"
 	"$HELPERS/flood" "$MNT/flood" $FLOOD 1M >"$WORK/flood.out" 2>&1 &
 	local flood=$!
 	measure 5
-	grep -q "set aside for them ($MEMORY_MIB MiB)" "$WORK/fuseband.log" || fail "no alarm"
+	[ -e "$WORK/alarmed" ] || fail "no alarm in status.json"
+	wait_for 10 counted || fail "the metrics do not count what the log tells: $(
+		metric 'fuseband_guarantee_missed_total{guarantee="memory"}'), $(tail -n 3 "$WORK/fuseband.log")"
 	lines=$(status_lines)
 	since=$(log_now)
 	kill -USR1 "$FUSEBAND_PID"
@@ -80,8 +101,8 @@ flooded() {
 		wait $flood
 		same "$FLOOD written, 0 failed" "$(tail -n 1 "$WORK/flood.out")" || fail "the flood"
 	fi
-	# shellcheck disable=SC2086 # two
-	kill $pids
+	# shellcheck disable=SC2086 # all of them
+	kill $pids 2>/dev/null # one has ended
 	kill -TERM "$FUSEBAND_PID"
 	sleep 0.5
 	kill -TERM "$FUSEBAND_PID" 2>/dev/null # what is queued need not go to the disk

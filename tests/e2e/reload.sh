@@ -12,7 +12,7 @@
 
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
-need fio cmp
+need fio cmp qemu-io
 need_root
 
 # The failed requests that this test provokes, beyond the end of an image that has shrunk.
@@ -283,6 +283,7 @@ test_changes() {
 }
 
 test_sizes() {
+	local qemu
 	truncate -s 1M "$WORK/grow.img"
 	truncate -s 2M "$WORK/shrink.img"
 	rm -f "$WORK/optional.img"
@@ -296,12 +297,23 @@ test_sizes() {
 	promise "and opens with ENXIO" grep -q 'No such device or address' \
 		<(LC_ALL=C cat "$MNT/optional.img" 2>&1)
 	exec 6<>"$MNT/grow.img" 7<>"$MNT/shrink.img"
+	mkfifo "$WORK/qemu"
+	qemu-io -f raw -t none "$MNT/grow.img" <"$WORK/qemu" >"$WORK/qemu.out" 2>&1 &
+	qemu=$!
+	exec 8>"$WORK/qemu"
+	echo length >&8
+	promise "QEMU has one open" wait_for 20 grep -q '^\(qemu-io> \)*1 MiB' "$WORK/qemu.out"
 	truncate -s 3M "$WORK/grow.img"
 	truncate -s 1M "$WORK/shrink.img"
 	truncate -s 1M "$WORK/optional.img"
 	promise "images grow, shrink and appear" accepted < <(sizes)
 	promise "what has grown is seen, although it is open" same $((3 << 20)) \
 		"$(stat -c %s "$MNT/grow.img")"
+	printf '%s\n' "truncate 3M" length "write -P 5 2M 64k" quit >&8
+	exec 8>&-
+	wait $qemu
+	promise "and by QEMU when it is told (block_resize)" grep -q '^\(qemu-io> \)*3 MiB' "$WORK/qemu.out"
+	promise "which writes there then" grep -q 'wrote 65536/65536' "$WORK/qemu.out"
 	dd if="$WORK/fresh" bs=128k seek=16 oflag=direct status=none conv=notrunc >&6
 	promise "and can be written" cmp -n $((1 << 20)) -i $((2 << 20)):0 "$WORK/grow.img" \
 		"$WORK/fresh"

@@ -26,21 +26,12 @@ PART_BYTES=$((size / 2))
 log=$WORK/disk.log
 window=${WINDOW:-4}
 
-# load [DEPTH_A] [DEPTH_B]: 0 is none. Sets LOWER, UPPER, PER_SECOND as the disk counts, P99_A in ms.
+# load [DEPTH_A] [DEPTH_B]: 0 is none. As measure_fio; sets A_PER_SECOND, too, and P99_A in ms.
 load() {
-	local jobs=() pid
+	local jobs=()
 	[ "$1" = 0 ] || jobs+=(--name=a --filename="$MNT/a.img" --iodepth="$1" --new_group)
 	[ "$2" = 0 ] || jobs+=(--name=b --filename="$MNT/b.img" --iodepth="$2" --new_group)
-	ctl log-reset
-	fio --thread --group_reporting --ioengine=libaio --direct=1 --rw=randrw --bs=4k --size=$PART_BYTES \
-		--norandommap --randrepeat=0 --time_based --runtime=$((window + 2)) \
-		--output-format=json --output="$WORK/fio.json" "${jobs[@]}" 2>"$WORK/fio.err" &
-	pid=$!
-	sleep 1.5
-	watch "$window"
-	wait $pid || fail "fio: $(cat "$WORK/fio.err")"
-	read -r LOWER UPPER < <(served "$log" "$FROM" "$TO" $PART_BYTES)
-	PER_SECOND=$(per_second "$((LOWER + UPPER))" "$FROM" "$TO")
+	measure_fio "$log" "$window" 1.5 --ioengine=libaio "${jobs[@]}"
 	A_PER_SECOND=$(per_second "$LOWER" "$FROM" "$TO")
 	P99_A=0
 	[ "$1" = 0 ] || P99_A=$(p99 "$WORK/fio.json" a)

@@ -20,24 +20,14 @@ PART_BYTES=$((size / 2))
 log=$WORK/disk.log
 window=${WINDOW:-8}
 
-# load NAME FILE [NAME FILE]: fio on the files; sets LOWER and UPPER, what the disk answered in
-# $window seconds from the middle of it. fio's own figures are in $WORK/fio.json.
+# load NAME FILE [NAME FILE]: 128 threads on each of the files, as measure_fio.
 load() {
-	local jobs=() pid
+	local jobs=()
 	while [ $# -gt 0 ]; do
 		jobs+=(--name="$1" --filename="$2" --numjobs=128 --new_group)
 		shift 2
 	done
-	ctl log-reset
-	fio --thread --group_reporting --ioengine=psync --direct=1 --rw=randrw --bs=4k --size=$PART_BYTES \
-		--norandommap --randrepeat=0 --time_based --runtime=$((window + 3)) \
-		--output-format=json --output="$WORK/fio.json" "${jobs[@]}" 2>"$WORK/fio.err" &
-	pid=$!
-	sleep 2
-	watch "$window"
-	wait $pid || fail "fio: $(cat "$WORK/fio.err")"
-	read -r LOWER UPPER < <(served "$log" "$FROM" "$TO" $PART_BYTES)
-	PER_SECOND=$(per_second "$((LOWER + UPPER))" "$FROM" "$TO")
+	measure_fio "$log" "$window" 2 --ioengine=psync "${jobs[@]}"
 }
 
 config() { # WEIGHT_A WEIGHT_B

@@ -13,6 +13,8 @@
 HELPERS=${HELPERS:-$TESTS/../build/release/helpers}
 need fio
 need_root
+# shellcheck disable=SC2034
+ALLOWED_ERRORS='f4[5-9]: |errors were not logged|no upgrade: a data path is just starting'
 SOAK=${SOAK:-25}
 RANDOM=${SEED:=$$}
 note "SOAK=$SOAK SEED=$SEED"
@@ -123,10 +125,5 @@ promise "no request of the good disks failed, all data verify" stop_loads
 promise "memory is what it was: within a fifth and 4 MiB" \
 	holds "$(rss_kib) < $rss * 1.2 + 4096"
 promise "and so are descriptors, but for files that come and go" within "$fds" "$(descriptors)" 24
-kill -TERM "$FUSEBAND_PID"
-wait_for 25 not kill -0 "$FUSEBAND_PID" 2>/dev/null || miss "it does not stop"
-FUSEBAND_PID=
-# shellcheck disable=SC2034
-ALLOWED_ERRORS='f4[5-9]: |errors were not logged|no upgrade: a data path is just starting'
-check_log
+stop_adopted
 exit $failed

@@ -15,23 +15,12 @@ conf=$WORK/ioband.ini
 json=$MNT/.fuseband/status.json
 PART_BYTES=$((16 << 20))
 
-# value FILTER: of status.json
-value() {
-	jq -r "$1" "$json"
-}
-
 file_value() { # NAME KEY
 	value ".files[] | select(.name == \"$1\") | .$2"
 }
 
 is() { # WANTED FILTER
 	same "$1" "$(value "$2")"
-}
-
-# metric SERIES: its value
-metric() {
-	awk -v series="$1" 'substr($0, 1, length(series) + 1) == series " " { print $NF }' \
-		"$MNT/.fuseband/metrics"
 }
 
 quietly() {

@@ -89,6 +89,7 @@ if [ "$(cat "$cache/stamp" 2>/dev/null)" != "$stamp" ]; then
 	chmod 755 "$tree/init"
 	copy_program "$fio"
 	for m in $modules; do
+		! grep -qsxF "kernel/drivers/$m.ko" "${drivers%/kernel/drivers}/modules.builtin" || continue
 		m=$drivers/$m
 		if [ -r "$m.ko" ]; then
 			cp "$m.ko" "$tree/modules/"
@@ -96,7 +97,7 @@ if [ "$(cat "$cache/stamp" 2>/dev/null)" != "$stamp" ]; then
 			xz -dc "$m.ko.xz" >"$tree/modules/${m##*/}.ko"
 		else
 			false
-		fi || die "no module $m" # Debian builds none of these in
+		fi || die "no module $m"
 		echo "${m##*/}" >>"$tree/modules/order"
 	done
 	cp "$root/boot/vmlinuz-$version" "$cache/vmlinuz" || die "cannot copy the kernel"

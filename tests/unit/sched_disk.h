@@ -57,6 +57,12 @@ static inline void submit(struct disk *disk, const struct fbs_slice *slice)
 	disk->out[disk->nout++].at_ns = *server;
 }
 
+static inline void count_anew(struct client *clients)
+{
+	for (struct client *c = clients; c->name; c++)
+		c->ios = 0;
+}
+
 static inline void push_clients(struct client *clients)
 {
 	for (struct client *c = clients; c->name; c++) {

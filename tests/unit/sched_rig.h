@@ -66,6 +66,14 @@ static inline void begin(enum fbs_policy policy)
 	assert_non_null(rig.fbs);
 }
 
+/* By requests, one at a time. */
+static inline void begin_serial(void)
+{
+	begin(FBS_POLICY_WEIGHT);
+	rig.params.io_throttle = 1;
+	fbs_configure(rig.fbs, &rig.params);
+}
+
 static inline void leaf(char name, struct fbs_node *parent, unsigned weight)
 {
 	rig.leaf[name - 'a'] = fbs_add_leaf(rig.fbs, parent ? parent : fbs_root(rig.fbs), weight);

@@ -7,66 +7,24 @@
 #define _GNU_SOURCE
 #endif
 #include "backing.h"
+#include "dir_rig.h"
 #include "loopdev.h"
 #include "memfd.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <errno.h>
-#include <fcntl.h>
-#include <ftw.h>
-#include <limits.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
-#define MIB (UINT64_C(1) << 20)
-#define NEED(condition, reason)                                 \
-	do {                                                    \
-		if (!(condition)) {                             \
-			print_message("skipped: %s\n", reason); \
-			skip();                                 \
-		}                                               \
-	} while (0)
-#define NEED_ROOT() NEED(geteuid() == 0, "needs root")
-
-static char dir[] = "/tmp/test_backing.XXXXXX";
 static char why[256];
 
 /* ---- helpers ---- */
-
-static const char *in_dir(const char *name)
-{
-	static char paths[16][PATH_MAX];
-	static unsigned turn;
-	char *path = paths[turn++ % 16];
-
-	snprintf(path, PATH_MAX, "%s/%s", dir, name);
-	return path;
-}
-
-static const char *image(const char *name, uint64_t bytes)
-{
-	const char *path = in_dir(name);
-	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-
-	assert_true(fd >= 0);
-	assert_int_equal(ftruncate(fd, (off_t)bytes), 0);
-	close(fd);
-	return path;
-}
 
 static struct loopdev attached(const char *file, uint32_t flags, uint64_t offset, uint32_t block)
 {
@@ -1202,27 +1160,6 @@ static void test_qemu_has_device(void **state)
 }
 
 /* ---- */
-
-static int make_dir(void **state)
-{
-	(void)state;
-	strcpy(dir + strlen(dir) - 6, "XXXXXX");
-	return mkdtemp(dir) ? 0 : -1;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
-static int remove_dir(void **state)
-{
-	(void)state;
-	return nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
-}
 
 int main(void)
 {

@@ -174,34 +174,32 @@ static void test_classes(void **state)
 
 /* ---- hits and misses ---- */
 
+/* For a, which does not come back in time; so often. */
+static void wait_in_vain(unsigned times)
+{
+	for (unsigned i = 0; i < times; i++) {
+		push('a');
+		order("a-");
+		back(100);
+		order("-");
+		think(2000);
+		order("b");
+		back(10);
+	}
+}
+
 /* Three times in vain, and it is not waited for any more; one that comes in time undoes all. */
 static void test_misses(void **state)
 {
 	(void)state;
 	two();
-	for (int miss = 0; miss < 2; miss++) {
-		push('a');
-		order("a-");
-		back(100);
-		order("-");
-		think(2000);
-		order("b");
-		back(10);
-	}
+	wait_in_vain(2);
 	push('a'); /* in time: forgotten */
 	order("a-");
 	back(100);
 	order("-");
 	think(100);
-	for (int miss = 0; miss < 3; miss++) {
-		push('a');
-		order("a-");
-		back(100);
-		order("-");
-		think(2000);
-		order("b");
-		back(10);
-	}
+	wait_in_vain(3);
 	push('a');
 	order("a");
 	back(100);
@@ -214,15 +212,7 @@ static void test_back_again(void **state)
 {
 	(void)state;
 	two();
-	for (int miss = 0; miss < 3; miss++) {
-		push('a');
-		order("a-");
-		back(100);
-		order("-");
-		think(2000);
-		order("b");
-		back(10);
-	}
+	wait_in_vain(3);
 	push('a');
 	order("a");
 	back(100);
@@ -280,15 +270,7 @@ static void test_late_is_no_hit(void **state)
 {
 	(void)state;
 	two();
-	for (int miss = 0; miss < 2; miss++) {
-		push('a');
-		order("a-");
-		back(100);
-		order("-");
-		think(2000);
-		order("b");
-		back(10);
-	}
+	wait_in_vain(2);
 	for (unsigned i = 0; i < rig.used[1]; i++) /* b has nothing for a while */
 		if (rig.req[1][i].leaf)
 			fbs_cancel(rig.fbs, &rig.req[1][i]);

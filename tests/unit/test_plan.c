@@ -960,6 +960,34 @@ static void test_print(void **state)
 	free_disks();
 }
 
+/* A path may have any bytes: a terminal that shows the plan obeys none of them. */
+static void test_print_tame(void **state)
+{
+	struct plan *plan;
+	char *text;
+	size_t size;
+	FILE *out;
+
+	(void)state;
+	mkdir(in_dir("a\xc2\x9b"), 0700);
+	image("a\xc2\x9b/b.img", MIB);
+	plan = planned(START, "[b]\npath = @/a\xc2\x9b/b.img\n"
+			      "[gone]\npath = @/\tno\xc2\x80\xc3\xa9\noptional = yes\n");
+	out = open_memstream(&text, &size);
+	assert_non_null(out);
+	plan_print(plan, out);
+	fclose(out);
+	assert_non_null(strstr(text, "/a?"
+				     "?/b.img  "));
+	assert_non_null(strstr(text, "/?no?"
+				     "?\xc3\xa9 "));
+	assert_null(strstr(text, "\xc2\x9b"));
+	assert_null(strstr(text, "\xc2\x80"));
+	assert_null(strchr(text, '\t'));
+	free(text);
+	plan_free(plan);
+}
+
 /* ---- many ---- */
 
 static double cpu_seconds(void)
@@ -1071,6 +1099,7 @@ int main(void)
 		TEST(test_recover_partition),
 		TEST(test_silent_mount),
 		TEST(test_print),
+		TEST(test_print_tame),
 		TEST(test_many),
 	};
 

@@ -49,9 +49,7 @@ static void test_cap_of_group(void **state)
 	struct fbs_node *g;
 
 	(void)state;
-	begin(FBS_POLICY_WEIGHT);
-	rig.params.io_throttle = 1;
-	fbs_configure(rig.fbs, &rig.params);
+	begin_serial();
 	g = group(NULL, 100);
 	leaf('a', g, 30);
 	leaf('b', g, 10);
@@ -63,14 +61,14 @@ static void test_cap_of_group(void **state)
 	assert_in_range(clients[2].ios, 6000 - 20, 6000 + 20);
 	/* and one of its own in it: the other takes what is left */
 	cap('a', (struct fbs_max){.iops = 100});
-	clients[0].ios = clients[1].ios = clients[2].ios = 0;
+	count_anew(clients);
 	work(&disk, clients, 10 * SEC);
 	assert_in_range(clients[0].ios, 1000 - 10, 1000 + 10);
 	assert_in_range(clients[1].ios, 3000 - 10, 3000 + 10);
 	assert_in_range(clients[2].ios, 6000 - 20, 6000 + 20);
 	/* the group holds it more than its own does */
 	cap_node(g, (struct fbs_max){.iops = 100});
-	clients[0].ios = clients[1].ios = clients[2].ios = 0;
+	count_anew(clients);
 	work(&disk, clients, 10 * SEC);
 	assert_in_range(clients[0].ios + clients[1].ios, 1000 - 10, 1000 + 10);
 	assert_in_range(clients[0].ios, 750 - 10, 750 + 10);
@@ -380,9 +378,7 @@ static void test_cap_of_two_disks_one_slow(void **state)
 	unsigned over_there = 0;
 
 	(void)state;
-	begin(FBS_POLICY_WEIGHT);
-	rig.params.io_throttle = 1;
-	fbs_configure(rig.fbs, &rig.params);
+	begin_serial();
 	leaf('a', NULL, 1);
 	fbs_set_cap(rig.fbs, rig.leaf[0], shared);
 	there[0] = fbs_add_leaf(other, fbs_root(other), 1);

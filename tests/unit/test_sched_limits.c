@@ -14,9 +14,7 @@ static void test_min(void **state)
 	struct disk disk = {.servers = 1, .service_ns = 1 * MS};
 
 	(void)state;
-	begin(FBS_POLICY_WEIGHT);
-	rig.params.io_throttle = 1;
-	fbs_configure(rig.fbs, &rig.params);
+	begin_serial();
 	leaf('a', NULL, 1);
 	leaf('b', NULL, 10000);
 	min('a', 100);
@@ -26,18 +24,18 @@ static void test_min(void **state)
 	/* its share is more: then the promise is nothing in addition */
 	fbs_set_weight(rig.fbs, rig.leaf[1], 1);
 	work(&disk, clients, 200 * MS);
-	clients[0].ios = clients[1].ios = 0;
+	count_anew(clients);
 	work(&disk, clients, 10 * SEC);
 	assert_in_range(clients[0].ios, 4950, 5050);
 	/* taken away, changed: at once */
 	fbs_set_weight(rig.fbs, rig.leaf[1], 10000);
 	min('a', 0);
 	work(&disk, clients, 1 * SEC);
-	clients[0].ios = clients[1].ios = 0;
+	count_anew(clients);
 	work(&disk, clients, 10 * SEC);
 	assert_in_range(clients[0].ios, 0, 3);
 	min('a', 500);
-	clients[0].ios = clients[1].ios = 0;
+	count_anew(clients);
 	work(&disk, clients, 10 * SEC);
 	assert_in_range(clients[0].ios, 4990, 5012);
 	drain(&disk, clients);
@@ -52,9 +50,7 @@ static void test_min_bytes(void **state)
 	struct disk disk = {.servers = 1, .service_ns = 1 * MS};
 
 	(void)state;
-	begin(FBS_POLICY_WEIGHT);
-	rig.params.io_throttle = 1;
-	fbs_configure(rig.fbs, &rig.params);
+	begin_serial();
 	leaf('a', NULL, 1);
 	leaf('b', NULL, 10000);
 	fbs_set_min(rig.fbs, rig.leaf[0], &(struct fbs_min){.bps = 64 * KIB * 200});
@@ -62,7 +58,7 @@ static void test_min_bytes(void **state)
 	assert_in_range(clients[0].ios, 1990, 2012);
 	clients[0].depth = 0;
 	work(&disk, clients, 10 * SEC);
-	clients[0].ios = 0;
+	count_anew(clients);
 	clients[0].depth = 4;
 	work(&disk, clients, 100 * MS);
 	assert_in_range(clients[0].ios, 19, 24);
@@ -81,9 +77,7 @@ static void test_min_of_group(void **state)
 	struct fbs_node *g;
 
 	(void)state;
-	begin(FBS_POLICY_WEIGHT);
-	rig.params.io_throttle = 1;
-	fbs_configure(rig.fbs, &rig.params);
+	begin_serial();
 	g = group(NULL, 1);
 	leaf('a', g, 3);
 	leaf('b', g, 1);
@@ -95,7 +89,7 @@ static void test_min_of_group(void **state)
 	assert_in_range(clients[2].ios, 5980, 6002);
 	/* one below it has a promise of its own: within the group's */
 	min('b', 300);
-	clients[0].ios = clients[1].ios = clients[2].ios = 0;
+	count_anew(clients);
 	work(&disk, clients, 10 * SEC);
 	assert_in_range(clients[1].ios, 2980, 3060); /* a little of the rest, after 100 ms */
 	assert_in_range(clients[0].ios + clients[1].ios, 3980, 4020);
@@ -110,9 +104,7 @@ static void test_min_debt(void **state)
 	struct disk disk = {.servers = 1, .service_ns = 1 * MS};
 
 	(void)state;
-	begin(FBS_POLICY_WEIGHT);
-	rig.params.io_throttle = 1;
-	fbs_configure(rig.fbs, &rig.params);
+	begin_serial();
 	leaf('a', NULL, 10);
 	leaf('b', NULL, 90);
 	min('a', 900);
@@ -120,7 +112,7 @@ static void test_min_debt(void **state)
 	assert_in_range(clients[0].ios, 8990, 9012);
 	/* 8 s ahead by weight; it is served again after 0.1 s, not after 80 */
 	min('a', 0);
-	clients[0].ios = clients[1].ios = 0;
+	count_anew(clients);
 	work(&disk, clients, 90 * MS);
 	assert_in_range(clients[0].ios, 0, 1);
 	work(&disk, clients, 1910 * MS);
@@ -140,9 +132,7 @@ static void infeasible(uint64_t a, uint64_t b, uint64_t c)
 	struct disk disk = {.servers = 1, .service_ns = 1 * MS};
 	uint64_t sum = a + b + c;
 
-	begin(FBS_POLICY_WEIGHT);
-	rig.params.io_throttle = 1;
-	fbs_configure(rig.fbs, &rig.params);
+	begin_serial();
 	for (char name = 'a'; name <= 'd'; name++)
 		leaf(name, NULL, 100);
 	min('a', a);
@@ -192,9 +182,7 @@ static void test_min_of_idle_class(void **state)
 	struct disk disk = {.servers = 1, .service_ns = 1 * MS};
 
 	(void)state;
-	begin(FBS_POLICY_WEIGHT);
-	rig.params.io_throttle = 1;
-	fbs_configure(rig.fbs, &rig.params);
+	begin_serial();
 	leaf('a', NULL, 1);
 	leaf('b', NULL, 1);
 	leaf('c', NULL, 1);
@@ -222,9 +210,7 @@ static void test_cap_above_min(void **state)
 	struct fbs_node *g;
 
 	(void)state;
-	begin(FBS_POLICY_WEIGHT);
-	rig.params.io_throttle = 1;
-	fbs_configure(rig.fbs, &rig.params);
+	begin_serial();
 	g = group(NULL, 1000);
 	leaf('a', g, 1);
 	leaf('b', g, 1000);
@@ -237,14 +223,14 @@ static void test_cap_above_min(void **state)
 	assert_in_range(clients[2].ios, 7980, 8012);
 	/* promised more than its group may have */
 	min('a', 1000);
-	clients[0].ios = clients[1].ios = clients[2].ios = 0;
+	count_anew(clients);
 	work(&disk, clients, 10 * SEC);
 	assert_in_range(clients[0].ios, 1950, 2012);
 	assert_in_range(clients[2].ios, 7980, 8012);
 	/* than itself may have */
 	cap_node(g, (struct fbs_max){.iops = 500});
 	cap('a', (struct fbs_max){.iops = 50});
-	clients[0].ios = clients[1].ios = clients[2].ios = 0;
+	count_anew(clients);
 	work(&disk, clients, 10 * SEC);
 	assert_in_range(clients[0].ios, 490, 506);
 	assert_in_range(clients[0].ios + clients[1].ios, 4980, 5012);
@@ -264,9 +250,7 @@ static void test_cap_above_many_mins(void **state)
 	struct fbs_node *g;
 
 	(void)state;
-	begin(FBS_POLICY_WEIGHT);
-	rig.params.io_throttle = 1;
-	fbs_configure(rig.fbs, &rig.params);
+	begin_serial();
 	g = group_of(1, "ab");
 	leaf('c', NULL, 1);
 	leaf('d', NULL, 10000);
@@ -294,9 +278,7 @@ static void test_cap_below_min(void **state)
 	struct fbs_node *g;
 
 	(void)state;
-	begin(FBS_POLICY_WEIGHT);
-	rig.params.io_throttle = 1;
-	fbs_configure(rig.fbs, &rig.params);
+	begin_serial();
 	g = group(NULL, 1);
 	leaf('a', g, 1000);
 	leaf('b', g, 1);
@@ -309,7 +291,7 @@ static void test_cap_below_min(void **state)
 	assert_in_range(clients[2].ios, 5980, 6012);
 	/* all below it capped to less than it was promised */
 	cap('b', (struct fbs_max){.iops = 100});
-	clients[0].ios = clients[1].ios = clients[2].ios = 0;
+	count_anew(clients);
 	work(&disk, clients, 10 * SEC);
 	assert_in_range(clients[0].ios, 980, 1012);
 	assert_in_range(clients[1].ios, 980, 1012);

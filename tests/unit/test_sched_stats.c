@@ -518,6 +518,111 @@ static void test_disk(void **state)
 	end();
 }
 
+/* ---- of the last ten seconds ---- */
+
+static void lately(char name, unsigned entitled_ppm, unsigned achieved_ppm)
+{
+	struct fbs_node_stats of = node_stats(rig.leaf[name - 'a']);
+
+	assert_in_range(of.entitled_ppm, entitled_ppm * 0.95, entitled_ppm * 1.05);
+	assert_in_range(of.achieved_ppm, achieved_ppm * 0.95, achieved_ppm * 1.05);
+}
+
+static void flush_of_a_second(char name)
+{
+	struct fbs_flush flush;
+
+	fbs_flush_start(rig.fbs, rig.leaf[name - 'a'], rig.now_ns, &flush);
+	rig.now_ns += SEC;
+	fbs_flush_done(rig.fbs, &flush, rig.now_ns);
+}
+
+static void give_up(struct client *client)
+{
+	struct fbs_req *reqs = rig.req[client->name - 'a'];
+
+	for (unsigned i = 0; i < client->depth; i++)
+		if (reqs[i].leaf) {
+			fbs_cancel(rig.fbs, &reqs[i]);
+			client->turn[i].out = false;
+		}
+	client->depth = 0;
+}
+
+/* Who gets nothing for longer than that is entitled to as much as before. */
+static void test_starved(void **state)
+{
+	struct client clients[] = {{.name = 'a', .depth = 4}, {.name = 'b', .depth = 8}, {0}};
+	struct disk disk = {.servers = 1, .service_ns = 5 * MS};
+
+	(void)state;
+	begin_serial();
+	leaf('a', NULL, 10);
+	leaf('b', NULL, 990);
+	work(&disk, clients, 20 * SEC);
+	lately('a', 10000, 10000);
+	flush_of_a_second('a'); /* of its share a hundred seconds */
+	work(&disk, clients, 15 * SEC);
+	lately('a', 10000, 0);
+	lately('b', 990000, 1000000);
+	work(&disk, clients, 40 * SEC);
+	lately('a', 10000, 0);
+	/* from when it asks for something */
+	give_up(&clients[0]);
+	work(&disk, clients, 12 * SEC);
+	lately('a', 0, 0);
+	clients[0].depth = 4;
+	work(&disk, clients, 5 * SEC);
+	assert_in_range(node_stats(rig.leaf[0]).entitled_ppm, 4000, 5000);
+	work(&disk, clients, 60 * SEC); /* paid */
+	lately('a', 10000, 10000);
+	/* a disk that nobody uses */
+	give_up(&clients[0]);
+	give_up(&clients[1]);
+	drain(&disk, clients);
+	rig.now_ns += 20 * SEC;
+	push('a');
+	assert_true(next());
+	done_all();
+	lately('b', 0, 0);
+	end();
+}
+
+/* The same for all in a group that gets nothing. */
+static void test_starved_group(void **state)
+{
+	struct client clients[] = {{.name = 'a', .depth = 4},
+				   {.name = 'b', .depth = 4},
+				   {.name = 'c', .depth = 4},
+				   {.name = 'd', .depth = 8},
+				   {0}};
+	struct disk disk = {.servers = 1, .service_ns = 5 * MS};
+	struct fbs_node *g, *h;
+
+	(void)state;
+	begin_serial();
+	g = group(NULL, 10);
+	h = group(g, 30);
+	leaf('a', g, 10);
+	leaf('b', h, 20);
+	leaf('c', h, 80);
+	leaf('d', NULL, 990);
+	work(&disk, clients, 20 * SEC);
+	flush_of_a_second('a');
+	work(&disk, clients, 30 * SEC);
+	lately('a', 2500, 0);
+	lately('b', 1500, 0);
+	lately('c', 6000, 0);
+	lately('d', 990000, 1000000);
+	assert_in_range(node_stats(h).entitled_ppm, 7100, 7900);
+	give_up(&clients[2]); /* nothing is its due then, and it is that of the others */
+	work(&disk, clients, 1 * SEC);
+	lately('b', 7500, 0);
+	lately('c', 0, 0);
+	drain(&disk, clients);
+	end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -533,6 +638,8 @@ int main(void)
 		cmocka_unit_test(test_capped),
 		cmocka_unit_test(test_prices),
 		cmocka_unit_test(test_disk),
+		cmocka_unit_test(test_starved),
+		cmocka_unit_test(test_starved_group),
 	};
 
 	if (getenv("SEED"))

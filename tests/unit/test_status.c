@@ -82,6 +82,25 @@ static void test_labels(void **state)
 	check(&text, "\"a\\\"b\\\\c\\nd\te" BAD "\"");
 }
 
+static void check_tame(const char *string, const char *expected)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "%s", string);
+	text_tame(text);
+	assert_string_equal(text, expected);
+}
+
+static void test_tame(void **state)
+{
+	(void)state;
+	check_tame("", "");
+	check_tame("a b~\xc3\xa9\xe2\x82\xac", "a b~\xc3\xa9\xe2\x82\xac");
+	check_tame("\x1b[31m\n\t\x7f.", "?[31m???.");
+	check_tame("\xc2\x80\xc2\x9b\xc2\x9f", "??????");
+	check_tame("\xc2\xa0\xc2", "\xc2\xa0\xc2"); /* the first one behind them; cut short */
+}
+
 static void check_fixed(uint64_t value, unsigned places, const char *expected)
 {
 	struct text text = {0};
@@ -146,7 +165,9 @@ static struct status_file files[] = {
 		.share_missed = 1,
 		.reservation_missed = 2,
 		.size_missed = 3,
-		.alarms = 1U << STATUS_ALARM_SHARE | 1U << STATUS_ALARM_SIZE,
+		.weight_missed = 7,
+		.alarms = 1U << STATUS_ALARM_SHARE | 1U << STATUS_ALARM_SIZE |
+			  1U << STATUS_ALARM_WEIGHT,
 	},
 	{.name = "gone", .path = "/dev/sdz", .weight = 100, .throttled_by = STATUS_WAIT_NONE},
 	{.name = "old", .path = "/dev/sdb", .device = NULL, .throttled_by = STATUS_WAIT_NONE},
@@ -166,7 +187,8 @@ static const struct status all = {
 	.upgrades_refused = 7,
 	.restarts = 1,
 	.memory_missed = 6,
-	.alarms = 1U << STATUS_ALARM_MEMORY,
+	.kernel_missed = 8,
+	.alarms = 1U << STATUS_ALARM_MEMORY | 1U << STATUS_ALARM_KERNEL,
 	.devices = &device,
 	.n_devices = 1,
 	.groups = &group,
@@ -184,7 +206,7 @@ static void test_json(void **state)
 	status_json(&all, &text);
 	check(&text,
 	      "{\"version\":\"1.2.3\",\"pid\":42,\"uptime_s\":61.005,\"workers\":2,"
-	      "\"restarts\":1,\"alarms\":[\"memory\"],"
+	      "\"restarts\":1,\"alarms\":[\"memory\",\"kernel\"],"
 	      "\"config\":{\"path\":\"/etc/ioband.ini\",\"generation\":3,"
 	      "\"last_error\":\"ioband.ini:1: \\\"x\\\"\",\"reloads\":2,\"reloads_refused\":4},"
 	      "\"upgrades\":5,\"upgrades_refused\":7,\"upgrade_error\":\"too new\",\"devices\":[\n"
@@ -202,7 +224,7 @@ static void test_json(void **state)
 	      "\"waited_us\":{\"share\":1,\"cap\":2,\"window\":3,\"anticipation\":4},"
 	      "\"wait_us\":{\"p50\":1000,\"p99\":2000,\"p999\":3000},"
 	      "\"service_us\":{\"p50\":null,\"p99\":null,\"p999\":null},"
-	      "\"alarms\":[\"share\",\"size\"]},\n"
+	      "\"alarms\":[\"share\",\"size\",\"weight\"]},\n"
 	      "{\"name\":\"gone\",\"path\":\"/dev/sdz\",\"device\":null,\"parent\":null,"
 	      "\"weight\":100,\"size_bytes\":0,\"entitled_pct\":0.0000,\"achieved_pct\":0.0000,"
 	      "\"queued\":0,\"in_flight\":0,\"read_ios\":0,\"write_ios\":0,\"read_bytes\":0,"
@@ -269,7 +291,10 @@ static void test_prom(void **state)
 	    "guarantee=\"share\"} 1");
 	has("fuseband_guarantee_missed_total{group=\"acme\",guarantee=\"reservation\"} 4");
 	has("fuseband_guarantee_missed_total{device=\"sda\",guarantee=\"latency\"} 0");
+	has("fuseband_guarantee_missed_total{file=\"vm \\\"1\\\"\",device=\"sda\","
+	    "guarantee=\"weight\"} 7");
 	has("fuseband_guarantee_missed_total{guarantee=\"memory\"} 6");
+	has("fuseband_guarantee_missed_total{guarantee=\"kernel\"} 8");
 	has("fuseband_reloads_total 2");
 	has("fuseband_reloads_refused_total 4");
 	has("fuseband_upgrades_refused_total 7");
@@ -307,9 +332,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_growth), cmocka_unit_test(test_json_strings),
-		cmocka_unit_test(test_labels), cmocka_unit_test(test_fixed),
-		cmocka_unit_test(test_json),   cmocka_unit_test(test_prom),
-		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_labels), cmocka_unit_test(test_tame),
+		cmocka_unit_test(test_fixed),  cmocka_unit_test(test_json),
+		cmocka_unit_test(test_prom),   cmocka_unit_test(test_lines),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

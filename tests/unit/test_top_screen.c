@@ -388,6 +388,7 @@ static void test_what_is_wrong(void **state)
 	row_has(&grid, 2, "! the last reload was refused: ioband.ini:12: [vm1.img]");
 	row_has(&grid, 3, "! nvme0n1: the disk is slower than its latency_target");
 	row_has(&grid, 4, "! coral-vm4.img: got less than 0.8");
+	assert_int_equal(top_grid_at(&grid, 4, 0)->style, TOP_ALARM);
 	about.trouble = "the mount is gone";
 	about.waiting_s = 7.2;
 	status->alarms = "memory";
@@ -396,6 +397,15 @@ static void test_what_is_wrong(void **state)
 	row_has(&grid, 2, "! the mount is gone");
 	row_has(&grid, 3, "! no answer for 7 s");
 	row_has(&grid, 4, "and 4 more");
+	about.trouble = NULL;
+	about.waiting_s = 0;
+	status->last_error = status->upgrade_error = NULL;
+	status->alarms = "weight, kernel";
+	assert_int_equal(top_screen_draw(&grid, status, &view, &about), 0);
+	row_has(&grid, 2, "! its weight has no effect");
+	assert_int_equal(top_grid_at(&grid, 2, 0)->style, TOP_WARNING);
+	row_has(&grid, 3, "! a setting of the kernel is in the way");
+	assert_int_equal(top_grid_at(&grid, 3, 0)->style, TOP_ALARM);
 	view.filter[0] = '*';
 	view.paused = true;
 	assert_int_equal(top_screen_draw(&grid, status, &view, &about), 0);

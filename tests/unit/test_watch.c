@@ -4,7 +4,7 @@
  * requests per second, one at a time, in virtual time.
  */
 #include "logged.h"
-#include "plan_rig.h"
+#include "mount_rig.h"
 #include "snapshot.h"
 #include "watch.h"
 
@@ -28,20 +28,14 @@ static struct {
 	bool busy;
 } at_disk;
 
-static void start(const char *text)
+static void watched(const char *text)
 {
-	struct conf_errors errors = {0};
-	struct plan *plan = planned(START, text);
-
-	mount = mount_new();
-	assert_non_null(mount);
-	assert_int_equal(mount_apply(mount, plan, &errors), 0);
-	plan_free(plan);
-	mount_finish(mount);
+	mount = start(text);
 	watch = (struct watch){0};
 	now_ns = 1000 * SEC;
 	at_disk.busy = false;
 	memset(clients, 0, sizeof(clients));
+	logged[0] = '\0';
 	watch_look(&watch, mount, now_ns);
 }
 
@@ -112,14 +106,73 @@ static void stop(void)
 
 #define DEVICE "[device:d]\nio_throttle = 1\npolicy = weight\n"
 
+static const struct status_file *seen(const struct status *status, const char *name)
+{
+	for (size_t i = 0; i < status->n_files; i++)
+		if (!strcmp(status->files[i].name, name))
+			return &status->files[i];
+	fail_msg("no %s", name);
+	return NULL;
+}
+
+/* What the status says of it: alarms that are on, and how often each was missed. */
+static void check_seen(const char *name, unsigned alarms, uint64_t share, uint64_t weight)
+{
+	const struct snapshot_about about = {.workers = 1};
+	struct status *status;
+
+	assert_int_equal(snapshot_take(mount, &about, &status), 0);
+	assert_int_equal(seen(status, name)->alarms, alarms);
+	assert_int_equal(seen(status, name)->share_missed, share);
+	assert_int_equal(seen(status, name)->weight_missed, weight);
+	status_free(status);
+}
+
 /* ---- alarms ---- */
+
+/*
+ * A second of the disk for one flush is 45 seconds of a share of 2.2 %: told after the third window
+ * without anything, and over when it has its share again.
+ */
+static void test_share(void **state)
+{
+	struct fbs_flush flush;
+	unsigned i;
+
+	(void)state;
+	watched(DEVICE "[a.img]\npath = @/a.img\ndevice = d\nweight = 22\n"
+		       "[b.img]\npath = @/b.img\ndevice = d\nweight = 978\n");
+	client(0, "a.img");
+	client(1, "b.img");
+	window();
+	fbs_flush_start(mount->disks[0]->fbs, file("a.img")->leaf, now_ns, &flush);
+	now_ns += SEC;
+	fbs_flush_done(mount->disks[0]->fbs, &flush, now_ns);
+	for (i = 0; i < 3; i++) {
+		check_seen("a.img", 0, 0, 0);
+		window();
+	}
+	check_seen("a.img", 0, 0, 0);
+	window(); /* for the third time its flush is no part of the last ten seconds */
+	check_seen("a.img", 1U << STATUS_ALARM_SHARE, 1, 0);
+	has_logged("a.img: got 0.0% of disk d, but was entitled to 2.2%, for 30 s: flushes or "
+		   "discards of it, or of its group, took the disk so long that it pays for them "
+		   "now: let it flush less often, or give it more weight");
+	check_seen("b.img", 0, 0, 0);
+	for (i = 0; i < 5 && file("a.img")->kept->counters.share_alarm.raised; i++)
+		window();
+	assert_in_range(i, 1, 4);
+	check_seen("a.img", 0, 1, 0);
+	assert_string_equal(logged, ""); /* that it is over is no news */
+	stop();
+}
 
 /* Twice a second is promised of what the disk does once: told in the second window, then not. */
 static void test_reservation(void **state)
 {
 	(void)state;
-	start(DEVICE "[a.img]\npath = @/a.img\ndevice = d\nmin_iops = 200\n"
-		     "[b.img]\npath = @/b.img\ndevice = d\n");
+	watched(DEVICE "[a.img]\npath = @/a.img\ndevice = d\nmin_iops = 200\n"
+		       "[b.img]\npath = @/b.img\ndevice = d\n");
 	client(0, "a.img");
 	client(1, "b.img");
 	window();
@@ -140,8 +193,8 @@ static void test_reservation(void **state)
 static void test_kept_reservation(void **state)
 {
 	(void)state;
-	start(DEVICE "[a.img]\npath = @/a.img\ndevice = d\nmin_iops = 60\n"
-		     "[b.img]\npath = @/b.img\ndevice = d\nweight = 300\n");
+	watched(DEVICE "[a.img]\npath = @/a.img\ndevice = d\nmin_iops = 60\n"
+		       "[b.img]\npath = @/b.img\ndevice = d\nweight = 300\n");
 	client(0, "a.img");
 	client(1, "b.img");
 	for (unsigned i = 0; i < 5; i++)
@@ -156,9 +209,9 @@ static void test_kept_reservation(void **state)
 static void test_group(void **state)
 {
 	(void)state;
-	start(DEVICE "[group:top]\nmin_iops = 300\n[group:g]\nparent = top\n"
-		     "[a.img]\npath = @/a.img\ndevice = d\nparent = g\n"
-		     "[b.img]\npath = @/b.img\ndevice = d\n");
+	watched(DEVICE "[group:top]\nmin_iops = 300\n[group:g]\nparent = top\n"
+		       "[a.img]\npath = @/a.img\ndevice = d\nparent = g\n"
+		       "[b.img]\npath = @/b.img\ndevice = d\n");
 	client(0, "b.img");
 	window();
 	window();
@@ -170,14 +223,18 @@ static void test_group(void **state)
 	assert_int_equal(mount->groups[0].reservation_missed, 1);
 	has_logged("group top: reservation missed: ");
 	assert_int_equal(mount->groups[1].reservation_missed, 0);
+	assert_true(mount->groups[0].reservation.raised);
+	mount->groups[0].min_iops = 0; /* as by a reload */
+	window();
+	assert_false(mount->groups[0].reservation.raised);
 	stop();
 }
 
 static void test_latency(void **state)
 {
 	(void)state;
-	start("[device:d]\nio_throttle = 1\nlatency_target = 5ms\n"
-	      "[a.img]\npath = @/a.img\ndevice = d\n");
+	watched("[device:d]\nio_throttle = 1\nlatency_target = 5ms\n"
+		"[a.img]\npath = @/a.img\ndevice = d\n");
 	client(0, "a.img");
 	window();
 	assert_int_equal(mount->disks[0]->counters->latency_missed, 0);
@@ -198,7 +255,7 @@ static void test_latency(void **state)
 static void test_size(void **state)
 {
 	(void)state;
-	start(DEVICE "[a.img]\npath = @/a.img\ndevice = d\n");
+	watched(DEVICE "[a.img]\npath = @/a.img\ndevice = d\n");
 	window();
 	assert_int_equal(file("a.img")->kept->counters.size_missed, 0);
 	file("a.img")->cut_short = true;
@@ -221,9 +278,9 @@ static void test_taken_over(void **state)
 	const struct file_counters *a;
 
 	(void)state;
-	start("[device:d]\nio_throttle = 1\npolicy = weight\nlatency_target = 5ms\n"
-	      "[a.img]\npath = @/a.img\ndevice = d\nmin_iops = 200\n"
-	      "[b.img]\npath = @/b.img\ndevice = d\n");
+	watched("[device:d]\nio_throttle = 1\npolicy = weight\nlatency_target = 5ms\n"
+		"[a.img]\npath = @/a.img\ndevice = d\nmin_iops = 200\n"
+		"[b.img]\npath = @/b.img\ndevice = d\n");
 	disk = mount->disks[0]->counters;
 	a = &file("a.img")->kept->counters;
 	client(0, "a.img");
@@ -261,7 +318,7 @@ static void test_clock(void **state)
 	struct watch w = {0};
 
 	(void)state;
-	start(DEVICE "[a.img]\npath = @/a.img\ndevice = d\n");
+	watched(DEVICE "[a.img]\npath = @/a.img\ndevice = d\n");
 	assert_int_equal(watch_timeout_ms(&w, 5 * SEC), 0);
 	watch_look(&w, mount, 5 * SEC);
 	assert_int_equal(watch_timeout_ms(&w, 5 * SEC), 10001);
@@ -282,10 +339,10 @@ static void test_snapshot(void **state)
 	struct status *status;
 
 	(void)state;
-	start(DEVICE "[group:g]\nweight = 50\n"
-		     "[a.img]\npath = @/a.img\ndevice = d\nparent = g\nmax_iops = 10\n"
-		     "[b.img]\npath = @/b.img\ndevice = d\nweight = 20\n"
-		     "[c.img]\npath = @/none\ndevice = d\noptional = yes\n");
+	watched(DEVICE "[group:g]\nweight = 50\n"
+		       "[a.img]\npath = @/a.img\ndevice = d\nparent = g\nmax_iops = 10\n"
+		       "[b.img]\npath = @/b.img\ndevice = d\nweight = 20\n"
+		       "[c.img]\npath = @/none\ndevice = d\noptional = yes\n");
 	client(0, "a.img");
 	client(1, "b.img");
 	window();
@@ -331,8 +388,8 @@ static void test_throttled_by_share(void **state)
 	struct status *status;
 
 	(void)state;
-	start(DEVICE "[a.img]\npath = @/a.img\ndevice = d\nweight = 10\n"
-		     "[b.img]\npath = @/b.img\ndevice = d\nweight = 1000\n");
+	watched(DEVICE "[a.img]\npath = @/a.img\ndevice = d\nweight = 10\n"
+		       "[b.img]\npath = @/b.img\ndevice = d\nweight = 1000\n");
 	client(0, "a.img");
 	client(1, "b.img");
 	window();
@@ -367,8 +424,10 @@ static void write_setting(const char *path, const char *value)
 static void check_host(bool privileged, const char *expected)
 {
 	struct conf_errors notes = {0};
+	unsigned n;
 
-	watch_host(dir, privileged, &notes);
+	n = watch_host(dir, privileged, &notes);
+	assert_int_equal(n, notes.n);
 	remember(&notes);
 	conf_errors_free(&notes);
 	if (!expected[0])
@@ -400,22 +459,59 @@ static void test_host(void **state)
 	check_host(true, "longer than 60 s (fs.fuse.max_request_timeout)");
 }
 
+/* The next generation of the same mount. */
+static void turn_into(const char *text)
+{
+	apply(mount, text);
+	watch_weights(mount, true);
+}
+
+/* From when it is alone with its weight until it is not. */
 static void test_lone_weights(void **state)
 {
+	static const char alone[] = DEVICE "[a.img]\npath = @/a.img\ndevice = d\nweight = 80\n";
+	static const char two[] = DEVICE "[a.img]\npath = @/a.img\ndevice = d\nweight = 80\n"
+					 "[b.img]\npath = @/b.img\ndevice = d\n";
+
 	(void)state;
-	start(DEVICE "[a.img]\npath = @/a.img\ndevice = d\nweight = 80\n");
-	watch_note_lone_weights(mount);
-	assert_true(file("a.img")->watch.told_alone);
-	has_logged("a.img: weight 80 has no effect: it is the only file on disk d");
+	watched(alone);
+	watch_weights(mount, true);
+	has_logged("a.img: weight 80 has no effect: it is the only file on disk d, and weights "
+		   "divide one disk between its files; fuseband --check prints which disk each is "
+		   "on");
+	check_seen("a.img", 1U << STATUS_ALARM_WEIGHT, 0, 1);
+	turn_into(alone);
+	assert_string_equal(logged, "");
+	check_seen("a.img", 1U << STATUS_ALARM_WEIGHT, 0, 1);
+	turn_into(two);
+	assert_string_equal(logged, "");
+	check_seen("a.img", 0, 0, 1);
+	turn_into(alone);
+	has_logged("a.img: weight 80 has no effect");
+	check_seen("a.img", 1U << STATUS_ALARM_WEIGHT, 0, 2);
+	turn_into(DEVICE "[a.img]\npath = @/a.img\ndevice = d\n");
+	assert_string_equal(logged, "");
+	check_seen("a.img", 0, 0, 2);
 	stop();
-	start(DEVICE "[a.img]\npath = @/a.img\ndevice = d\nweight = 80\n"
-		     "[b.img]\npath = @/b.img\ndevice = d\n");
-	watch_note_lone_weights(mount);
-	assert_false(file("a.img")->watch.told_alone);
+	/* a dead process told it */
+	watched(alone);
+	watch_weights(mount, false);
+	assert_string_equal(logged, "");
+	check_seen("a.img", 1U << STATUS_ALARM_WEIGHT, 0, 0);
 	stop();
-	start(DEVICE "[a.img]\npath = @/a.img\ndevice = d\n");
-	watch_note_lone_weights(mount);
-	assert_false(file("a.img")->watch.told_alone);
+}
+
+/* A removed file that is open still shares the disk. */
+static void test_weight_beside_removed(void **state)
+{
+	(void)state;
+	watched(DEVICE "[a.img]\npath = @/a.img\ndevice = d\nweight = 80\n"
+		       "[b.img]\npath = @/b.img\ndevice = d\n");
+	atomic_store(&file("b.img")->kept->opens, 1);
+	turn_into(DEVICE "[a.img]\npath = @/a.img\ndevice = d\nweight = 80\n");
+	assert_int_equal(mount->n_orphans, 1);
+	check_seen("a.img", 0, 0, 0);
+	atomic_store(&mount->orphans[0]->kept->opens, 0);
 	stop();
 }
 
@@ -433,6 +529,7 @@ static int setup(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(test_share),
 		TEST(test_reservation),
 		TEST(test_kept_reservation),
 		TEST(test_group),
@@ -444,6 +541,7 @@ int main(void)
 		TEST(test_throttled_by_share),
 		TEST(test_host),
 		TEST(test_lone_weights),
+		TEST(test_weight_beside_removed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
