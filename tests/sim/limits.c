@@ -82,11 +82,17 @@ void limit_cap_init(struct limit_cap *cap, const struct fbs_max *max)
 		cap->limits[i].strict = -saved(cap, &cap->limits[i]);
 }
 
+/* As if any amount could be saved: what time takes away when it goes back a little, it had given. */
+static limit_wide endless_debt_at(const struct limit_cap *cap, const struct limit *limit,
+				  limit_wide debt, uint64_t now_ns)
+{
+	return debt - (limit_wide)limit->rate * ((limit_wide)now_ns - cap->at_ns);
+}
+
 static limit_wide debt_at(const struct limit_cap *cap, const struct limit *limit, limit_wide debt,
 			  uint64_t now_ns)
 {
-	debt -= (limit_wide)limit->rate * ((limit_wide)now_ns - cap->at_ns);
-	return most(debt, -saved(cap, limit));
+	return most(endless_debt_at(cap, limit, debt, now_ns), -saved(cap, limit));
 }
 
 void limit_cap_configure(struct limit_cap *cap, const struct fbs_max *max, uint64_t now_ns)
@@ -101,7 +107,7 @@ void limit_cap_configure(struct limit_cap *cap, const struct fbs_max *max, uint6
 		limit->units = 0;
 		limit->lax = debt_at(cap, limit, limit->lax, now_ns);
 		if (rate == limit->rate && old.burst_ns == cap->burst_ns) { /* as if nothing was */
-			limit->strict = debt_at(cap, limit, limit->strict, now_ns);
+			limit->strict = endless_debt_at(cap, limit, limit->strict, now_ns);
 			continue;
 		}
 		limit->strict = -saved(cap, limit) - (limit_wide)limit->rate * BEHIND_NS;
@@ -139,7 +145,9 @@ bool limit_cap_serve(struct limit_cap *cap, const struct limit_work *work, uint6
 		uint64_t units;
 		limit_wide takes = cost(cap, i, work, &units);
 
-		limit->strict = debt_at(cap, limit, limit->strict, now_ns);
+		limit->strict = endless_debt_at(cap, limit, limit->strict, now_ns);
+		if (takes)
+			limit->strict = most(limit->strict, -saved(cap, limit));
 		if (!cap->pending)
 			limit->lax = debt_at(cap, limit, limit->lax, now_ns);
 		else if (takes) /* or it would not have gone, whenever the change came */
