@@ -124,7 +124,11 @@ undisturbed "$TOPIC"
 ctl clear
 released $'0\n1000\n1048576' $((3 * FILES))
 
-# the one of the data path, not of the standby: it was made before, as it serves longer
+two_errands() { # those of the killed data paths have ended, the standby has one
+	[ "$(our_processes fuseband-errand | wc -l)" = 2 ]
+}
+
+# the one of the data path, not of the standby: it was made before
 errand_of_data_path() {
 	our_processes fuseband-errand | head -n 1
 }
@@ -147,6 +151,7 @@ TOPIC="flushes that hang, and the process that waits for them is killed"
 ctl "hang-fsync on"
 stuck 0 8 fsync
 wait_for 10 has fsyncs_in_flight 1 || fail "no flush arrives"
+wait_for 20 two_errands || fail "not two wait for flushes: $(our_processes fuseband-errand)"
 kill -KILL "$(errand_of_data_path)"
 ctl clear
 released 0 8
