@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* errand.c - see errand.h. */
 #include "errand.h"
+#include "rights.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -47,27 +48,14 @@ void errand_await_end(void)
 /* 0, or -errno: -EPIPE, there will be no more. *ret_fd: -1 if it did not arrive. */
 static int take_order(int channel, struct errand *ret_errand, int *ret_fd)
 {
-	union {
-		struct cmsghdr header;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control;
-	struct iovec iov = {ret_errand, sizeof(*ret_errand)};
-	struct msghdr header = {.msg_iov = &iov,
-				.msg_iovlen = 1,
-				.msg_control = &control,
-				.msg_controllen = sizeof(control)};
-	struct cmsghdr *cmsg;
-	ssize_t n;
+	unsigned n_fds;
+	ssize_t n = rights_receive(channel, ret_errand, sizeof(*ret_errand), ret_fd, 1, &n_fds,
+				   NULL, 0);
 
-	do
-		n = recvmsg(channel, &header, MSG_CMSG_CLOEXEC);
-	while (n < 0 && (errno == EINTR || errno == ECONNRESET));
 	if (n < 0)
-		return -errno;
-	*ret_fd = -1;
-	cmsg = CMSG_FIRSTHDR(&header);
-	if (cmsg && cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS)
-		memcpy(ret_fd, CMSG_DATA(cmsg), sizeof(int));
+		return (int)n;
+	if (!n_fds)
+		*ret_fd = -1;
 	return n == sizeof(*ret_errand) ? 0 : -EPIPE;
 }
 
@@ -224,26 +212,7 @@ int errand_channel(int ret_ends[2])
 
 int errand_send(int channel, const struct errand *errand, int fd)
 {
-	union {
-		struct cmsghdr header;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control = {0};
-	struct iovec iov = {(void *)(uintptr_t)errand, sizeof(*errand)};
-	struct msghdr header = {.msg_iov = &iov,
-				.msg_iovlen = 1,
-				.msg_control = &control,
-				.msg_controllen = CMSG_SPACE(sizeof(int))};
-	struct cmsghdr *cmsg = &control.header;
-	ssize_t n;
-
-	cmsg->cmsg_level = SOL_SOCKET;
-	cmsg->cmsg_type = SCM_RIGHTS;
-	cmsg->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(cmsg), &fd, sizeof(int));
-	do
-		n = sendmsg(channel, &header, MSG_NOSIGNAL | MSG_DONTWAIT);
-	while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : 0;
+	return rights_send(channel, errand, sizeof(*errand), &fd, 1, MSG_DONTWAIT);
 }
 
 int errand_receive(int channel, struct errand_result *ret_result)

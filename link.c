@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* link.c - see link.h. */
 #include "link.h"
+#include "rights.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -19,30 +20,8 @@ int link_pair(int ret_ends[2])
 
 static int send_message(int fd, const struct link_message *message, int flags)
 {
-	union {
-		struct cmsghdr header;
-		char bytes[CMSG_SPACE(sizeof(int) * LINK_FDS)];
-	} control = {0};
-	struct iovec iov = {(void *)(uintptr_t)message,
-			    HEAD_BYTES + message->n_ids * sizeof(message->ids[0])};
-	struct msghdr header = {.msg_iov = &iov, .msg_iovlen = 1};
-	ssize_t n;
-
-	if (message->n_fds) {
-		size_t bytes = message->n_fds * sizeof(int);
-		struct cmsghdr *cmsg = &control.header;
-
-		cmsg->cmsg_level = SOL_SOCKET;
-		cmsg->cmsg_type = SCM_RIGHTS;
-		cmsg->cmsg_len = CMSG_LEN(bytes);
-		memcpy(CMSG_DATA(cmsg), message->fds, bytes);
-		header.msg_control = &control;
-		header.msg_controllen = CMSG_SPACE(bytes);
-	}
-	do
-		n = sendmsg(fd, &header, MSG_NOSIGNAL | flags);
-	while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : 0;
+	return rights_send(fd, message, HEAD_BYTES + message->n_ids * sizeof(message->ids[0]),
+			   message->fds, message->n_fds, flags);
 }
 
 int link_send(int fd, const struct link_message *message)
@@ -64,34 +43,16 @@ int link_say(int fd, enum link_kind kind, int value)
 
 int link_receive(int fd, bool wait, struct link_message *ret_message)
 {
-	union {
-		struct cmsghdr header;
-		char bytes[CMSG_SPACE(sizeof(int) * LINK_FDS)];
-	} control;
-	struct iovec iov = {ret_message, sizeof(*ret_message)};
-	struct msghdr header = {.msg_iov = &iov,
-				.msg_iovlen = 1,
-				.msg_control = &control,
-				.msg_controllen = sizeof(control)};
-	struct cmsghdr *cmsg;
-	unsigned n_fds = 0;
-	ssize_t n;
+	unsigned n_fds;
+	bool cut;
+	ssize_t n = rights_receive(fd, ret_message, sizeof(*ret_message), ret_message->fds,
+				   LINK_FDS, &n_fds, &cut, wait ? 0 : MSG_DONTWAIT);
 
-	do
-		n = recvmsg(fd, &header, MSG_CMSG_CLOEXEC | (wait ? 0 : MSG_DONTWAIT));
-	/* who ends with something unread resets us, once, and before what it had still to say */
-	while (n < 0 && (errno == EINTR || errno == ECONNRESET));
 	if (n < 0)
-		return -errno;
-	for (cmsg = CMSG_FIRSTHDR(&header); cmsg; cmsg = CMSG_NXTHDR(&header, cmsg))
-		if (cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS) {
-			n_fds = (unsigned)((cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-			memcpy(ret_message->fds, CMSG_DATA(cmsg), n_fds * sizeof(int));
-		}
+		return (int)n;
 	if (n == 0 && !n_fds)
 		return -EPIPE;
-	if ((header.msg_flags & MSG_CTRUNC) || (size_t)n < HEAD_BYTES ||
-	    ret_message->n_ids > LINK_FDS ||
+	if (cut || (size_t)n < HEAD_BYTES || ret_message->n_ids > LINK_FDS ||
 	    (size_t)n != HEAD_BYTES + ret_message->n_ids * sizeof(ret_message->ids[0]) ||
 	    ret_message->n_fds != n_fds) {
 		ret_message->n_fds = n_fds;

@@ -4,6 +4,7 @@
 #include "errand.h"
 #include "mountinfo.h"
 #include "privilege.h"
+#include "rights.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -168,29 +169,6 @@ static void start_errands(int limit_fd, const int *channels, unsigned n)
 		close(channels[i]);
 }
 
-/* An order and the descriptors that come with it. As recvmsg(). */
-static ssize_t receive(struct order *ret_order, int *ret_fds, unsigned *ret_n)
-{
-	union {
-		struct cmsghdr header;
-		char bytes[CMSG_SPACE(sizeof(int) * ERRAND_CHANNELS)];
-	} control;
-	struct iovec iov = {ret_order, sizeof(*ret_order)};
-	struct msghdr header = {.msg_iov = &iov,
-				.msg_iovlen = 1,
-				.msg_control = &control,
-				.msg_controllen = sizeof(control)};
-	ssize_t n = recvmsg(SOCKET_FD, &header, MSG_CMSG_CLOEXEC);
-	struct cmsghdr *cmsg = n < 0 ? NULL : CMSG_FIRSTHDR(&header);
-
-	*ret_n = 0;
-	if (cmsg && cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS) {
-		*ret_n = (unsigned)((cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-		memcpy(ret_fds, CMSG_DATA(cmsg), *ret_n * sizeof(int));
-	}
-	return n;
-}
-
 static void serve(char *mountpoint)
 {
 	struct order order;
@@ -199,11 +177,10 @@ static void serve(char *mountpoint)
 	dev_t dev = 0;
 
 	for (;;) {
-		ssize_t n = receive(&order, fds, &n_fds);
+		ssize_t n = rights_receive(SOCKET_FD, &order, sizeof(order), fds, ERRAND_CHANNELS,
+					   &n_fds, NULL, 0);
 		int32_t result;
 
-		if (n < 0 && errno == EINTR)
-			continue;
 		if (n <= 0)
 			break;
 		while (waitpid(-1, NULL, WNOHANG) > 0) /* those who ran errands */
@@ -272,26 +249,12 @@ int steward_limit(int fd, unsigned limit)
 int steward_errands(int fd, const int *channels, unsigned n)
 {
 	struct order order = {.kind = STEWARD_ERRANDS};
-	union {
-		struct cmsghdr header;
-		char bytes[CMSG_SPACE(sizeof(int) * ERRAND_CHANNELS)];
-	} control = {0};
-	struct iovec iov = {&order, sizeof(order)};
-	struct msghdr header = {.msg_iov = &iov,
-				.msg_iovlen = 1,
-				.msg_control = &control,
-				.msg_controllen = CMSG_SPACE(sizeof(int) * n)};
-	struct cmsghdr *cmsg = &control.header;
 
 	if (fd < 0)
 		return -EPIPE;
 	if (n > ERRAND_CHANNELS)
 		return -E2BIG;
-	cmsg->cmsg_level = SOL_SOCKET;
-	cmsg->cmsg_type = SCM_RIGHTS;
-	cmsg->cmsg_len = CMSG_LEN(sizeof(int) * n);
-	memcpy(CMSG_DATA(cmsg), channels, sizeof(int) * n);
-	return sendmsg(fd, &header, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+	return rights_send(fd, &order, sizeof(order), channels, n, MSG_DONTWAIT);
 }
 
 int steward_unmount(int fd)
