@@ -102,7 +102,7 @@
  * lapped by V: `epoch` counts laps in eighths, and a tag older than two eighths is simply in the
  * past.
  *
- * INVARIANTS (fbs_check)
+ * INVARIANTS (sched_check.c)
  *   - a node is in its parent's queue exactly while it has work and no cap holds it
  *   - no tag in a queue is before V of that queue; V never goes back
  *   - a queue is ordered by (tag, order of tagging)

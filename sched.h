@@ -239,7 +239,7 @@ void fbs_stats(const struct fbs *fbs, struct fbs_stats *ret_stats);
 unsigned fbs_in_flight(const struct fbs *fbs);
 unsigned fbs_queued(const struct fbs *fbs);
 
-/* Asserts every invariant that sched.c names. O(nodes): for tests. */
+/* Asserts every invariant that sched.c names. O(nodes): sched_check.c, for tests only. */
 void fbs_check(const struct fbs *fbs);
 
 #endif

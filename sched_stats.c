@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* sched_stats.c - what there is to see of a scheduler, and whether it is as it should be. */
+/* sched_stats.c - what there is to see of a scheduler. */
 #include "wait.h"
-
-#include <assert.h>
 
 void fbs_node_stats(const struct fbs *fbs, const struct fbs_node *node,
 		    struct fbs_node_stats *ret_stats)
@@ -57,30 +55,4 @@ void fbs_stats(const struct fbs *fbs, struct fbs_stats *ret_stats)
 		.anticipating = fbs->held != NULL,
 		.prices = price_capability(&fbs->prices),
 	};
-}
-
-void fbs_check(const struct fbs *fbs)
-{
-	unsigned queued[LANES] = {0}, in_flight = 0, present = 0;
-
-	tree_check(fbs);
-	for (const struct fbs_node *node = fbs->nodes; node; node = node->next) {
-		if (!is_leaf(node))
-			continue;
-		for (unsigned lane = 0; lane < LANES; lane++) {
-			unsigned n = 0;
-
-			for (const struct fbs_req *req = node->lanes[lane].head; req;
-			     req = req->next, n++)
-				assert(req->leaf == node && req->pos_bytes < req->end_bytes);
-			assert(n == node->queued[lane]);
-			queued[lane] += n;
-		}
-		in_flight += node->in_flight;
-		present += is_present(node);
-	}
-	assert(present == fbs->present);
-	for (unsigned lane = 0; lane < LANES; lane++)
-		assert(queued[lane] == fbs->root->queued[lane]);
-	assert(in_flight == fbs->in_flight && in_flight == fbs->window.in_flight + fbs->discarding);
 }

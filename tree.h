@@ -264,6 +264,4 @@ uint64_t tree_entitled(const struct fbs *fbs, const struct fbs_node *node);
 void tree_shares(const struct fbs *fbs, const struct fbs_node *node, unsigned *ret_entitled_ppm,
 		 unsigned *ret_achieved_ppm);
 
-void tree_check(const struct fbs *fbs);
-
 #endif
