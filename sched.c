@@ -363,7 +363,7 @@ void fbs_push(struct fbs *fbs, struct fbs_node *leaf, struct fbs_req *req, uint6
 	if (!has_queued(leaf)) {
 		fbs->present += !leaf->in_flight;
 		idle_arrived(fbs, leaf, now_ns);
-		wait_begin(fbs, leaf, tree_free_time(fbs, leaf));
+		wait_begin(fbs, leaf);
 	}
 	if (leaf->places)
 		idle_use_place(fbs, leaf);

@@ -20,7 +20,7 @@ void fbs_node_stats(const struct fbs *fbs, const struct fbs_node *node,
 	if (stats.capped)
 		stats.capped_ns += fbs->last_ns - node->capped_since_ns;
 	if (is_leaf(node) && has_queued(node))
-		wait_split(fbs, node, tree_free_time(fbs, node), stats.waited_ns);
+		wait_split(fbs, node, stats.waited_ns);
 	for (unsigned i = 0; i < FBS_WAITS; i++)
 		stats.waited_ns[i] += node->waited_ns[i];
 	*ret_stats = stats;

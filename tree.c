@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* tree.c - see tree.h; what tags mean is told at the head of sched.c. */
 #include "tree.h"
+#include "wait.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -394,12 +395,8 @@ void tree_activate(struct fbs *fbs, struct fbs_node *leaf)
 
 static void end_cap(struct fbs *fbs, struct fbs_node *node)
 {
-	struct free_time above = tree_free_time(fbs, node->parent);
-
 	heap_remove(&fbs->capped, node);
-	node->capped_ns += fbs->last_ns - node->capped_since_ns;
-	node->free_lost.ns += above.ns - node->free_above.ns;
-	node->free_lost.held_ns += above.held_ns - node->free_above.held_ns;
+	wait_uncapped(fbs, node);
 }
 
 void tree_settle(struct fbs *fbs, struct fbs_node *node)
@@ -418,8 +415,7 @@ void tree_settle(struct fbs *fbs, struct fbs_node *node)
 void tree_cap_until(struct fbs *fbs, struct fbs_node *node, uint64_t until_ns)
 {
 	leave_queue(fbs, node);
-	node->capped_since_ns = fbs->last_ns;
-	node->free_above = tree_free_time(fbs, node->parent);
+	wait_capped(fbs, node);
 	heap_put(&fbs->capped, node, until_ns, ++fbs->order);
 	tree_settle(fbs, node->parent);
 }
@@ -452,32 +448,6 @@ void tree_release_all(struct fbs *fbs)
 		slot->key = slot->order = rate_promise_due_ns(&slot->node->promise);
 	}
 	heap_rebuild(&fbs->due);
-}
-
-struct free_time tree_free_time(const struct fbs *fbs, const struct fbs_node *node)
-{
-	struct free_time free = {fbs->last_ns, fbs->held_ns}, lost = {0};
-
-	if (fbs->held)
-		free.held_ns += fbs->last_ns - fbs->held_since_ns;
-	for (; node->parent; node = node->parent) {
-		lost.ns += node->free_lost.ns;
-		lost.held_ns += node->free_lost.held_ns;
-		if (is_capped(node)) { /* it stands still, whatever happens above */
-			free = node->free_above;
-			break;
-		}
-	}
-	return (struct free_time){free.ns - lost.ns, free.held_ns - lost.held_ns};
-}
-
-/* It is to be the same below another parent. */
-static void move_free_time(struct fbs_node *node, struct free_time from, struct free_time to)
-{
-	node->free_above.ns += to.ns - from.ns;
-	node->free_above.held_ns += to.held_ns - from.held_ns;
-	node->free_lost.ns += to.ns - from.ns;
-	node->free_lost.held_ns += to.held_ns - from.held_ns;
 }
 
 void tree_set_due(struct fbs *fbs, struct fbs_node *node)
@@ -619,7 +589,7 @@ int tree_move(struct fbs *fbs, struct fbs_node *node, struct fbs_node *parent)
 	if (make_room(parent))
 		return -ENOMEM;
 	ahead = take_out(fbs, node);
-	move_free_time(node, tree_free_time(fbs, old), tree_free_time(fbs, parent));
+	wait_move(fbs, node, parent);
 	count_all(fbs, old, node, -1);
 	tree_settle(fbs, old);
 	old->children--;

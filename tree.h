@@ -233,7 +233,6 @@ void tree_uncap(struct fbs *fbs, struct fbs_node *node);
 /* What is queued in leaf changes: are those above it still held? To be found out again. */
 void tree_release(struct fbs *fbs, struct fbs_node *leaf);
 void tree_release_all(struct fbs *fbs); /* caps or the tree changed */
-struct free_time tree_free_time(const struct fbs *fbs, const struct fbs_node *node);
 /* After a reservation was set, kept, or may be kept sooner than thought. */
 void tree_set_due(struct fbs *fbs, struct fbs_node *node);
 /* The leaf that comes first below node, which has work. */
