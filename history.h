@@ -4,7 +4,7 @@
  *
  * Kept when the counters change and not by the clock: something that never happens costs nothing,
  * however many nodes there are. What a node is entitled to changes by itself as long as it waits,
- * and is found out afterwards (tree.c). A "second" is 2^30 ns, which needs no division.
+ * and is found out afterwards (account.c). A "second" is 2^30 ns, which needs no division.
  */
 #ifndef FUSEBAND_HISTORY_H
 #define FUSEBAND_HISTORY_H

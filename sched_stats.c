@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* sched_stats.c - what there is to see of a scheduler. */
+#include "account.h"
 #include "wait.h"
 
 void fbs_node_stats(const struct fbs *fbs, const struct fbs_node *node,
@@ -8,7 +9,7 @@ void fbs_node_stats(const struct fbs *fbs, const struct fbs_node *node,
 	struct fbs_node_stats stats = {
 		.queued = queued_of(node),
 		.tokens = node->parent ? node->tokens : fbs->tokens,
-		.entitled = node->parent ? tree_entitled(fbs, node) : fbs->tokens,
+		.entitled = node->parent ? account_entitled(fbs, node) : fbs->tokens,
 		.capped_ns = node->capped_ns,
 		.capped = node->parent && is_capped(node),
 		.in_flight = node->in_flight,
@@ -16,7 +17,7 @@ void fbs_node_stats(const struct fbs *fbs, const struct fbs_node *node,
 	};
 
 	if (node->parent)
-		tree_shares(fbs, node, &stats.entitled_ppm, &stats.achieved_ppm);
+		account_shares(fbs, node, &stats.entitled_ppm, &stats.achieved_ppm);
 	if (stats.capped)
 		stats.capped_ns += fbs->last_ns - node->capped_since_ns;
 	if (is_leaf(node) && has_queued(node))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* tree.c - see tree.h; what tags mean is told at the head of sched.c. */
 #include "tree.h"
+#include "account.h"
 #include "wait.h"
 
 #include <assert.h>
@@ -11,8 +12,7 @@
 #define FIRST_TAG (UINT64_C(0) - (UINT64_C(1) << 36))
 #define EPOCH_SHIFT 61
 #define CHARGE_MAX_TOKENS (UINT64_C(1) << 58) /* of one charge, scaled: an hour of cost */
-#define PART_OF_ONE (UINT64_C(1) << 32)
-#define AHEAD_MAX (INT64_C(1) << 60) /* of V, in tag units: far below half a lap */
+#define AHEAD_MAX (INT64_C(1) << 60)	      /* of V, in tag units: far below half a lap */
 
 bool tree_has_work(const struct fbs_node *node)
 {
@@ -58,57 +58,12 @@ static void advance(const struct fbs *fbs, struct fbs_node *node, uint64_t token
 		node->tag = vtime + (uint64_t)AHEAD_MAX;
 }
 
-/* When V was vtime. */
-static uint64_t entitled_at(const struct fbs *fbs, const struct fbs_node *node, uint64_t vtime)
-{
-	unsigned __int128 progress;
-
-	if (!is_candidate(node) || before(vtime, node->joined_vtime))
-		return node->entitled;
-	progress = (unsigned __int128)(vtime - node->joined_vtime) * node->weight;
-	return node->entitled + (uint64_t)(progress >> fbs->tag_shift);
-}
-
-uint64_t tree_entitled(const struct fbs *fbs, const struct fbs_node *node)
-{
-	return entitled_at(fbs, node, queue_of(node)->vtime);
-}
-
-/* When that second began, which is one of the last ones, and later than its own history. */
-static uint64_t entitled_then(const struct fbs *fbs, const struct fbs_node *node, uint64_t second)
-{
-	const struct queue *queue = queue_of(node);
-
-	return entitled_at(fbs, node, history_tokens(&queue->history, second, queue->vtime));
-}
-
-/* Its tokens are about to change, or what it is entitled to not to follow V any more. */
-static void note_lately(const struct fbs *fbs, struct fbs_node *node)
-{
-	uint64_t from, to;
-
-	if (history_is_behind(&node->history, fbs->last_ns, &from, &to))
-		for (; from <= to; from++)
-			history_put(&node->history, from, node->tokens,
-				    entitled_then(fbs, node, from));
-}
-
-/* What it was entitled to up to now. */
-static void entitle(const struct fbs *fbs, struct fbs_node *node)
-{
-	if (!is_candidate(node))
-		return;
-	note_lately(fbs, node);
-	node->entitled = tree_entitled(fbs, node);
-	node->joined_vtime = queue_of(node)->vtime;
-}
-
 static void enter_queue(struct fbs *fbs, struct fbs_node *node)
 {
 	struct queue *queue = queue_of(node);
 
 	catch_up(node);
-	node->joined_vtime = queue->vtime;
+	account_join(node);
 	queue->weights += node->weight;
 	heap_put(&queue->heap, node, node->tag, ++fbs->order);
 }
@@ -117,7 +72,7 @@ static void leave_queue(struct fbs *fbs, struct fbs_node *node)
 {
 	struct queue *queue = queue_of(node);
 
-	entitle(fbs, node);
+	account_settle(fbs, node);
 	queue->weights -= node->weight;
 	heap_remove(&queue->heap, node);
 }
@@ -137,26 +92,6 @@ void tree_served(const struct fbs *fbs, struct fbs_node *leaf, const struct fbs_
 		set_vtime(fbs, queue_of(node), node->tag);
 }
 
-/* promised: it was entitled to this, too, whatever its share is. */
-static void charge(struct fbs *fbs, struct fbs_node *node, uint64_t tokens, bool promised)
-{
-	uint64_t old = node->entitled;
-
-	note_lately(fbs, node);
-	entitle(fbs, node);
-	if (promised && node->entitled - old < tokens)
-		node->entitled = old + tokens;
-	catch_up(node);
-	advance(fbs, node, tokens);
-	node->tokens += tokens;
-}
-
-static void charge_disk(struct fbs *fbs, uint64_t tokens)
-{
-	history_note(&fbs->root->history, fbs->last_ns, fbs->tokens, 0);
-	fbs->tokens += tokens;
-}
-
 /* Its tag has changed. */
 static void place(struct fbs *fbs, struct fbs_node *node)
 {
@@ -173,20 +108,21 @@ static uint64_t clamp_tokens(uint64_t tokens)
 	return tokens < CHARGE_MAX_TOKENS ? tokens : CHARGE_MAX_TOKENS;
 }
 
+static void charge(struct fbs *fbs, struct fbs_node *node, uint64_t tokens, bool promised)
+{
+	account_pay(fbs, node, tokens, promised);
+	catch_up(node);
+	advance(fbs, node, tokens);
+}
+
 void tree_charge(struct fbs *fbs, struct fbs_node *leaf, uint64_t tokens)
 {
 	tokens = clamp_tokens(tokens);
-	charge_disk(fbs, tokens);
+	account_pay_disk(fbs, tokens);
 	for (struct fbs_node *node = leaf; node->parent; node = node->parent) {
 		charge(fbs, node, tokens, false);
 		place(fbs, node);
 	}
-}
-
-/* Weights that compete in its queue, its own included. */
-static uint64_t weights_beside(const struct fbs_node *node)
-{
-	return queue_of(node)->weights + (is_candidate(node) ? 0 : node->weight);
 }
 
 /* Node's part of tokens of the disk. */
@@ -204,7 +140,7 @@ void tree_charge_reserved(struct fbs *fbs, struct fbs_node *leaf, const struct f
 	bool reserved = false;
 
 	tokens = clamp_tokens(tokens);
-	charge_disk(fbs, tokens);
+	account_pay_disk(fbs, tokens);
 	for (struct fbs_node *node = leaf; node->parent; node = node->parent) {
 		unsigned __int128 most = part_of(node->parent, most_tokens);
 		uint64_t old, limit;
@@ -272,7 +208,7 @@ void tree_set_weight(struct fbs *fbs, struct fbs_node *node, unsigned weight)
 
 	if (weight == node->weight)
 		return;
-	entitle(fbs, node);
+	account_settle(fbs, node);
 	catch_up(node);
 	ahead = (unsigned __int128)(node->tag - queue->vtime) * node->weight / weight;
 	node->tag = queue->vtime + (ahead < AHEAD_MAX ? (uint64_t)ahead : (uint64_t)AHEAD_MAX);
@@ -317,7 +253,7 @@ void tree_level(struct fbs *fbs)
 	for (struct fbs_node *node = fbs->nodes; node; node = node->next) {
 		struct queue *queue = queue_of(node);
 
-		entitle(fbs, node);
+		account_settle(fbs, node);
 		node->tag = queue->vtime;
 		node->epoch = queue->vepoch;
 		node->remainder = 0;
@@ -334,52 +270,6 @@ void tree_level(struct fbs *fbs)
 			heap_rebuild(&node->queues[c].heap);
 	for (unsigned c = 0; c < FBS_CLASSES; c++)
 		heap_rebuild(&fbs->root->queues[c].heap);
-}
-
-/* a x b / c, without going over. */
-static uint64_t scale(uint64_t a, uint64_t b, uint64_t c)
-{
-	unsigned __int128 scaled = c ? (unsigned __int128)a * b / c : a;
-
-	return scaled < UINT64_MAX ? (uint64_t)scaled : UINT64_MAX;
-}
-
-/* What node got in the last ten seconds, and was entitled to. */
-static void lately(const struct fbs *fbs, const struct fbs_node *node, uint64_t *ret_got,
-		   uint64_t *ret_due)
-{
-	uint64_t from = history_from(fbs->last_ns);
-
-	*ret_got = node->tokens - history_tokens(&node->history, from, node->tokens);
-	*ret_due = tree_entitled(fbs, node) - (history_has(&node->history, from)
-						       ? history_entitled(&node->history, from)
-						       : entitled_then(fbs, node, from));
-}
-
-void tree_shares(const struct fbs *fbs, const struct fbs_node *node, unsigned *ret_entitled_ppm,
-		 unsigned *ret_achieved_ppm)
-{
-	uint64_t disk = fbs->tokens - history_tokens(&fbs->root->history,
-						     history_from(fbs->last_ns), fbs->tokens);
-	uint64_t achieved, entitled, part = is_candidate(node) ? PART_OF_ONE : 0;
-
-	lately(fbs, node, &achieved, &entitled);
-	/* that was of what its group got; and the group was entitled to more, or less */
-	for (const struct fbs_node *up = node->parent, *below = node; up && up->parent;
-	     below = up, up = up->parent) {
-		uint64_t got, due;
-
-		lately(fbs, up, &got, &due);
-		part = scale(part, below->weight, weights_beside(below));
-		entitled = got ? scale(entitled, due, got) : scale(part, due, PART_OF_ONE);
-	}
-	if (!disk)
-		entitled = achieved = 0;
-	/* more than all: rounded, or prices so far off that the sums have wrapped meanwhile */
-	entitled = scale(entitled, 1000000, disk);
-	achieved = scale(achieved, 1000000, disk);
-	*ret_entitled_ppm = entitled < 1000000 ? (unsigned)entitled : 1000000;
-	*ret_achieved_ppm = achieved < 1000000 ? (unsigned)achieved : 1000000;
 }
 
 /* ---- candidates ---- */

@@ -63,7 +63,7 @@ struct fbs_node {
 	uint64_t remainder;  /* of the tag, in 1/weight */
 	uint64_t epoch;	     /* of V when it was tagged */
 	struct fbs_cap *cap; /* NULL: none */
-	/* what it got and should have got */
+	/* what it got and should have got: account.h */
 	uint64_t tokens, entitled;
 	uint64_t joined_vtime; /* V when it became a candidate, or when entitled was last updated */
 	struct free_time free_lost; /* of what its parent had, in all its caps; and moves */
@@ -157,6 +157,12 @@ static inline struct queue *queue_of(const struct fbs_node *node)
 static inline bool is_candidate(const struct fbs_node *node)
 {
 	return node->pos[HEAP_QUEUE] != HEAP_ABSENT;
+}
+
+/* Weights that compete in its queue, its own included. */
+static inline uint64_t weights_beside(const struct fbs_node *node)
+{
+	return queue_of(node)->weights + (is_candidate(node) ? 0 : node->weight);
 }
 
 static inline bool is_capped(const struct fbs_node *node)
@@ -258,9 +264,5 @@ void tree_set_weight(struct fbs *fbs, struct fbs_node *node, unsigned weight);
 void tree_set_class(struct fbs *fbs, struct fbs_node *node, enum fbs_class class);
 /* All level: tags mean something else from now on. */
 void tree_level(struct fbs *fbs);
-uint64_t tree_entitled(const struct fbs *fbs, const struct fbs_node *node);
-/* In millionths of what the disk did in the last ten seconds. */
-void tree_shares(const struct fbs *fbs, const struct fbs_node *node, unsigned *ret_entitled_ppm,
-		 unsigned *ret_achieved_ppm);
 
 #endif
