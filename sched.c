@@ -533,21 +533,27 @@ uint64_t fbs_wakeup(const struct fbs *fbs)
 	return at_ns;
 }
 
+/* A leaf whose next write is a discard, and which is held. */
+static struct fbs_node *held_discard(const struct fbs *fbs)
+{
+	for (uint32_t i = 0; i < fbs->capped.n; i++) {
+		struct fbs_node *node = fbs->capped.slots[i].node;
+		const struct fbs_req *write = node->lanes[LANE_WRITE].head;
+
+		if (write && write->op == FBS_DISCARD)
+			return node;
+	}
+	return NULL;
+}
+
 /* A discard is back: the next one may go. */
 static void release_discards(struct fbs *fbs)
 {
-	fbs->discarding = false;
-	for (uint32_t i = 0; i < fbs->capped.n; i++) {
-		struct fbs_node *node = fbs->capped.slots[i].node;
+	struct fbs_node *leaf;
 
-		if (!is_leaf(node) || !node->lanes[LANE_WRITE].head ||
-		    node->lanes[LANE_WRITE].head->op != FBS_DISCARD)
-			continue;
-		tree_uncap(fbs, node);
-		for (; node->parent; node = node->parent)
-			tree_set_due(fbs, node);
-		i = UINT32_MAX; /* the heap has changed: once more */
-	}
+	fbs->discarding = false;
+	while ((leaf = held_discard(fbs)))
+		tree_uncap(fbs, leaf);
 }
 
 /* What a discard has cost: what the disk could have earned meanwhile, without what it did earn. */
