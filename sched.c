@@ -134,11 +134,6 @@
 #define RESERVED_DEBT_NS UINT64_C(100000000)
 /* One charge: a disk that hung during a flush was not worked by it all the time. */
 #define CHARGE_MAX_NS UINT64_C(1000000000)
-/* How fast the disk earns tokens is learnt over about this much busy time. */
-#define EARN_NS UINT64_C(500000000)
-#define EARN_LEAST_NS UINT64_C(10000000)
-/* Until it is known: one token in a millisecond, or in a nanosecond if it is one. */
-#define EARN_DEFAULT_NS UINT64_C(1000000)
 
 static uint64_t advance_clock(struct fbs *fbs, uint64_t now_ns)
 {
@@ -185,43 +180,6 @@ static uint64_t tokens_of(const struct fbs *fbs, const struct fbs_slice *slice,
 	return FBS_TOKEN_ONE;
 }
 
-/*
- * Disk time as tokens: at the rate at which the disk earns them when it is busy. Also where tokens
- * are nanoseconds: those are of the price list, and a disk may be any number of times slower.
- */
-static uint64_t tokens_of_ns(const struct fbs *fbs, uint64_t ns)
-{
-	unsigned __int128 tokens;
-
-	if (ns > CHARGE_MAX_NS)
-		ns = CHARGE_MAX_NS;
-	if (fbs->busy_ns < EARN_LEAST_NS)
-		tokens = ((unsigned __int128)ns << FBS_TOKEN_SHIFT) /
-			 (fbs->params.policy == FBS_POLICY_COST ? 1 : EARN_DEFAULT_NS);
-	else
-		tokens = (unsigned __int128)ns * fbs->busy_tokens / fbs->busy_ns;
-	return tokens > INT64_MAX ? INT64_MAX : (uint64_t)tokens;
-}
-
-/*
- * Up to the first slice after a flush or discard, and those that come back with it, nobody can tell
- * what was earned in which time.
- */
-static void earned(struct fbs *fbs, uint64_t tokens, uint64_t now_ns)
-{
-	if (fbs->disturbed)
-		fbs->busy_since_ns = fbs->disturbed_ns = now_ns;
-	if (now_ns == fbs->disturbed_ns)
-		return;
-	fbs->busy_ns += now_ns - fbs->busy_since_ns;
-	fbs->busy_since_ns = now_ns;
-	fbs->busy_tokens += tokens;
-	if (fbs->busy_ns > 2 * EARN_NS) {
-		fbs->busy_tokens /= 2;
-		fbs->busy_ns /= 2;
-	}
-}
-
 /* ---- settings ---- */
 
 struct fbs *fbs_create(const struct fbs_params *params)
@@ -241,6 +199,7 @@ struct fbs *fbs_create(const struct fbs_params *params)
 	window_init(&fbs->window);
 	discard_init(&fbs->discard);
 	fbs->params.policy = params->policy;
+	earnings_set_policy(&fbs->earnings, params->policy);
 	price_set(&fbs->prices, &params->capability);
 	fbs_configure(fbs, params);
 	return fbs;
@@ -270,7 +229,7 @@ void fbs_configure(struct fbs *fbs, const struct fbs_params *params)
 
 	if (params->policy != fbs->params.policy) {
 		tree_level(fbs);
-		fbs->busy_ns = fbs->busy_tokens = 0;
+		earnings_set_policy(&fbs->earnings, params->policy);
 	}
 	if (memcmp(&params->capability, &fbs->prices.given, sizeof(params->capability)) != 0) {
 		price_set(&fbs->prices, &params->capability);
@@ -439,20 +398,12 @@ static void served(struct fbs *fbs, struct fbs_node *leaf, const struct rate_wor
 	}
 }
 
-/* Prices are learnt while the disk has enough to do. Was there less, for any time at all? */
-static void look_for_slack(struct fbs *fbs, bool nothing_to_issue)
-{
-	if (fbs->slack && fbs->last_ns != fbs->slack_since_ns)
-		fbs->slackened = true;
-	if (!fbs->slack)
-		fbs->slack_since_ns = fbs->last_ns;
-	fbs->slack = nothing_to_issue;
-}
-
 /* In tokens. It lasts, so that there is none until it is known how many tokens that is. */
 static uint64_t most_reserved_debt(const struct fbs *fbs)
 {
-	return fbs->busy_ns < EARN_LEAST_NS ? 0 : tokens_of_ns(fbs, RESERVED_DEBT_NS);
+	if (!earnings_are_known(&fbs->earnings))
+		return 0;
+	return earnings_tokens_of_ns(&fbs->earnings, RESERVED_DEBT_NS);
 }
 
 bool fbs_next(struct fbs *fbs, uint64_t now_ns, struct fbs_slice *ret_slice)
@@ -465,11 +416,9 @@ bool fbs_next(struct fbs *fbs, uint64_t now_ns, struct fbs_slice *ret_slice)
 	now_ns = advance_clock(fbs, now_ns);
 	wait_stop_refusing(fbs);
 	req = pick_next(fbs, &top);
-	if (!req) {
-		look_for_slack(fbs, !fbs->held);
+	earnings_look_for_slack(&fbs->earnings, !req && !fbs->held, now_ns);
+	if (!req)
 		return false;
-	}
-	look_for_slack(fbs, false);
 	leaf = req->leaf;
 	if (fbs->places)
 		idle_look_at_places(fbs, now_ns);
@@ -497,11 +446,11 @@ bool fbs_next(struct fbs *fbs, uint64_t now_ns, struct fbs_slice *ret_slice)
 
 	req->pos_bytes += bytes;
 	if (!fbs->in_flight++)
-		fbs->busy_since_ns = now_ns;
+		earnings_begin(&fbs->earnings, now_ns);
 	leaf->in_flight++;
 	if (req->op == FBS_DISCARD) {
 		fbs->discarding = true;
-		fbs->done_before_tokens = fbs->done_tokens;
+		fbs->before_discard_tokens = fbs->earnings.all_tokens;
 	} else
 		window_issued(&fbs->window, cost_ns, now_ns);
 	tree_served(fbs, leaf, top);
@@ -560,8 +509,8 @@ static void release_discards(struct fbs *fbs)
 static uint64_t discard_tokens(struct fbs *fbs, const struct fbs_slice *slice, uint64_t now_ns)
 {
 	uint64_t took_ns = now_ns - slice->issued_ns;
-	uint64_t tokens = tokens_of_ns(fbs, took_ns);
-	uint64_t others = fbs->done_tokens - fbs->done_before_tokens;
+	uint64_t tokens = earnings_tokens_of_ns(&fbs->earnings, least(took_ns, CHARGE_MAX_NS));
+	uint64_t others = fbs->earnings.all_tokens - fbs->before_discard_tokens;
 
 	discard_done(&fbs->discard, slice->len_bytes, took_ns);
 	return tokens > others ? tokens - others : 0;
@@ -571,6 +520,7 @@ void fbs_done(struct fbs *fbs, const struct fbs_slice *slice, uint64_t now_ns)
 {
 	struct fbs_node *leaf = slice->leaf;
 	uint64_t charged;
+	bool full;
 
 	assert(leaf->in_flight && fbs->in_flight);
 	now_ns = advance_clock(fbs, now_ns);
@@ -581,22 +531,19 @@ void fbs_done(struct fbs *fbs, const struct fbs_slice *slice, uint64_t now_ns)
 
 		if (tokens > charged)
 			tree_charge(fbs, leaf, tokens - charged);
-		fbs->disturbed = true;
+		earnings_disturb(&fbs->earnings);
 	} else {
 		if (slice->op == FBS_WRITE) {
 			leaf->dirty_bytes = dirty_of(fbs, leaf) + slice->len_bytes;
 			leaf->dirty_since = fbs->flushes_begun;
 			fbs->dirty_bytes += slice->len_bytes;
 		}
-		fbs->done_tokens += charged;
-		fbs->disturbed = fbs->disturbed || !charged || fbs->discarding;
-		earned(fbs, charged, now_ns);
-		look_for_slack(fbs, fbs->slack);
+		if (fbs->discarding)
+			earnings_disturb(&fbs->earnings);
+		full = earnings_add(&fbs->earnings, charged, now_ns);
 		if (!fbs->params.io_throttle && !window_is_settled(&fbs->window))
-			fbs->slackened = true; /* it may be kept short */
-		price_observe(&fbs->prices, is_write(slice->op), slice->len_bytes,
-			      !fbs->slackened && !fbs->disturbed, now_ns);
-		fbs->slackened = fbs->disturbed = false;
+			full = false; /* it may be kept short */
+		price_observe(&fbs->prices, is_write(slice->op), slice->len_bytes, full, now_ns);
 	}
 	leaf->in_flight--;
 	fbs->in_flight--;
@@ -614,14 +561,14 @@ void fbs_done(struct fbs *fbs, const struct fbs_slice *slice, uint64_t now_ns)
 
 bool fbs_flush_may_start(const struct fbs *fbs, const struct fbs_node *leaf)
 {
-	uint64_t most = tokens_of_ns(fbs, FLUSH_DEBT_NS);
+	uint64_t most = earnings_tokens_of_ns(&fbs->earnings, FLUSH_DEBT_NS);
 
 	return leaf->flush_tokens <= most || !tree_is_ahead(fbs, leaf, most);
 }
 
 bool fbs_pays_later(const struct fbs *fbs, const struct fbs_node *leaf)
 {
-	return tree_is_ahead(fbs, leaf, tokens_of_ns(fbs, TOLD_DEBT_NS));
+	return tree_is_ahead(fbs, leaf, earnings_tokens_of_ns(&fbs->earnings, TOLD_DEBT_NS));
 }
 
 void fbs_flush_start(struct fbs *fbs, struct fbs_node *leaf, uint64_t now_ns,
@@ -671,13 +618,13 @@ void fbs_flush_done(struct fbs *fbs, const struct fbs_flush *flush, uint64_t now
 
 	now_ns = advance_clock(fbs, now_ns);
 	took_ns = least(now_ns - flush->started_ns, CHARGE_MAX_NS);
-	tokens = tokens_of_ns(fbs, flush_part_ns(fbs, flush, took_ns));
+	tokens = earnings_tokens_of_ns(&fbs->earnings, flush_part_ns(fbs, flush, took_ns));
 	if (!tree_is_ahead(fbs, leaf, 0)) /* nothing is owed of earlier ones */
 		leaf->flush_tokens = 0;
 	leaf->flush_tokens += tokens;
 	if (tokens)
 		tree_charge(fbs, leaf, tokens);
-	fbs->disturbed = true;
+	earnings_disturb(&fbs->earnings);
 	leaf->flushes--;
 	idle_done(fbs, leaf, false, now_ns);
 	tree_collect(fbs, leaf);

@@ -18,6 +18,7 @@
 #define FUSEBAND_TREE_H
 
 #include "discard.h"
+#include "earnings.h"
 #include "heap.h"
 #include "history.h"
 #include "price.h"
@@ -123,21 +124,14 @@ struct fbs {
 	uint64_t flushes_begun;
 	uint64_t flush_least_ns[2]; /* of the last flushes, of those before; 0: none yet */
 	unsigned flushes_seen;
-	uint64_t done_tokens,
-		done_before_tokens; /* of reads and writes; before the discard at the disk */
-	/* tokens earned while anything was in flight */
-	uint64_t busy_since_ns, busy_ns, busy_tokens;
-	bool disturbed; /* flushes or discards took time since the last slice came back */
-	uint64_t disturbed_ns;
+	struct earnings earnings;
+	uint64_t before_discard_tokens; /* earned before the discard at the disk */
 
-	/* why fbs_next() last said no: not more than one of these three */
+	/* why fbs_next() last said no although something is queued: not more than one of these */
 	struct fbs_node *refused; /* leaf whose turn it is, but the window is full */
 	uint64_t refused_since_ns;
 	struct fbs_node *held;		 /* leaf for whose next request the disk is kept free */
 	uint64_t held_since_ns, held_ns; /* and for how long it was, in all */
-	bool slack;			 /* there is nothing to issue */
-	uint64_t slack_since_ns;
-	bool slackened; /* for some time since the last slice came back */
 
 	bool serial;				    /* see idle.h */
 	struct fbs_node *first_place, **places_end; /* kept at the disk: the oldest first */
