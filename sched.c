@@ -90,11 +90,13 @@
  * and of the rest his part of what had been written. A discard costs what the disk did not earn
  * while it was there: all it could have on one with a single server, a part on others. Discards are
  * cut into pieces whose size is learnt (discard.c), prices are corrected slowly (price.c).
+ * (afterwards.c, earnings.c)
  *
  * WHAT WAS DUE. Of siblings that have something queued, V advances at the pace at which one of
- * weight 1 is served: weight x (V now - V when it joined) is what a node was entitled to. Time
- * spent waiting is told apart by what it was for: a cap; a disk kept free for somebody else; the
- * window, from the moment it was first in line; and else that it was the turn of others.
+ * weight 1 is served: weight x (V now - V when it joined) is what a node was entitled to
+ * (account.c). Time spent waiting is told apart by what it was for: a cap; a disk kept free for
+ * somebody else; the window, from the moment it was first in line; and else that it was the turn
+ * of others (wait.c).
  *
  * NUMBERS. Tags are 64-bit, scaled so that 1 / weight keeps at least three digits, and what a
  * division drops is carried to the next. They wrap; only differences are compared, and the first
@@ -116,6 +118,7 @@
  * what it is for. A client that thinks for longer than it is waited for, or writes less than it
  * could, gets less than its weight and no credit for it.
  */
+#include "afterwards.h"
 #include "idle.h"
 #include "pick.h"
 #include "wait.h"
@@ -127,20 +130,8 @@
 
 #define SECTOR_BYTES 512U
 
-#define FLUSH_DEBT_NS UINT64_C(100000000) /* 100 ms: see fbs_flush_may_start() */
-#define TOLD_DEBT_NS UINT64_C(10000000)	  /* 10 ms: see fbs_pays_later() */
-#define FLUSHES_SEEN 64U /* and up to as many before tell what one takes at least */
 /* What a reservation may put its holder in debt by. */
 #define RESERVED_DEBT_NS UINT64_C(100000000)
-/* One charge: a disk that hung during a flush was not worked by it all the time. */
-#define CHARGE_MAX_NS UINT64_C(1000000000)
-
-static uint64_t advance_clock(struct fbs *fbs, uint64_t now_ns)
-{
-	if (now_ns > fbs->last_ns)
-		fbs->last_ns = now_ns;
-	return fbs->last_ns;
-}
 
 /* ---- tokens ---- */
 
@@ -448,10 +439,9 @@ bool fbs_next(struct fbs *fbs, uint64_t now_ns, struct fbs_slice *ret_slice)
 	if (!fbs->in_flight++)
 		earnings_begin(&fbs->earnings, now_ns);
 	leaf->in_flight++;
-	if (req->op == FBS_DISCARD) {
-		fbs->discarding = true;
-		fbs->before_discard_tokens = fbs->earnings.all_tokens;
-	} else
+	if (req->op == FBS_DISCARD)
+		afterwards_discard_issued(fbs);
+	else
 		window_issued(&fbs->window, cost_ns, now_ns);
 	tree_served(fbs, leaf, top);
 	if (ret_slice->last)
@@ -482,150 +472,40 @@ uint64_t fbs_wakeup(const struct fbs *fbs)
 	return at_ns;
 }
 
-/* A leaf whose next write is a discard, and which is held. */
-static struct fbs_node *held_discard(const struct fbs *fbs)
+/* A read or write is back. */
+static void data_done(struct fbs *fbs, const struct fbs_slice *slice, uint64_t charged,
+		      uint64_t now_ns)
 {
-	for (uint32_t i = 0; i < fbs->capped.n; i++) {
-		struct fbs_node *node = fbs->capped.slots[i].node;
-		const struct fbs_req *write = node->lanes[LANE_WRITE].head;
+	bool full;
 
-		if (write && write->op == FBS_DISCARD)
-			return node;
-	}
-	return NULL;
-}
-
-/* A discard is back: the next one may go. */
-static void release_discards(struct fbs *fbs)
-{
-	struct fbs_node *leaf;
-
-	fbs->discarding = false;
-	while ((leaf = held_discard(fbs)))
-		tree_uncap(fbs, leaf);
-}
-
-/* What a discard has cost: what the disk could have earned meanwhile, without what it did earn. */
-static uint64_t discard_tokens(struct fbs *fbs, const struct fbs_slice *slice, uint64_t now_ns)
-{
-	uint64_t took_ns = now_ns - slice->issued_ns;
-	uint64_t tokens = earnings_tokens_of_ns(&fbs->earnings, least(took_ns, CHARGE_MAX_NS));
-	uint64_t others = fbs->earnings.all_tokens - fbs->before_discard_tokens;
-
-	discard_done(&fbs->discard, slice->len_bytes, took_ns);
-	return tokens > others ? tokens - others : 0;
+	if (slice->op == FBS_WRITE)
+		afterwards_wrote(fbs, slice->leaf, slice->len_bytes);
+	if (fbs->discarding)
+		earnings_disturb(&fbs->earnings);
+	full = earnings_add(&fbs->earnings, charged, now_ns);
+	if (!fbs->params.io_throttle && !window_is_settled(&fbs->window))
+		full = false; /* it may be kept short */
+	price_observe(&fbs->prices, is_write(slice->op), slice->len_bytes, full, now_ns);
+	window_done(&fbs->window, slice->cost_ns, now_ns - slice->issued_ns, now_ns);
 }
 
 void fbs_done(struct fbs *fbs, const struct fbs_slice *slice, uint64_t now_ns)
 {
 	struct fbs_node *leaf = slice->leaf;
 	uint64_t charged;
-	bool full;
 
 	assert(leaf->in_flight && fbs->in_flight);
 	now_ns = advance_clock(fbs, now_ns);
-	/* standings of another policy are forgotten, and its tokens say nothing about these */
-	charged = slice->policy == fbs->params.policy ? slice->tokens : 0;
-	if (slice->op == FBS_DISCARD) {
-		uint64_t tokens = discard_tokens(fbs, slice, now_ns);
-
-		if (tokens > charged)
-			tree_charge(fbs, leaf, tokens - charged);
-		earnings_disturb(&fbs->earnings);
-	} else {
-		if (slice->op == FBS_WRITE) {
-			leaf->dirty_bytes = dirty_of(fbs, leaf) + slice->len_bytes;
-			leaf->dirty_since = fbs->flushes_begun;
-			fbs->dirty_bytes += slice->len_bytes;
-		}
-		if (fbs->discarding)
-			earnings_disturb(&fbs->earnings);
-		full = earnings_add(&fbs->earnings, charged, now_ns);
-		if (!fbs->params.io_throttle && !window_is_settled(&fbs->window))
-			full = false; /* it may be kept short */
-		price_observe(&fbs->prices, is_write(slice->op), slice->len_bytes, full, now_ns);
-	}
 	leaf->in_flight--;
 	fbs->in_flight--;
 	fbs->present -= !is_present(leaf);
+	/* standings of another policy are forgotten, and its tokens say nothing about these */
+	charged = slice->policy == fbs->params.policy ? slice->tokens : 0;
 	if (slice->op == FBS_DISCARD)
-		release_discards(fbs);
+		afterwards_discard_done(fbs, slice, charged, now_ns);
 	else
-		window_done(&fbs->window, slice->cost_ns, now_ns - slice->issued_ns, now_ns);
+		data_done(fbs, slice, charged, now_ns);
 	idle_look(fbs);
 	idle_done(fbs, leaf, slice->whole, now_ns);
-	tree_collect(fbs, leaf);
-}
-
-/* ---- flushes ---- */
-
-bool fbs_flush_may_start(const struct fbs *fbs, const struct fbs_node *leaf)
-{
-	uint64_t most = earnings_tokens_of_ns(&fbs->earnings, FLUSH_DEBT_NS);
-
-	return leaf->flush_tokens <= most || !tree_is_ahead(fbs, leaf, most);
-}
-
-bool fbs_pays_later(const struct fbs *fbs, const struct fbs_node *leaf)
-{
-	return tree_is_ahead(fbs, leaf, earnings_tokens_of_ns(&fbs->earnings, TOLD_DEBT_NS));
-}
-
-void fbs_flush_start(struct fbs *fbs, struct fbs_node *leaf, uint64_t now_ns,
-		     struct fbs_flush *ret_flush)
-{
-	now_ns = advance_clock(fbs, now_ns);
-	*ret_flush = (struct fbs_flush){
-		.leaf = leaf,
-		.own_dirty_bytes = dirty_of(fbs, leaf),
-		.all_dirty_bytes = fbs->dirty_bytes,
-		.started_ns = now_ns,
-	};
-	fbs->dirty_bytes = 0;
-	fbs->flushes_begun++;
-	leaf->flushes++;
-	idle_away(leaf, now_ns);
-}
-
-/* What a flush takes however little was written: the least of the last ones. */
-static uint64_t flush_least_ns(struct fbs *fbs, uint64_t took_ns)
-{
-	uint64_t *now = &fbs->flush_least_ns[0], *before = &fbs->flush_least_ns[1];
-
-	if (fbs->flushes_seen++ % FLUSHES_SEEN == 0) {
-		*before = *now;
-		*now = took_ns;
-	}
-	*now = least(*now, took_ns);
-	return *before ? least(*before, *now) : *now;
-}
-
-/* What of a flush is its leaf's to pay. */
-static uint64_t flush_part_ns(struct fbs *fbs, const struct fbs_flush *flush, uint64_t took_ns)
-{
-	uint64_t least_ns = flush_least_ns(fbs, took_ns);
-
-	if (!flush->all_dirty_bytes) /* if it took longer, that was for others */
-		return least_ns;
-	return least_ns + (uint64_t)((unsigned __int128)(took_ns - least_ns) *
-				     flush->own_dirty_bytes / flush->all_dirty_bytes);
-}
-
-void fbs_flush_done(struct fbs *fbs, const struct fbs_flush *flush, uint64_t now_ns)
-{
-	struct fbs_node *leaf = flush->leaf;
-	uint64_t took_ns, tokens;
-
-	now_ns = advance_clock(fbs, now_ns);
-	took_ns = least(now_ns - flush->started_ns, CHARGE_MAX_NS);
-	tokens = earnings_tokens_of_ns(&fbs->earnings, flush_part_ns(fbs, flush, took_ns));
-	if (!tree_is_ahead(fbs, leaf, 0)) /* nothing is owed of earlier ones */
-		leaf->flush_tokens = 0;
-	leaf->flush_tokens += tokens;
-	if (tokens)
-		tree_charge(fbs, leaf, tokens);
-	earnings_disturb(&fbs->earnings);
-	leaf->flushes--;
-	idle_done(fbs, leaf, false, now_ns);
 	tree_collect(fbs, leaf);
 }

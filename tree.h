@@ -113,19 +113,21 @@ struct fbs {
 	unsigned tag_shift; /* tokens << FBS_TOKEN_SHIFT << this, / weight, are tag units */
 	struct price_list prices;
 	struct window window;
-	struct discard_size discard;
-	bool discarding;  /* one is at the disk */
+	struct earnings earnings;
 	uint64_t last_ns; /* the caller's threads may read the clock before they get the lock */
 	uint64_t order;	  /* of tagging, of pushing */
 	unsigned queued, in_flight;
 	unsigned present; /* leaves with anything queued or in flight */
 	uint64_t tokens;
+
+	/* charged when it is over (afterwards.h) */
 	uint64_t dirty_bytes;
 	uint64_t flushes_begun;
 	uint64_t flush_least_ns[2]; /* of the last flushes, of those before; 0: none yet */
 	unsigned flushes_seen;
-	struct earnings earnings;
-	uint64_t before_discard_tokens; /* earned before the discard at the disk */
+	struct discard_size discard;
+	bool discarding;		/* one is at the disk */
+	uint64_t before_discard_tokens; /* what had been earned before that */
 
 	/* why fbs_next() last said no although something is queued: not more than one of these */
 	struct fbs_node *refused; /* leaf whose turn it is, but the window is full */
@@ -187,6 +189,14 @@ static inline bool has_promise(const struct fbs_node *node)
 static inline uint64_t promise_now_ns(const struct fbs *fbs)
 {
 	return fbs->last_ns - fbs->promise_slip_ns;
+}
+
+/* The caller brings the time, maybe an old one: what it is. */
+static inline uint64_t advance_clock(struct fbs *fbs, uint64_t now_ns)
+{
+	if (now_ns > fbs->last_ns)
+		fbs->last_ns = now_ns;
+	return fbs->last_ns;
 }
 
 static inline bool is_write(enum fbs_op op)
