@@ -124,7 +124,6 @@
 #include "wait.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -116,7 +116,7 @@ struct fbs {
 	struct earnings earnings;
 	uint64_t last_ns; /* the caller's threads may read the clock before they get the lock */
 	uint64_t order;	  /* of tagging, of pushing */
-	unsigned queued, in_flight;
+	unsigned in_flight;
 	unsigned present; /* leaves with anything queued or in flight */
 	uint64_t tokens;
 
