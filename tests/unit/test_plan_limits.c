@@ -7,9 +7,8 @@
 #define _GNU_SOURCE
 #endif
 #include "plan_rig.h"
+#include "own_mounts.h"
 
-#include <sched.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 
 /* Files of their own, all on the same disk. */
@@ -286,9 +285,6 @@ int main(void)
 		TEST(test_print_promises),
 	};
 
-	/* mounts of a test that fails must not outlive it */
-	if (geteuid() == 0 &&
-	    (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0))
-		perror("no private mount namespace");
+	have_own_mounts();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
