@@ -82,8 +82,8 @@ struct group {
 	unsigned weight;
 	uint64_t min_iops, min_bps, iops_size_bytes;
 	/* mount->reading */
-	struct alarm reservation;
-	uint64_t reservation_missed; /* episodes */
+	struct alarm reservation, idle_weight;
+	uint64_t reservation_missed, weight_missed; /* episodes */
 };
 
 /* Of a file that could not be opened when this process took over (reopen.h). */

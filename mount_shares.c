@@ -120,11 +120,15 @@ static int make_groups(struct shares *s)
 		if (!group->name)
 			return -ENOMEM;
 		if (was != SHARES_NEW) {
+			const struct group *before = &s->mount->groups[was];
+
 			hint = was + 1;
 			s->stays[was] = true;
-			group->cap = s->mount->groups[was].cap;
-			group->reservation = s->mount->groups[was].reservation;
-			group->reservation_missed = s->mount->groups[was].reservation_missed;
+			group->cap = before->cap;
+			group->reservation = before->reservation;
+			group->reservation_missed = before->reservation_missed;
+			group->idle_weight = before->idle_weight;
+			group->weight_missed = before->weight_missed;
 		}
 		if (!make_cap(&section->limits, group->cap, &group->cap))
 			return -ENOMEM;
