@@ -245,7 +245,7 @@ static void of_group(struct text *out, const char *name, const struct status_gro
 {
 	text_printf(out, "%s{group=", name);
 	text_prom_string(out, group->name);
-	text_printf(out, ",guarantee=\"%s\"}", guarantee);
+	text_printf(out, ",guarantee=\"%s\"} ", guarantee);
 }
 
 static void put_missed(const struct status *status, struct text *out)

@@ -242,9 +242,10 @@ static void look_at_group(struct mount *mount, int index, uint64_t window_ns)
 		if (mount->disks[i]->groups && mount->disks[i]->groups[index] &&
 		    missed_on(mount, index, mount->disks[i], window_ns, &q))
 			disk = mount->disks[i];
-	if (alarm_window(&group->reservation, disk != NULL, ALARM_RESERVATION_WINDOWS)) {
+	if (alarm_window(&group->counters->reservation_alarm, disk != NULL,
+			 ALARM_RESERVATION_WINDOWS)) {
 		say_reservation("group ", group->name, disk->name, &q);
-		group->reservation_missed++;
+		group->counters->reservation_missed++;
 	}
 }
 
@@ -342,7 +343,7 @@ static void look_at_weight_of_group(struct group *group, bool idle, bool tell)
 {
 	if (!alarm_window(&group->idle_weight, idle, ALARM_WEIGHT_WINDOWS) || !tell)
 		return;
-	group->weight_missed++;
+	group->counters->weight_missed++;
 	log_warning("group %s: weight %u has no effect: nothing else is beside it on any disk, and "
 		    "weights divide one disk between what is side by side; fuseband --check "
 		    "prints what is where",

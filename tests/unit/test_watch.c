@@ -233,18 +233,18 @@ static void test_group(void **state)
 	client(0, "b.img");
 	window();
 	window();
-	assert_int_equal(mount->groups[0].reservation_missed, 0); /* it wants nothing */
+	assert_int_equal(mount->groups[0].counters->reservation_missed, 0); /* it wants nothing */
 	client(1, "a.img");
 	window();
 	window();
 	window();
-	assert_int_equal(mount->groups[0].reservation_missed, 1);
+	assert_int_equal(mount->groups[0].counters->reservation_missed, 1);
 	has_logged("group top: reservation missed: ");
-	assert_int_equal(mount->groups[1].reservation_missed, 0);
-	assert_true(mount->groups[0].reservation.raised);
+	assert_int_equal(mount->groups[1].counters->reservation_missed, 0);
+	assert_true(mount->groups[0].counters->reservation_alarm.raised);
 	mount->groups[0].min_iops = 0; /* as by a reload */
 	window();
-	assert_false(mount->groups[0].reservation.raised);
+	assert_false(mount->groups[0].counters->reservation_alarm.raised);
 	stop();
 }
 
