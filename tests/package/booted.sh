@@ -40,7 +40,7 @@ promise "apt installs it with what it needs" apt install $DEBS/first.deb
 promise "nothing runs of itself" same '' "$(processes)"
 promise "systemd finds nothing wrong with the unit" same '' \
 	"$(systemd-analyze verify --man=no $UNIT.service 2>&1 | grep fuseband)"
-promise "a name without a configuration is an error" not systemctl enable -q --now $UNIT 2>"$WORK/err"
+promise "a name without a configuration is an error" not systemctl enable --now $UNIT >"$WORK/err" 2>&1
 promise "which is told" grep -qi 'assert' "$WORK/err"
 promise "and nothing runs" same 'inactive ' "$(show ActiveState) $(processes)"
 systemctl disable -q $UNIT
