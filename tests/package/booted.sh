@@ -22,6 +22,10 @@ main_pid_is_parent() {
 	[ "$(show MainPID)" = "$(cat /run/fuseband/vms.pid)" ] && [ "$(show MainPID)" = "$(pid_of fuseband)" ]
 }
 
+enable_now() { # what it says is in $WORK/err
+	systemctl enable --now $UNIT >"$WORK/err" 2>&1
+}
+
 if [ "${1:-}" = poweroff ]; then
 	PARTITION=$2
 	apt install $DEBS/first.deb || fail "it cannot be installed"
@@ -40,7 +44,7 @@ promise "apt installs it with what it needs" apt install $DEBS/first.deb
 promise "nothing runs of itself" same '' "$(processes)"
 promise "systemd finds nothing wrong with the unit" same '' \
 	"$(systemd-analyze verify --man=no $UNIT.service 2>&1 | grep fuseband)"
-promise "a name without a configuration is an error" not systemctl enable --now $UNIT >"$WORK/err" 2>&1
+promise "a name without a configuration is an error" not enable_now
 promise "which is told" grep -qi 'assert' "$WORK/err"
 promise "and nothing runs" same 'inactive ' "$(show ActiveState) $(processes)"
 systemctl disable -q $UNIT
