@@ -149,9 +149,32 @@ static bool may_be_told(const char *mountpoint)
 	return found;
 }
 
+void control_complain_dead(const char *mountpoint)
+{
+	fprintf(stderr,
+		"fuseband: %s: is a dead FUSE mount: fusermount3 -uz %s, then start it again\n",
+		mountpoint, mountpoint);
+}
+
 /* ---- telling ---- */
 
-static int wait_for_outcome(const char *path, const struct order *order,
+/* Its status cannot be read. */
+static int complain_unread(const char *mountpoint, const char *path, int error)
+{
+	if (error == -ENOTCONN || error == -ECONNABORTED) /* the latter: just now */
+		control_complain_dead(mountpoint);
+	else if (error == -EPROTO)
+		fprintf(stderr,
+			"fuseband: %s: has not what is needed: is it another version of fuseband "
+			"that serves it? Send the signal by hand\n",
+			path);
+	else
+		fprintf(stderr, "fuseband: %s: %s; see the log of the fuseband that serves it\n",
+			path, strerror(-error));
+	return EXIT_COULD_NOT_RUN;
+}
+
+static int wait_for_outcome(const char *mountpoint, const char *path, const struct order *order,
 			    const struct outcomes *before)
 {
 	uint64_t until_ns = monotonic_ns() + WAIT_S * UINT64_C(1000000000);
@@ -163,10 +186,8 @@ static int wait_for_outcome(const char *path, const struct order *order,
 		r = look(path, order, &now);
 		if (r == -ESTALE) /* one data path began the answer, and another one serves now */
 			continue;
-		if (r) {
-			fprintf(stderr, "fuseband: %s: %s\n", path, strerror(-r));
-			return EXIT_COULD_NOT_RUN;
-		}
+		if (r)
+			return complain_unread(mountpoint, path, r);
 		if (now.refused != before->refused) {
 			fprintf(stderr, "fuseband: %s refused, nothing has changed: %s\n",
 				order->what, now.error);
@@ -189,25 +210,19 @@ static int wait_for_outcome(const char *path, const struct order *order,
 	return EXIT_COULD_NOT_RUN;
 }
 
-static int tell(const char *path, const struct order *order)
+static int tell(const char *mountpoint, const char *path, const struct order *order)
 {
 	struct outcomes before = {0};
 	int r = look(path, order, &before);
 
-	if (r) {
-		fprintf(stderr, "fuseband: %s: %s\n", path,
-			r == -EPROTO
-				? "has not what is needed: is it another version of fuseband that "
-				  "serves it? Send the signal by hand"
-				: strerror(-r));
-		return EXIT_COULD_NOT_RUN;
-	}
+	if (r)
+		return complain_unread(mountpoint, path, r);
 	if (kill(before.pid, order->signo)) {
 		fprintf(stderr, "fuseband: process %ld, which serves it: %s\n", (long)before.pid,
 			strerror(errno));
 		return EXIT_COULD_NOT_RUN;
 	}
-	return wait_for_outcome(path, order, &before);
+	return wait_for_outcome(mountpoint, path, order, &before);
 }
 
 int control(enum control_order order, const char *mountpoint)
@@ -215,12 +230,14 @@ int control(enum control_order order, const char *mountpoint)
 	char *real = realpath(mountpoint, NULL), *path = NULL;
 	int status = EXIT_USAGE;
 
-	if (!real)
+	if (!real && errno == ENOTCONN)
+		control_complain_dead(mountpoint);
+	else if (!real)
 		fprintf(stderr, "fuseband: %s: %s\n", mountpoint, strerror(errno));
 	else if (asprintf(&path, "%s/.fuseband/status.json", real) < 0)
 		status = EXIT_COULD_NOT_RUN;
 	else if (may_be_told(real))
-		status = tell(path, &orders[order]);
+		status = tell(real, path, &orders[order]);
 	free(path);
 	free(real);
 	return status;

@@ -19,4 +19,7 @@ enum control_order { CONTROL_NONE, CONTROL_RELOAD, CONTROL_UPGRADE };
 /* Says on stderr what went wrong. Returns the exit status. */
 int control(enum control_order order, const char *mountpoint);
 
+/* Says that what is mounted there is dead, and what to do. */
+void control_complain_dead(const char *mountpoint);
+
 #endif

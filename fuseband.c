@@ -49,10 +49,7 @@ static int find_directory(const char *path, char **ret_real)
 
 	if (!real || stat(real, &st)) {
 		if (errno == ENOTCONN)
-			fprintf(stderr,
-				"fuseband: %s: a dead FUSE mount is in the way: fusermount3 -uz "
-				"%s\n",
-				path, path);
+			control_complain_dead(path);
 		else
 			fprintf(stderr, "fuseband: mount point %s: %s\n", path, strerror(errno));
 		free(real);
@@ -387,7 +384,10 @@ static int run(struct daemon *d, bool *ret_abrupt)
 	privilege_hide(d->options.debug);
 	r = steward_start(serve->mountpoint, &serve->steward);
 	if (r) {
-		fprintf(stderr, "fuseband: cannot start: %s\n", strerror(-r));
+		fprintf(stderr,
+			"fuseband: cannot start: %s; more memory, processes or descriptors have to "
+			"be allowed (ulimit -u -n, TasksMax of the unit)\n",
+			strerror(-r));
 		return give_up(d, EXIT_COULD_NOT_RUN);
 	}
 	supervised = serve->conf->main.supervise;

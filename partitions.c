@@ -619,7 +619,9 @@ int partitions_read(const struct conf *conf, const char *mountpoint, struct conf
 				     &dev);
 	if (r)
 		conf_error_add(errors, NULL, NULL, NULL, NULL,
-			       "partition tables cannot be read: %s", strerror(-r));
+			       "partition tables cannot be read: %s; it takes /proc, descriptors "
+			       "(ulimit -n) and memory",
+			       strerror(-r));
 	else
 		r = read_disks(conf, &ours, text, errors, notes);
 	free(ours.points);

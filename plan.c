@@ -626,7 +626,9 @@ int plan_make(struct conf *conf, const char *mountpoint, const struct plan_runni
 	int err = make(&making, mountpoint);
 	if (err && !making.failed) {
 		const struct conf_where where = {conf->n_sources ? conf->source_names[0] : "", 0};
-		conf_error_add(errors, &where, NULL, NULL, NULL, "cannot be planned: %s",
+		conf_error_add(errors, &where, NULL, NULL, NULL,
+			       "cannot be planned: %s; it takes /proc, descriptors (ulimit -n) and "
+			       "memory",
 			       strerror(-err));
 	}
 	finish_making(&making);

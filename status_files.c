@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef FOPEN_NOFLUSH
@@ -96,6 +97,9 @@ void status_files_attr(const struct mount *mount, fuse_ino_t ino, struct stat *r
 	ret_stat->st_nlink = dir ? 2 : 1;
 	ret_stat->st_uid = geteuid(); /* root, or whose mount it is */
 	ret_stat->st_gid = mount->status_gid;
+	/* as it is now: who looks at the time would think that nobody has written it for days */
+	clock_gettime(CLOCK_REALTIME, &ret_stat->st_mtim);
+	ret_stat->st_ctim = ret_stat->st_mtim;
 }
 
 size_t status_files_list(fuse_req_t req, off_t offset, char *list, size_t size)

@@ -39,7 +39,7 @@ void status_files_free(struct status_files *files); /* stopped; no worker left. 
 bool status_files_own(fuse_ino_t ino);
 /* 0: there is no such name. */
 fuse_ino_t status_files_find(fuse_ino_t parent, const char *name);
-/* mode, owner, type; the rest is zero. */
+/* mode, owner, type, and when it was written: now. The rest is left as it is. */
 void status_files_attr(const struct mount *mount, fuse_ino_t ino, struct stat *ret_stat);
 /* Into a reply to READDIR; offset: as given out, 0 at first. Returns the bytes used. */
 size_t status_files_list(fuse_req_t req, off_t offset, char *list, size_t size);

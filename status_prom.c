@@ -252,7 +252,7 @@ static void put_missed(const struct status *status, struct text *out)
 {
 	static const char name[] = "fuseband_guarantee_missed_total";
 
-	family(out, name, "counter", "Times that something promised was not kept.");
+	family(out, name, "counter", "Alarms that began.");
 	EACH_FILE(file, status)
 	{
 		of_file(out, name, file, "guarantee", "share");

@@ -365,7 +365,9 @@ static void read_requests(struct worker *w)
 			if (errno == EAGAIN)
 				return;
 			if (errno != ENODEV)
-				log_error("reading requests failed: %s", strerror(errno));
+				log_error("reading requests failed: %s; the mount ends, start it "
+					  "again",
+					  strerror(errno));
 			stop_reading(w);
 			atomic_store(&crew->unmounted, true);
 			signal_event(crew->event_fd);

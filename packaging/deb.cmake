@@ -26,8 +26,9 @@ them by weight: a machine of weight 80 gets four times the service of one
 of weight 20, whatever their queue depths, for as long as both want the
 disk, and either gets all of it when the other is idle.
 
-There are reservations, caps and groups, too. Crashes and upgrades of the
-daemon are a pause of milliseconds to guests. No kernel module, no cgroups.")
+There are reservations, caps and groups, too. From Linux 6.9 on, crashes and
+upgrades of the daemon are a pause of milliseconds to guests. No kernel
+module, no cgroups.")
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION TRUE)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA
   ${CMAKE_CURRENT_LIST_DIR}/postinst

@@ -26,3 +26,14 @@ same_options() {
 	diff options man.options || fail "< $1 --help and > $2 explain different options"
 	[ -s options ] || fail "no options in $1 --help: has its form changed?"
 }
+
+# examples MANUAL SECTION: each literal block below that .Sh or .Ss, as a reader sees it, in a file example.N;
+# as many as there are.
+examples() {
+	rm -f example.[0-9]*
+	awk -v section="$2" '
+		/^\.S[hs] / { inside = substr($0, 5) == section }
+		inside && /^\.Bd/ { copy = 1; n++; next }
+		/^\.Ed/ { copy = 0 }
+		copy { gsub(/\\\(aq/, "\047"); gsub(/\\e/, "\\"); print >("example." n) }' "$1"
+}

@@ -5,12 +5,13 @@
     messages.py TOP          compares; prints what is wrong
     messages.py TOP FILE...  prints the rows that the messages of those sources would have
 
-What counts as a message is found in the sources themselves: each string literal of one line with a
+What counts as a message is found in the sources themselves. Of a script (SCRIPTS) it is what it says
+or dies with, and what it echoes to standard error. In C it is each string literal of one line with a
 blank in it, but in calls that no user reads (QUIET); of sources that fill screens and files (SCREENS) only those
 in calls that tell (TELLS); and each text, if only of a word, that goes to the log. A literal that is
 no message all the same has a row that says so.
 
-Conversions (%s, %llu) are written %, the newline at the end and blanks at both ends are left out,
+Conversions (%s, %llu) and what a script puts in ($name, $(command)) are written %, the newline at the end and blanks at both ends are left out,
 and what the preprocessor puts in (DEFAULT_CONFIG) is %, too.
 """
 import fnmatch
@@ -20,6 +21,7 @@ import re
 import sys
 
 SOURCES = ("*.c", "tests/sim/main.c", "tests/sim/play.c", "tests/sim/scenario*.c")
+SCRIPTS = ("packaging/build", "packaging/instances", "bench/demo")
 SCREENS = ("conf_keys.c", "status*.c", "snapshot.c", "plan_print.c", "top_*.c", "tests/sim/main.c")
 TELLS = re.compile(r"log_\w+|\w*complain\w*|conf_error_add|usage_error|die|note\w*|refuse\w*|"
                    r"(fprintf|fputs|vfprintf):stderr")
@@ -102,9 +104,45 @@ def literals(path):
     return found
 
 
+def quoted(text, at):
+    """What is between double quotes of a script, from there on, with % for expansions, and where it ends."""
+    found = ""
+    while text[at] != '"':
+        if text[at] == "\\":
+            at += 1
+        expansion = re.match(r"\$(\w+|[@*#?!-])", text[at:])
+        if expansion:
+            found, at = found + "%", at + expansion.end()
+        elif text[at:at + 2] in ("$(", "${"):
+            depth, at = 1, at + 2
+            while depth:
+                depth += (text[at] in "({") - (text[at] in ")}")
+                at += 1
+            found += "%"
+        else:
+            found, at = found + text[at], at + 1
+    return found, at + 1
+
+
+def script_messages(path):
+    """{message: line} of a script."""
+    found = {}
+    with open(path, encoding="utf-8") as source:
+        for number, line in enumerate(source, 1):
+            for match in re.finditer(r'(?:^|[\t ;|{])(say|die|echo) "', line):
+                if line.lstrip().startswith("#"):
+                    continue
+                text, end = quoted(line, match.end())
+                if re.search("[A-Za-z]{3}", text) and (match.group(1) != "echo" or ">&2" in line[end:]):
+                    found.setdefault(" ".join(text.split()), number)
+    return found
+
+
 def messages(top, path):
     """{message: line} of a source."""
     name = os.path.relpath(path, top)
+    if name in SCRIPTS:
+        return script_messages(path)
     screen = any(fnmatch.fnmatch(name, s) for s in SCREENS)
     found = {}
     for line, text, calls, first, several in literals(path):
@@ -121,7 +159,7 @@ def messages(top, path):
 
 
 def sources(top):
-    return sorted(p for s in SOURCES for p in glob.glob(os.path.join(top, s)))
+    return sorted(p for s in SOURCES + SCRIPTS for p in glob.glob(os.path.join(top, s)))
 
 
 # ---- what tests contain ----
@@ -185,7 +223,7 @@ def read_table(path, complain):
             row = row.rstrip("\n")
             if not row or row.startswith("#"):
                 continue
-            if re.fullmatch(r"\[.*\.c\]", row):
+            if re.fullmatch(r"\[\S+\]", row):
                 file = row[1:-1]
                 continue
             columns = row.rsplit(" | ", 3)
@@ -202,7 +240,7 @@ def check_row(top, message, row, complain):
     number, where, do, test = row
     place = "messages.txt:%d: " % number
 
-    def quoted(what, text):
+    def quotation(what, text):
         if text[0] != '"' or text[-1] != '"' or len(text) < 3:
             complain(place + "%s is neither a word that the head of the table knows nor a quotation: %s" %
                      (what, text))
@@ -214,9 +252,11 @@ def check_row(top, message, row, complain):
             complain(place + "- | - | no message: WHY is for what is none")
         return
     if where not in ("conf", "path", "whole", "part"):
-        quoted("WHERE", where)
+        quotation("WHERE", where)
     if do not in ("says", "info", "part") and not re.match(r"none: .{8}", do):
-        quoted("DO", do)
+        quotation("DO", do)
+    if where == "whole" and do == "says" and message.endswith(": %"):
+        complain(place + "the name of an error, of nothing in particular, does not say what to do")
     if test.startswith("no: "):
         if len(test) < 12:
             complain(place + "TEST does not say why not")

@@ -43,6 +43,25 @@ promise "words that stand in a comment of the test only" finds "does not contain
 promise "a test that is not there" finds "TEST is neither a test" "${row% | *} | e2e/b.sh"
 promise "no reason for no test" finds "TEST does not say why not" "${row% | *} | no: "
 
+row='trouble: % | whole | says | no: a test of this test'
+printf 'void f(void)\n{\n\tlog_error("trouble: %%s", strerror(errno));\n}\n' >"$WORK/top/a.c"
+promise "the name of an error only" finds "does not say what to do" "$row"
+promise "... of something in particular" finds "1 messages" "${row/whole/\"trouble\"}"
+
+# of a script: what it says, with what it puts in
+rm "$WORK/top/a.c"
+mkdir "$WORK/top/packaging"
+cat >"$WORK/top/packaging/build" <<'END'
+# say "not this one"
+say() {
+	echo "$*" >&2
+}
+[ -n "$mnt" ] || say "${mnt}: is gone, $(cat "$mnt/why" | head -n 1): mount \"it\""
+echo "nor this one"
+END
+promise "messages of scripts" finds 'packaging/build:5: has no row in the table: %: is gone, %: mount "it"' ""
+promise "... and no others" same 1 "$(grep -c 'has no row' "$WORK/out")"
+
 # ---- wrong usage ----
 
 # usage MESSAGE ARGUMENT...: it is the first line; the usage follows, and status 2

@@ -16,6 +16,20 @@ if ! SYSTEMD_LOG_LEVEL=warning systemd-analyze verify --man=no "$WORK/fuseband@v
 	cat "$WORK/out" >&2
 	miss "systemd-analyze verify"
 fi
+# What its head shows for a drop-in: each block that begins with a section, in one.
+sed -n '/^\[Unit\]$/q; s/^#   \(\[.*\]\)$/\1/p; s/^#   \([A-Z][A-Za-z]*=.*\)/\1/p' "$unit" >"$WORK/shown"
+promise "its head shows what to override, and how to wait for a disk" same \
+	"RequiresMountsFor= Environment= Environment= Wants= After=" "$(grep -oE '^[A-Za-z]+=' "$WORK/shown" | xargs)"
+dropin=$WORK/fuseband@vms.service.d/override.conf
+mkdir "${dropin%/*}"
+verify() {
+	SYSTEMD_LOG_LEVEL=warning systemd-analyze verify --man=no "$WORK/fuseband@vms.service" 2>&1 | grep -F "${dropin%/*}"
+}
+cp "$WORK/shown" "$dropin"
+promise "systemd takes that as a drop-in" same '' "$(verify)"
+sed 's/^Wants=/Wnats=/' "$WORK/shown" >"$dropin"
+promise "and finds what is wrong in one" grep -q Wnats <<<"$(verify)"
+rm -r "${dropin%/*}"
 promise "no directive gives it a mount namespace" not grep -E \
 	'^(Private(Tmp|Devices|Mounts|Users|IPC)|Protect[A-Za-z]+|ProcSubset|(ReadOnly|ReadWrite|Inaccessible|Exec|NoExec|Bind|BindReadOnly)Paths|Root(Directory|Image)|TemporaryFileSystem|DynamicUser|MountFlags|MountAPIVFS)=' \
 	"$unit"

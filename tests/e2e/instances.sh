@@ -78,4 +78,30 @@ promise "in use by nobody, it is" instances 0 ': stopped' stop
 promise "and gone" not is_served
 promise "with all of its processes" wait_for 10 nothing_runs
 promise "nothing is left to stop" instances 0 '' stop
+
+# ---- what is in the way ----
+
+{
+	section fuseband "supervise = no"
+	section a.img "path = $WORK/a.img"
+} | ini "$WORK/fuseband.ini"
+cp "$original" "$program.new" && mv "$program.new" "$program"
+start "$program"
+kill -KILL "$(cat "$WORK/pid")"
+wait_for 10 nothing_runs
+promise "one that is dead is named, with what to do" instances 0 ': is dead: left alone \(umount -l ' stop
+promise "and left" grep -qF "${MNT##*/}" <(sed 's/\\040/ /g; s/\\134/\\/g' /proc/self/mountinfo)
+umount -l "$MNT"
+start "$program"
+cd "$MNT" || fail "nobody gets there"
+sleep 1000 3>"$WORK/none" &
+holder=$!
+cd "$WORK" || exit 1
+promise "whose directory it is uses it, too" instances 1 "is in use by sleep \($holder\)" stop
+promise "how to give files up is said" grep -q 'nothing was stopped. Stop the guests first, or give their files up: umount -l' "$WORK/err"
+kill $holder
+wait $holder 2>/dev/null
+promise "then it is stopped" instances 0 ': stopped' stop
+sh "$WORK/instances" nonsense 2>"$WORK/err"
+promise "nonsense is none of its commands" same "2 usage: instances list | upgrade | stop" "$? $(cat "$WORK/err")"
 exit $failed

@@ -245,7 +245,7 @@ test_refusals() {
 		wait_for 5 serves "$WORK/dead"
 		kill -KILL $!
 		wait $! 2>/dev/null
-		refused "a mount point that is dead" 2 'dead: a dead FUSE mount is in the way' -c "$conf" \
+		refused "a mount point that is dead" 2 'dead: is a dead FUSE mount: fusermount3 -uz .*dead, then start it again' -c "$conf" \
 			-p "$pidfile" "$WORK/dead"
 		umount -l "$WORK/dead"
 	fi

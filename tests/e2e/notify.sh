@@ -149,6 +149,20 @@ promise "nor does one that is deaf" order 0 '' --reload "$MNT"
 stop_fuseband
 unset NOTIFY_SOCKET
 
+# ---- a mount that is dead ----
+
+sed -i '1i[fuseband]\nsupervise = no' "$conf"
+"$FUSEBAND" -f -c "$conf" -p "$WORK/pid" "$MNT" 2>"$WORK/err" &
+wait_for 20 test -e "$MNT/a.img" || fail "it does not serve: $(cat "$WORK/err")"
+kill -KILL $!
+wait $! 2>/dev/null
+for what in reload upgrade; do
+	promise "no $what of what is dead, and what to do about that" \
+		order 1 "$MNT: is a dead FUSE mount: fusermount3 -uz $MNT, then start it again" --$what "$MNT"
+done
+umount -l "$MNT"
+sed -i 1,2d "$conf"
+
 # ---- whose mount, and the journal ----
 
 : >"$WORK/fuseband.log"

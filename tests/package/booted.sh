@@ -22,6 +22,10 @@ main_pid_is_parent() {
 	[ "$(show MainPID)" = "$(cat /run/fuseband/vms.pid)" ] && [ "$(show MainPID)" = "$(pid_of fuseband)" ]
 }
 
+enable_now() { # what it says is in $WORK/err
+	systemctl enable --now $UNIT >"$WORK/err" 2>&1
+}
+
 if [ "${1:-}" = poweroff ]; then
 	PARTITION=$2
 	apt install $DEBS/first.deb || fail "it cannot be installed"
@@ -40,8 +44,12 @@ promise "apt installs it with what it needs" apt install $DEBS/first.deb
 promise "nothing runs of itself" same '' "$(processes)"
 promise "systemd finds nothing wrong with the unit" same '' \
 	"$(systemd-analyze verify --man=no $UNIT.service 2>&1 | grep fuseband)"
-systemctl start $UNIT 2>/dev/null
-promise "without a configuration nothing starts, and that is no failure" state_is inactive
+promise "a name without a configuration is an error" not enable_now
+promise "which is told" grep -qi 'assert' "$WORK/err"
+promise "and nothing runs" same 'inactive ' "$(show ActiveState) $(processes)"
+systemctl disable -q $UNIT
+promise "one process that memory runs out for is no end of the others" same 'continue omit' \
+	"$(show OOMPolicy) $(show ManagedOOMPreference)"
 section bad.img "path = /nowhere" >/etc/fuseband/vms.ini
 promise "a bad one is a failed start" not systemctl start $UNIT 2>/dev/null
 promise "with its message in the journal" wait_for 10 sh -c "journalctl -u $UNIT | grep -q '/nowhere'"
@@ -62,6 +70,27 @@ promise "a reload that is refused is one that failed" not systemctl reload $UNIT
 promise "the unit goes on" state_is active
 promise "and its status says why" grep -q '^reload refused: .*wieght' <<<"$(show StatusText)"
 cp "$WORK/good.ini" /etc/fuseband/vms.ini
+
+# ---- another mount point ----
+
+systemctl stop $UNIT
+mkdir -p /etc/systemd/system/$UNIT.service.d
+cat >/etc/systemd/system/$UNIT.service.d/override.conf <<END
+[Unit]
+RequiresMountsFor=/srv/tenant/vms
+[Service]
+Environment=MOUNTPOINT=/srv/tenant/vms
+END
+systemctl daemon-reload
+promise "another mount point" systemctl start $UNIT
+promise "serves" test -s /srv/tenant/vms/vm1.img
+promise "its directory is made so that users get there" same 755 "$(stat -c %a /srv/tenant)"
+promise "reload finds it" systemctl reload $UNIT
+systemctl stop $UNIT
+promise "and so is the one below the mount" same 755 "$(stat -c %a /srv/tenant/vms)"
+rm -r /etc/systemd/system/$UNIT.service.d /srv/tenant
+systemctl daemon-reload
+systemctl start $UNIT || miss "it does not start again"
 
 # ---- crashes, upgrades ----
 
