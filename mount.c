@@ -236,6 +236,11 @@ static bool is_active(struct file *file)
 	return active;
 }
 
+static bool is_busy(struct file *file)
+{
+	return atomic_load(&file->kept->opens) || is_active(file);
+}
+
 int mount_running(const struct mount *mount, struct plan_running **ret_list, size_t *ret_n)
 {
 	size_t n = mount->n_files + mount->n_orphans;
@@ -246,7 +251,10 @@ int mount_running(const struct mount *mount, struct plan_running **ret_list, siz
 	for (size_t i = 0; i < n; i++) {
 		struct file *file =
 			i < mount->n_files ? mount->files[i] : mount->orphans[i - mount->n_files];
+		unsigned opens = atomic_load(&file->kept->opens);
+		bool active = is_active(file);
 
+		file->seen_busy = opens || active;
 		list[i] = (struct plan_running){
 			.name = file->name,
 			.backing = file->backing,
@@ -258,8 +266,8 @@ int mount_running(const struct mount *mount, struct plan_running **ret_list, siz
 			.readonly = file->readonly,
 			.buffered = file->buffered,
 			.removed = file->removed,
-			.opens = atomic_load(&file->kept->opens),
-			.active = is_active(file),
+			.opens = opens,
+			.active = active,
 			.served_bytes = file->size_bytes,
 		};
 	}
@@ -402,11 +410,35 @@ static bool finds(const struct file *file, const struct plan_file *pf)
 	       file->readonly == section->readonly && file->buffered == section->buffered;
 }
 
+/*
+ * What leaves the directory and was closed when the plan was made has no bytes in it, so that
+ * another file may have got them. If it was opened since then, both would be written to.
+ */
+static int refuse_opened(const struct change *c, struct conf_errors *errors)
+{
+	const struct conf *conf = c->plan->conf;
+	const struct conf_where where = {conf->n_sources ? conf->source_names[0] : NULL, 0};
+	int r = 0;
+
+	for (size_t i = 0; i < c->mount->n_files; i++) {
+		struct file *file = c->mount->files[i];
+
+		if (file->marked || !file->backing || file->seen_busy || !is_busy(file))
+			continue;
+		conf_error_add(errors, &where, file->name, NULL, NULL,
+			       "is to be removed, and was opened meanwhile: reload again");
+		r = -EBUSY;
+	}
+	return r;
+}
+
 /* A running file that goes on as it is, perhaps with other settings. */
 static int match_files(struct change *c, struct conf_errors *errors)
 {
 	int r = 0;
 
+	for (size_t i = 0; i < c->mount->n_files; i++)
+		c->mount->files[i]->marked = false;
 	for (size_t i = 0; i < c->plan->n_files; i++) {
 		const struct plan_file *pf = &c->plan->files[i];
 		const struct conf_file *section = pf->conf;
@@ -415,9 +447,10 @@ static int match_files(struct change *c, struct conf_errors *errors)
 
 		if (!file)
 			continue;
+		file->marked = true;
 		if (file->disk == disk && (file->backing == pf->backing || finds(file, pf))) {
 			c->files[i] = file;
-		} else if (atomic_load(&file->kept->opens) || is_active(file)) {
+		} else if (is_busy(file)) {
 			conf_error_add(
 				errors, &section->where, section->name, NULL, NULL,
 				"is open and cannot be moved to another disk or backing until "
@@ -425,7 +458,7 @@ static int match_files(struct change *c, struct conf_errors *errors)
 			r = -EBUSY;
 		}
 	}
-	return r;
+	return r ? r : refuse_opened(c, errors);
 }
 
 static int make_disk(struct change *c, size_t index)
@@ -846,7 +879,7 @@ static void collect(struct mount *mount)
 	for (size_t i = 0; i < mount->n_orphans; i++) {
 		struct file *file = mount->orphans[i];
 
-		if (atomic_load(&file->kept->opens) || is_active(file)) {
+		if (is_busy(file)) {
 			end_file(file);
 			mount->orphans[kept++] = file;
 			continue;

@@ -112,7 +112,9 @@ struct file {
 	gid_t gid;
 	mode_t mode;
 	bool readonly, buffered, ignore_discard;
-	bool removed; /* no longer in the directory */
+	bool removed;	/* no longer in the directory */
+	bool seen_busy; /* open or active when the plan of the next reload was made */
+	bool marked;	/* of whoever goes over all files; means nothing in between */
 	unsigned weight;
 	enum conf_class class;
 	struct conf_limits limits; /* without where they stand */
@@ -169,8 +171,8 @@ void mount_free(struct mount *mount);
 
 /*
  * Become what plan says, all at once; it can be freed afterwards. Workers are parked. Fails, with
- * nothing changed and the reasons in errors, when a file that must change was opened since the plan
- * was made or when an open file would have to move to another scheduler: -EBUSY, -ENOMEM.
+ * nothing changed and the reasons in errors, when a file that must change or go was opened since the
+ * plan was made or when an open file would have to move to another scheduler: -EBUSY, -ENOMEM.
  */
 int mount_apply(struct mount *mount, struct plan *plan, struct conf_errors *errors);
 /*
@@ -192,7 +194,10 @@ void mount_take_over(struct mount *mount);
  */
 void mount_finish(struct mount *mount);
 
-/* What plan_make() needs to know: *ret_list of *ret_n entries that point into mount; free() it. */
+/*
+ * What plan_make() needs to know: *ret_list of *ret_n entries that point into mount; free() it. And
+ * who was busy then is noted, for mount_apply() of that plan.
+ */
 int mount_running(const struct mount *mount, struct plan_running **ret_list, size_t *ret_n);
 
 /* What counts for all of it. */
