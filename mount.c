@@ -7,6 +7,7 @@
  * over. Shares, promises and caps are in mount_shares.c, which has the same steps.
  */
 #include "mount.h"
+#include "clock.h"
 #include "log.h"
 #include "mount_shares.h"
 
@@ -16,6 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define CLOSE_NS UINT64_C(1000000000) /* a server that is well needs milliseconds */
 
 /* ---- looking up ---- */
 
@@ -711,8 +714,8 @@ static bool awaits_fence(struct file *file)
  */
 static void end_file(struct file *file)
 {
-	if (file->backing && !awaits_fence(file))
-		backing_end_at(file->backing, file->size_bytes);
+	if (file->backing && !awaits_fence(file) && backing_end_at(file->backing, file->size_bytes))
+		file->fence_too_long = true;
 }
 
 static void switch_over(struct change *c)
@@ -871,6 +874,12 @@ static void collect_disks(struct mount *mount)
 	mount->n_disks = kept;
 }
 
+static bool may_block(const struct file *file)
+{
+	return file->backing ? file->backing->may_block
+			     : file->lost && file->lost->traits.may_block;
+}
+
 static void collect(struct mount *mount)
 {
 	size_t kept = 0;
@@ -885,6 +894,7 @@ static void collect(struct mount *mount)
 			continue;
 		}
 		forget_id(mount, file);
+		file->may_hang = may_block(file);
 		file->trash_next = mount->trash;
 		mount->trash = file;
 	}
@@ -920,7 +930,37 @@ static void empty_trash(struct mount *mount)
 	mount->n_trash_disks = 0;
 }
 
-void mount_finish(struct mount *mount)
+static struct disk *any_disk(const struct mount *mount, size_t i)
 {
-	empty_trash(mount);
+	return i < mount->n_disks ? mount->disks[i] : mount->trash_disks[i - mount->n_disks];
+}
+
+/* What may hang. All else is closed with its file. */
+static void close_beside(struct mount *mount, bool told)
+{
+	size_t n_disks = mount->n_disks + mount->n_trash_disks;
+	uint64_t until_ns;
+
+	for (struct file *file = mount->trash; file; file = file->trash_next) {
+		if (!file->may_hang)
+			continue;
+		closing_add_backing(&file->disk->closing, file->backing);
+		file->backing = NULL;
+		if (!told)
+			continue;
+		closing_add_claim(&file->disk->closing, file->claim);
+		file->claim = NULL;
+	}
+	for (size_t i = 0; i < n_disks; i++)
+		closing_start(&any_disk(mount, i)->closing);
+	until_ns = monotonic_ns() + CLOSE_NS;
+	for (size_t i = 0; i < n_disks; i++)
+		closing_wait(&any_disk(mount, i)->closing, until_ns);
+}
+
+void mount_finish(struct mount *mount, bool told)
+{
+	close_beside(mount, told);
+	if (told)
+		empty_trash(mount);
 }

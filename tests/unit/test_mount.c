@@ -370,7 +370,7 @@ static void close_orphans(struct mount *mount)
 	for (size_t i = 0; i < mount->n_orphans; i++)
 		atomic_store(&mount->orphans[i]->kept->opens, 0);
 	mount_collect(mount);
-	mount_finish(mount);
+	mount_finish(mount, true);
 }
 
 static int setup(void **state)
@@ -676,7 +676,7 @@ static void test_recovered_ids(void **state)
 	looks(mount, "d\n a 100\n b 100 removed\n c 100\n");
 	mount->standby = false;
 	mount_collect(mount);
-	mount_finish(mount);
+	mount_finish(mount, true);
 	assert_null(mount_by_id(mount, 17));
 	looks(mount, "d\n a 100\n c 100\n");
 	/* reloads go on from there */
@@ -788,7 +788,7 @@ static void test_no_memory(void **state)
 		}
 		conf_errors_free(&errors);
 		plan_free(plan);
-		mount_finish(mount);
+		mount_finish(mount, true);
 	} while (r);
 	print_message("%ld allocations failed, one after the other\n", failed);
 	assert_in_range(failed, 40, 200);
