@@ -163,18 +163,24 @@ static void hold_back(struct crew *crew, struct file *file, enum fence_step step
 	file->active++;
 }
 
-static void take_file(struct crew *crew, struct file *file)
+/* True: it waits for somebody. */
+static bool take_file(struct crew *crew, struct file *file)
 {
 	file->unfenced = false;
-	if (file->backing->may_block)
+	if (file->backing->may_block) {
 		hold_back(crew, file, FENCE_ASK);
-	else if (ask(file) == -EAGAIN)
-		hold_back(crew, file, FENCE_WAIT);
+		return false;
+	}
+	if (ask(file) != -EAGAIN)
+		return false;
+	hold_back(crew, file, FENCE_WAIT);
+	return true;
 }
 
-void fence_take(struct crew *crew)
+size_t fence_take(struct crew *crew)
 {
 	const struct mount *mount = crew->mount;
+	size_t waiting = 0;
 
 	for (const struct file *gone = mount->trash; gone; gone = gone->trash_next)
 		if (!gone->may_hang)
@@ -184,9 +190,10 @@ void fence_take(struct crew *crew)
 			i < mount->n_files ? mount->files[i] : mount->orphans[i - mount->n_files];
 
 		if (file->backing && file->unfenced)
-			take_file(crew, file);
+			waiting += take_file(crew, file);
 		else if (file->fence_too_long)
 			hold_back(crew, file, FENCE_SHORTEN);
 		file->fence_too_long = false;
 	}
+	return waiting;
 }

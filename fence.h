@@ -46,9 +46,10 @@
 /*
  * Take the fences of all files that are new to this process: at a start, at a take-over, after
  * mount_apply() and mount_find(). What mount_apply() has taken out gives back its own before.
- * Workers are parked; then fence_start().
+ * Workers are parked; then fence_start(). Returns how many files are known to wait for what a
+ * process that died has left.
  */
-void fence_take(struct crew *crew);
+size_t fence_take(struct crew *crew);
 /*
  * Threads for what fence_take() has not got. After mount_finish(), with the workers working again.
  * crew->fences_late: there were none for some of it, and this is to be called again. level: how

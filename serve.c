@@ -690,6 +690,7 @@ int serve_next(struct serve_setup *setup, bool *ret_abrupt)
 {
 	struct keep_turn turn;
 	struct serve s;
+	size_t waiting;
 	int r;
 
 	begin(&s, setup, false);
@@ -711,7 +712,7 @@ int serve_next(struct serve_setup *setup, bool *ret_abrupt)
 	tell_log_level(&s);
 	watch_weights(s.mount, false);
 	start_status(&s);
-	fence_take(s.crew);
+	waiting = fence_take(s.crew);
 	if (has_lost(s.mount))
 		commit(&s);	   /* so that who stands by next does not say it again */
 	r = front_resend(s.front); /* before we read any: it means all that have no answer yet */
@@ -720,8 +721,9 @@ int serve_next(struct serve_setup *setup, bool *ret_abrupt)
 			  "before the crash waits until the mount ends",
 			  strerror(-r));
 	crew_resume(s.crew);
-	fence_start(s.crew, LOG_LEVEL_INFO); /* it is what a crash under load does */
-	log_info("took over: %zu files", s.mount->n_files);
+	log_info("took over: %zu files%s", s.mount->n_files,
+		 waiting ? ", some of them once the disk has done what it was told before" : "");
+	fence_start(s.crew, LOG_LEVEL_DEBUG); /* as after any crash under load */
 	atomic_store(&s.mount->garbage, true); /* what was closed meanwhile */
 	eventfd_write(s.crew->event_fd, 1);
 	setup->ready(setup->data);
