@@ -81,7 +81,7 @@ void closing_start(struct closing *closing)
 	close_all(closing);
 }
 
-void closing_wait(struct closing *closing, uint64_t until_ns)
+bool closing_wait(struct closing *closing, uint64_t until_ns)
 {
 	uint64_t now_ns = monotonic_ns();
 	/* it knows no other clock; a jump of that makes it longer or shorter, no more */
@@ -90,8 +90,10 @@ void closing_wait(struct closing *closing, uint64_t until_ns)
 			      .tv_nsec = (long)(at_ns % SEC_NS)};
 
 	if (!closing->running)
-		return;
-	if (pthread_timedjoin_np(closing->thread, NULL, &at))
-		pthread_detach(closing->thread);
+		return true;
 	closing->running = false;
+	if (!pthread_timedjoin_np(closing->thread, NULL, &at))
+		return true;
+	pthread_detach(closing->thread);
+	return false;
 }

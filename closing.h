@@ -28,7 +28,7 @@ void closing_add_backing(struct closing *closing, struct backing *backing);
 void closing_add_claim(struct closing *closing, struct backing_claim *claim);
 /* Begin, if there is anything: then closing_wait(). Without memory or a thread it is done at once. */
 void closing_start(struct closing *closing);
-/* Until all is closed, or so much time has passed: then it goes on alone. */
-void closing_wait(struct closing *closing, uint64_t until_ns);
+/* True: all is closed. False: so much time has passed, and it goes on alone. */
+bool closing_wait(struct closing *closing, uint64_t until_ns);
 
 #endif

@@ -956,7 +956,10 @@ static void close_beside(struct mount *mount, bool told)
 		closing_start(&any_disk(mount, i)->closing);
 	until_ns = monotonic_ns() + CLOSE_NS;
 	for (size_t i = 0; i < n_disks; i++)
-		closing_wait(&any_disk(mount, i)->closing, until_ns);
+		if (!closing_wait(&any_disk(mount, i)->closing, until_ns))
+			log_warning("%s: what a reload has removed stays claimed until its server "
+				    "answers",
+				    any_disk(mount, i)->name);
 }
 
 void mount_finish(struct mount *mount, bool told)

@@ -810,6 +810,7 @@ static void test_server_away_at_reload(void **state)
 	set_away(true);
 	assert_int_equal(try_reload("[other]\npath = @/a.img\n" FILE_B), 1);
 	assert_null(served->trash);
+	assert_non_null(strstr(logged, "d: what a reload has removed stays claimed until"));
 	assert_true(is_held("other"));
 	assert_false(is_held("b"));
 	/* and so has who needs nothing of it */
