@@ -723,7 +723,7 @@ int serve_next(struct serve_setup *setup, bool *ret_abrupt)
 	crew_resume(s.crew);
 	log_info("took over: %zu files%s", s.mount->n_files,
 		 waiting ? ", some of them once the disk has done what it was told before" : "");
-	fence_start(s.crew, LOG_LEVEL_DEBUG); /* as after any crash under load */
+	fence_start(s.crew, LOG_LEVEL_DEBUG);  /* as after any crash under load */
 	atomic_store(&s.mount->garbage, true); /* what was closed meanwhile */
 	eventfd_write(s.crew->event_fd, 1);
 	setup->ready(setup->data);

@@ -823,6 +823,22 @@ static void test_server_away_at_reload(void **state)
 	assert_int_equal(asked_by_main, 0);
 }
 
+/* Then the main thread has to. */
+static void test_server_no_thread(void **state)
+{
+	(void)state;
+	is_remote = true;
+	prepare(FILE_A FILE_B);
+	assert_int_equal(take(), 1);
+	woken();
+	no_threads = true;
+	assert_int_equal(try_reload(FILE_B), 0);
+	assert_non_null(strstr(logged, "no thread to close"));
+	assert_true(asked_by_main > 0);
+	assert_null(served->trash);
+	assert_false(is_locked(in_dir("a.img"), 0));
+}
+
 /* As test_grown_behind_orphan(). */
 static void test_server_grown_behind_orphan(void **state)
 {
@@ -871,6 +887,7 @@ int main(void)
 		TEST(test_server_locked),
 		TEST(test_server_away_at_reload),
 		TEST(test_server_grown_behind_orphan),
+		TEST(test_server_no_thread),
 	};
 
 	/* mounts of a test that fails must not outlive it */
