@@ -88,10 +88,12 @@ int __wrap_backing_fence(struct backing *backing, bool wait)
 	int answer = first_answer;
 
 	ask_server(backing);
-	if (!wait) {
+	if (!wait && answer) {
 		first_answer = 0;
-		return answer ? answer : __real_backing_fence(backing, false);
+		return answer;
 	}
+	if (!wait)
+		return __real_backing_fence(backing, false);
 	if (interrupts && interrupts--)
 		return -EINTR;
 	return __real_backing_fence(backing, true);
@@ -147,9 +149,11 @@ void __wrap_log_line(enum log_level level, const char *fmt, ...)
 
 	if (level == LOG_LEVEL_DEBUG)
 		return;
+	pthread_mutex_lock(&server);
 	va_start(args, fmt);
 	vsnprintf(logged, sizeof(logged), fmt, args);
 	va_end(args);
+	pthread_mutex_unlock(&server);
 }
 
 /* ---- the dead process ---- */
@@ -194,7 +198,7 @@ static void set_remote(struct plan *plan)
 	for (size_t i = 0; i < plan->n_files; i++) {
 		struct backing *backing = plan->files[i].backing;
 
-		if (backing)
+		if (backing && !plan->files[i].reused)
 			backing->may_block = is_remote && strstr(backing->path, "/a.img");
 	}
 }
@@ -428,7 +432,9 @@ static void test_orphan(void **state)
 	b->unfenced = true;
 	pid_t pid = holder(in_dir("b.img"), false);
 	assert_int_equal(take(), 1);
+	pthread_mutex_lock(&b->disk->lock);
 	assert_int_equal(b->active, 1);
+	pthread_mutex_unlock(&b->disk->lock);
 	die(pid);
 	woken();
 	pthread_mutex_lock(&b->disk->lock);
