@@ -715,7 +715,7 @@ static void test_no_thread(void **state)
 	pid_t pid = holder(in_dir("a.img"), false);
 	assert_int_equal(take(), 1);
 	assert_true(crew->fences_late);
-	assert_non_null(strstr(logged, "no thread"));
+	assert_non_null(strstr(logged, "no thread to lock"));
 	logged[0] = '\0';
 	fence_start(crew, LOG_LEVEL_WARNING);
 	assert_string_equal(logged, "");
