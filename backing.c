@@ -274,11 +274,12 @@ static bool may_block(const struct backing *backing)
  * Writable ranges of one path share an open file description, of which each has a descriptor: the
  * kernel keeps the locks of an inode in a list, and walks it for every lock and every close. Ranges
  * side by side are one lock of one owner then, instead of one for each of thousands. Readers may
- * overlap, so that one would give up the lock of the other: each has its own.
+ * overlap, so that one would give up the lock of the other: each has its own. So has what may block:
+ * a thread may still be giving back the lock of one when another takes that of the next one.
  */
 static bool may_share(const struct backing *backing, const struct backing *like)
 {
-	return like && !like->readonly && !like->buffered && !backing->readonly;
+	return like && !like->readonly && !like->may_block && !backing->readonly;
 }
 
 static int open_direct(const struct backing *backing, int path_fd, const struct backing *like)
@@ -595,11 +596,10 @@ struct backing *backing_ref(struct backing *backing)
 	return backing;
 }
 
-/* Of the range, from so many bytes on. One that ends behind the last byte there is has no end. */
-static struct flock fence_of(const struct backing *backing, uint64_t from_bytes, short type)
+/* Of the range. One that ends behind the last byte there is has no end. */
+static struct flock fence_of(const struct backing *backing, short type)
 {
-	uint64_t start = BACKING_FENCE_BASE + backing->start_bytes + from_bytes;
-	uint64_t size = backing->size_bytes - from_bytes;
+	uint64_t start = BACKING_FENCE_BASE + backing->start_bytes, size = backing->size_bytes;
 	bool endless = backing->to_end || size > (uint64_t)INT64_MAX - start;
 
 	return (struct flock){.l_type = type,
@@ -610,7 +610,7 @@ static struct flock fence_of(const struct backing *backing, uint64_t from_bytes,
 
 static int lock_fence(const struct backing *backing, int command, short type)
 {
-	struct flock lock = fence_of(backing, 0, type);
+	struct flock lock = fence_of(backing, type);
 
 	return fcntl(backing->fd, command, &lock);
 }
@@ -645,7 +645,7 @@ static int lock_tail(const struct backing *backing, int command, short type)
 /* True when who is in the way has locked more than any of us: all of the file, most likely. */
 static bool is_locked_by_stranger(const struct backing *backing)
 {
-	struct flock lock = fence_of(backing, 0, backing->readonly ? F_RDLCK : F_WRLCK);
+	struct flock lock = fence_of(backing, backing->readonly ? F_RDLCK : F_WRLCK);
 
 	return fcntl(backing->fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK &&
 	       lock.l_start < (off_t)BACKING_TAIL_BYTE;
@@ -681,15 +681,22 @@ void backing_unfence(struct backing *backing)
 	backing->fenced = false;
 }
 
-void backing_end_at(struct backing *backing, uint64_t size_bytes)
+bool backing_end_at(struct backing *backing, uint64_t size_bytes)
 {
-	struct flock beyond;
-
 	if (!backing->to_end)
-		return;
-	beyond = fence_of(backing, size_bytes, F_UNLCK);
-	if (backing->fenced)
-		fcntl(backing->fd, F_OFD_SETLK, &beyond);
+		return false;
 	backing->to_end = false;
 	backing->size_bytes = backing->extent.length_bytes = size_bytes;
+	if (!backing->fenced || backing->may_block)
+		return backing->fenced;
+	backing_end_fence(backing);
+	return false;
+}
+
+void backing_end_fence(const struct backing *backing)
+{
+	struct flock beyond = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+
+	beyond.l_start = (off_t)(BACKING_FENCE_BASE + backing->start_bytes + backing->size_bytes);
+	fcntl(backing->fd, F_OFD_SETLK, &beyond);
 }

@@ -19,7 +19,8 @@
  *   BACKING_TAIL_BYTE		writes through the page cache	fence
  *   BACKING_FENCE_BASE...	the exposed range, shifted	fence
  *
- * Main thread only, but for the descriptors and numbers in struct backing.
+ * Main thread only, but for the descriptors and numbers in struct backing; for the fence of one that
+ * nobody else asks for just then; and for closing what nobody else has.
  */
 #ifndef FUSEBAND_BACKING_H
 #define FUSEBAND_BACKING_H
@@ -46,7 +47,8 @@ struct backing_extent {
 };
 
 struct backing {
-	int refs; /* main thread */
+	int refs;	      /* main thread */
+	struct backing *next; /* of whoever closes it (closing.h) */
 	char *path;
 	struct backing_id id;
 	struct backing_extent extent;
@@ -149,7 +151,8 @@ uint64_t backing_present_size(const struct backing *backing);
  *
  * The lock is the description's, which backings may share: those that have it must not overlap, or
  * one gives back what is the other's, too. So a backing that takes the place of another one over
- * the same bytes is fenced after that has given its fence back.
+ * the same bytes is fenced after that has given its fence back. Those that may_block share none: for
+ * them all of this may wait for a server, is done by a thread (fence.h), and that in no certain order.
  */
 #define BACKING_FENCE_BASE (UINT64_C(1) << 62)
 #define BACKING_CLAIM_BYTE (BACKING_FENCE_BASE - 1)
@@ -157,8 +160,12 @@ uint64_t backing_present_size(const struct backing *backing);
 int backing_fence(struct backing *backing, bool wait);
 /* Give it back before it is closed: nothing of it is under way any more. NULL is fine. */
 void backing_unfence(struct backing *backing);
-/* One without an end ends there from now on; what lies behind can be another's. */
-void backing_end_at(struct backing *backing, uint64_t size_bytes);
+/*
+ * One without an end ends there from now on; what lies behind can be another's. True: not before
+ * backing_end_fence() has given that back, as it may_block.
+ */
+bool backing_end_at(struct backing *backing, uint64_t size_bytes);
+void backing_end_fence(const struct backing *backing);
 
 /*
  * Who uses files and devices without a lock that we could see: loop devices and swap. Read once for
@@ -170,7 +177,8 @@ void backing_users_free(struct backing_users *users); /* NULL is fine */
 
 /* The exclusive claim of one object. */
 struct backing_claim {
-	int refs; /* main thread */
+	int refs;		    /* main thread */
+	struct backing_claim *next; /* of whoever closes it (closing.h) */
 	struct backing_id id;
 	int fd;
 	bool readonly;

@@ -30,7 +30,8 @@ struct crew {
 	_Atomic bool unmounted;
 	_Atomic bool draining; /* read no more requests */
 	_Atomic bool leaving;
-	_Atomic unsigned fencing; /* threads that wait for fences (fence.h) */
+	_Atomic unsigned fencing; /* threads that wait for fences, or are to (fence.h) */
+	bool fences_late;	  /* the main thread's: some of them could not be started */
 
 	pthread_mutex_t park_lock;
 	pthread_cond_t park_changed;

@@ -21,6 +21,19 @@
  * none: all they could miss is what nobody has been told is written. A disk that hangs holds
  * back its own files, no others.
  *
+ * To ask is no waiting where the kernel keeps the locks itself. A network file system asks a server,
+ * which may be away: there (may_block of backing.h) the thread asks, too, and the files are held
+ * back until it has.
+ *
+ *	fence_take(), parked	ask ---> granted	    or, if asking may block:
+ *				 |			    hold back
+ *				in the way: hold back		|
+ *	fence_start()			|			|
+ *	a thread for a disk	       wait <--- in the way --- ask ---> granted
+ *
+ * Likewise what mount_apply() has taken out gives back its fence before others get theirs, or if
+ * that may block, when it is closed (closing.h): who needs the bytes waits for it as for the dead.
+ *
  * What another program has locked, all of a file as a rule, is not waited for, as nobody knows for
  * how long: that is said, and the file served.
  */
@@ -28,12 +41,20 @@
 #define FUSEBAND_FENCE_H
 
 #include "crew.h"
+#include "log.h"
 
 /*
  * Take the fences of all files that are new to this process: at a start, at a take-over, after
  * mount_apply() and mount_find(). What mount_apply() has taken out gives back its own before.
- * Workers are parked. Returns how many files have to wait for theirs.
+ * Workers are parked; then fence_start(). Returns how many files are known to wait for what a
+ * process that died has left.
  */
 size_t fence_take(struct crew *crew);
+/*
+ * Threads for what fence_take() has not got. After mount_finish(), with the workers working again.
+ * crew->fences_late: there were none for some of it, and this is to be called again. level: how
+ * loud it is said that files have to wait for what a process that died has left.
+ */
+void fence_start(struct crew *crew, enum log_level level);
 
 #endif

@@ -32,8 +32,12 @@
 #include "histogram.h"
 
 /*
- * Another layout, here or of what handover.c and accepted.c write, is another version: a program
- * that finds one does not touch it.
+ * Another layout is another version: a program that finds one does not touch it, and an upgrade to
+ * it is refused before it begins (supervise.c). That is of all that one program writes and another
+ * one reads after an upgrade: what is here; what handover.c, accepted.c and bequeath.c write; the
+ * messages of link.h, as the old data path serves under the new parent for a while; the orders of
+ * steward.c and errand.h, as the old fuseband-admin stays, and makes the processes that run errands
+ * of its own program.
  */
 #define KEEP_MAGIC UINT64_C(0x4b444e4142455346) /* "FSEBANDK" */
 #define KEEP_VERSION 8U

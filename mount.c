@@ -7,6 +7,7 @@
  * over. Shares, promises and caps are in mount_shares.c, which has the same steps.
  */
 #include "mount.h"
+#include "clock.h"
 #include "log.h"
 #include "mount_shares.h"
 
@@ -16,6 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define CLOSE_NS UINT64_C(1000000000) /* a server that is well needs milliseconds */
 
 /* ---- looking up ---- */
 
@@ -236,6 +239,11 @@ static bool is_active(struct file *file)
 	return active;
 }
 
+static bool is_busy(struct file *file)
+{
+	return atomic_load(&file->kept->opens) || is_active(file);
+}
+
 int mount_running(const struct mount *mount, struct plan_running **ret_list, size_t *ret_n)
 {
 	size_t n = mount->n_files + mount->n_orphans;
@@ -246,7 +254,10 @@ int mount_running(const struct mount *mount, struct plan_running **ret_list, siz
 	for (size_t i = 0; i < n; i++) {
 		struct file *file =
 			i < mount->n_files ? mount->files[i] : mount->orphans[i - mount->n_files];
+		unsigned opens = atomic_load(&file->kept->opens);
+		bool active = is_active(file);
 
+		file->seen_busy = opens || active;
 		list[i] = (struct plan_running){
 			.name = file->name,
 			.backing = file->backing,
@@ -258,8 +269,8 @@ int mount_running(const struct mount *mount, struct plan_running **ret_list, siz
 			.readonly = file->readonly,
 			.buffered = file->buffered,
 			.removed = file->removed,
-			.opens = atomic_load(&file->kept->opens),
-			.active = is_active(file),
+			.opens = opens,
+			.active = active,
 			.served_bytes = file->size_bytes,
 		};
 	}
@@ -402,11 +413,35 @@ static bool finds(const struct file *file, const struct plan_file *pf)
 	       file->readonly == section->readonly && file->buffered == section->buffered;
 }
 
+/*
+ * What leaves the directory and was closed when the plan was made has no bytes in it, so that
+ * another file may have got them. If it was opened since then, both would be written to.
+ */
+static int refuse_opened(const struct change *c, struct conf_errors *errors)
+{
+	const struct conf *conf = c->plan->conf;
+	const struct conf_where where = {conf->n_sources ? conf->source_names[0] : NULL, 0};
+	int r = 0;
+
+	for (size_t i = 0; i < c->mount->n_files; i++) {
+		struct file *file = c->mount->files[i];
+
+		if (file->marked || !file->backing || file->seen_busy || !is_busy(file))
+			continue;
+		conf_error_add(errors, &where, file->name, NULL, NULL,
+			       "is to be removed, and was opened meanwhile: reload again");
+		r = -EBUSY;
+	}
+	return r;
+}
+
 /* A running file that goes on as it is, perhaps with other settings. */
 static int match_files(struct change *c, struct conf_errors *errors)
 {
 	int r = 0;
 
+	for (size_t i = 0; i < c->mount->n_files; i++)
+		c->mount->files[i]->marked = false;
 	for (size_t i = 0; i < c->plan->n_files; i++) {
 		const struct plan_file *pf = &c->plan->files[i];
 		const struct conf_file *section = pf->conf;
@@ -415,9 +450,10 @@ static int match_files(struct change *c, struct conf_errors *errors)
 
 		if (!file)
 			continue;
+		file->marked = true;
 		if (file->disk == disk && (file->backing == pf->backing || finds(file, pf))) {
 			c->files[i] = file;
-		} else if (atomic_load(&file->kept->opens) || is_active(file)) {
+		} else if (is_busy(file)) {
 			conf_error_add(
 				errors, &section->where, section->name, NULL, NULL,
 				"is open and cannot be moved to another disk or backing until "
@@ -425,7 +461,7 @@ static int match_files(struct change *c, struct conf_errors *errors)
 			r = -EBUSY;
 		}
 	}
-	return r;
+	return r ? r : refuse_opened(c, errors);
 }
 
 static int make_disk(struct change *c, size_t index)
@@ -679,8 +715,8 @@ static bool awaits_fence(struct file *file)
  */
 static void end_file(struct file *file)
 {
-	if (file->backing && !awaits_fence(file))
-		backing_end_at(file->backing, file->size_bytes);
+	if (file->backing && !awaits_fence(file) && backing_end_at(file->backing, file->size_bytes))
+		file->fence_too_long = true;
 }
 
 static void switch_over(struct change *c)
@@ -839,6 +875,12 @@ static void collect_disks(struct mount *mount)
 	mount->n_disks = kept;
 }
 
+static bool may_block(const struct file *file)
+{
+	return file->backing ? file->backing->may_block
+			     : file->lost && file->lost->traits.may_block;
+}
+
 static void collect(struct mount *mount)
 {
 	size_t kept = 0;
@@ -847,12 +889,13 @@ static void collect(struct mount *mount)
 	for (size_t i = 0; i < mount->n_orphans; i++) {
 		struct file *file = mount->orphans[i];
 
-		if (atomic_load(&file->kept->opens) || is_active(file)) {
+		if (is_busy(file)) {
 			end_file(file);
 			mount->orphans[kept++] = file;
 			continue;
 		}
 		forget_id(mount, file);
+		file->may_hang = may_block(file);
 		file->trash_next = mount->trash;
 		mount->trash = file;
 	}
@@ -888,7 +931,40 @@ static void empty_trash(struct mount *mount)
 	mount->n_trash_disks = 0;
 }
 
-void mount_finish(struct mount *mount)
+static struct disk *any_disk(const struct mount *mount, size_t i)
 {
-	empty_trash(mount);
+	return i < mount->n_disks ? mount->disks[i] : mount->trash_disks[i - mount->n_disks];
+}
+
+/* What may hang. All else is closed with its file. */
+static void close_beside(struct mount *mount, bool told)
+{
+	size_t n_disks = mount->n_disks + mount->n_trash_disks;
+	uint64_t until_ns;
+
+	for (struct file *file = mount->trash; file; file = file->trash_next) {
+		if (!file->may_hang)
+			continue;
+		closing_add_backing(&file->disk->closing, file->backing);
+		file->backing = NULL;
+		if (!told)
+			continue;
+		closing_add_claim(&file->disk->closing, file->claim);
+		file->claim = NULL;
+	}
+	for (size_t i = 0; i < n_disks; i++)
+		closing_start(&any_disk(mount, i)->closing);
+	until_ns = monotonic_ns() + CLOSE_NS;
+	for (size_t i = 0; i < n_disks; i++)
+		if (!closing_wait(&any_disk(mount, i)->closing, until_ns))
+			log_warning("%s: what a reload has removed stays claimed until its server "
+				    "answers",
+				    any_disk(mount, i)->name);
+}
+
+void mount_finish(struct mount *mount, bool told)
+{
+	close_beside(mount, told);
+	if (told)
+		empty_trash(mount);
 }

@@ -21,6 +21,7 @@
 #include <time.h>
 #include "alarm.h"
 #include "backing.h"
+#include "closing.h"
 #include "keep.h"
 #include "plan.h"
 #include "range.h"
@@ -57,6 +58,8 @@ struct disk {
 	size_t n_leaves;
 	bool marked; /* parked: of whoever goes over all disks; means nothing in between */
 	struct fbs_node **groups; /* parked: of mount->groups, NULL where one has no node */
+	struct file *unfenced;	  /* the main thread's: no thread waits for their fences yet */
+	struct closing closing;	  /* the main thread's: of its files that were taken out */
 	_Atomic bool backlogged;  /* hint: a request that comes now will wait */
 	/* when its scheduler wants to be looked at without cause, and by which worker */
 	_Atomic uint64_t wake_ns; /* FBS_NEVER: it does not */
@@ -106,13 +109,17 @@ struct file {
 	uint64_t size_bytes;
 	uint64_t present_bytes; /* what the backing has now; less when it has shrunk */
 	bool unfenced;		/* nobody has tried yet to get its fence (fence.h) */
+	bool fence_too_long;	/* it reaches beyond the end of what was removed */
 	char *path, *device;	/* as configured; device may be NULL */
 	uint64_t spec_offset_bytes, spec_size_bytes;
 	uid_t uid;
 	gid_t gid;
 	mode_t mode;
 	bool readonly, buffered, ignore_discard;
-	bool removed; /* no longer in the directory */
+	bool may_hang;	/* when it is closed. In the trash */
+	bool removed;	/* no longer in the directory */
+	bool seen_busy; /* open or active when the plan of the next reload was made */
+	bool marked;	/* of whoever goes over all files; means nothing in between */
 	unsigned weight;
 	enum conf_class class;
 	struct conf_limits limits; /* without where they stand */
@@ -132,6 +139,10 @@ struct file {
 	bool cut_short; /* a read ended where the file does not: the backing has shrunk */
 	struct file *held_next;
 	struct file *trash_next;
+
+	/* of whoever has the list: the main thread, then the thread that gets the fences */
+	struct file *fence_next;
+	enum fence_step { FENCE_SHORTEN, FENCE_ASK, FENCE_WAIT } fence_step; /* what is next */
 };
 
 struct mount {
@@ -169,8 +180,8 @@ void mount_free(struct mount *mount);
 
 /*
  * Become what plan says, all at once; it can be freed afterwards. Workers are parked. Fails, with
- * nothing changed and the reasons in errors, when a file that must change was opened since the plan
- * was made or when an open file would have to move to another scheduler: -EBUSY, -ENOMEM.
+ * nothing changed and the reasons in errors, when a file that must change or go was opened since the
+ * plan was made or when an open file would have to move to another scheduler: -EBUSY, -ENOMEM.
  */
 int mount_apply(struct mount *mount, struct plan *plan, struct conf_errors *errors);
 /*
@@ -188,11 +199,15 @@ bool mount_collect(struct mount *mount);
 void mount_take_over(struct mount *mount);
 /*
  * What may take its time, after mount_apply() or mount_collect() and with the workers working
- * again: close what was taken out.
+ * again: close what was taken out. told: whoever else has the claims knows that they are over, and
+ * has let go of them; else they are kept until the next time.
  */
-void mount_finish(struct mount *mount);
+void mount_finish(struct mount *mount, bool told);
 
-/* What plan_make() needs to know: *ret_list of *ret_n entries that point into mount; free() it. */
+/*
+ * What plan_make() needs to know: *ret_list of *ret_n entries that point into mount; free() it. And
+ * who was busy then is noted, for mount_apply() of that plan.
+ */
 int mount_running(const struct mount *mount, struct plan_running **ret_list, size_t *ret_n);
 
 /* What counts for all of it. */

@@ -19,6 +19,7 @@ struct attempt {
 	struct file_lost lost;
 	struct backing_claim *claim;
 	struct backing *backing; /* NULL: still not */
+	uint64_t present_bytes;
 };
 
 /* The files of one disk. The thread's, until done. */
@@ -38,10 +39,14 @@ static void *try_all(void *arg)
 	char why[256];
 	int event_fd = job->event_fd;
 
-	for (size_t i = 0; i < job->n; i++)
-		if (backing_open(&job->attempts[i].spec, why, sizeof(why), &key,
-				 &job->attempts[i].backing))
-			job->attempts[i].backing = NULL;
+	for (size_t i = 0; i < job->n; i++) {
+		struct attempt *attempt = &job->attempts[i];
+
+		if (backing_open(&attempt->spec, why, sizeof(why), &key, &attempt->backing))
+			attempt->backing = NULL;
+		else
+			attempt->present_bytes = backing_present_size(attempt->backing);
+	}
 	atomic_store(&job->done, true);
 	eventfd_write(event_fd, 1);
 	close(event_fd);
@@ -191,7 +196,7 @@ static size_t settle_job(const struct reopen_job *job, struct mount *mount)
 
 		if (!attempt->backing || !file || !is_wanted(file))
 			continue; /* or a reload was first */
-		mount_find(mount, file, attempt->backing, backing_present_size(attempt->backing));
+		mount_find(mount, file, attempt->backing, attempt->present_bytes);
 		log_info("%s: %s can be opened again and is served", file->name, file->path);
 		found++;
 	}

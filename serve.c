@@ -38,7 +38,7 @@
 #define STOP_NS UINT64_C(10000000000) /* how long queued requests may take to finish */
 #define STOP_POLL_MS 5
 #define CHORES_RETRY_NS UINT64_C(30000000000)
-#define RETRY_MS 1000 /* without memory to keep what serves */
+#define RETRY_MS 1000 /* without memory to keep what serves, or threads for fences */
 
 struct serve {
 	struct serve_setup *setup;
@@ -172,13 +172,24 @@ static bool park_for_chores(struct serve *s)
 	return false;
 }
 
+/*
+ * The workers go on, and then what may take its time. The claims of what was taken out stay as long
+ * as our own estate and the parent have them.
+ */
+static void resume(struct serve *s)
+{
+	crew_resume(s->crew);
+	mount_finish(s->mount, !s->parent.bequest.failed);
+	fence_start(s->crew, LOG_LEVEL_WARNING);
+}
+
 /* What could not be kept for want of memory. */
 static void commit_again(struct serve *s)
 {
 	if (!s->parent.bequest.failed || !park_for_chores(s))
 		return;
 	commit(s);
-	crew_resume(s->crew);
+	resume(s);
 }
 
 /* ---- reload ---- */
@@ -203,19 +214,6 @@ static int plan_reload(struct serve *s, struct conf_text *ret_text, struct conf_
 	return r;
 }
 
-/* So that no write comes before them. Workers are parked. */
-static void take_fences(struct serve *s)
-{
-	size_t waiting = fence_take(s->crew);
-
-	if (waiting)
-		log_warning(
-			"%zu files can be read, but not written to before what a process "
-			"that died has sent to their disks is done; lslocks tells who has their "
-			"locks",
-			waiting);
-}
-
 static int switch_to(struct serve *s, struct plan *plan, struct conf_text *text,
 		     struct conf_errors *errors)
 {
@@ -233,11 +231,10 @@ static int switch_to(struct serve *s, struct plan *plan, struct conf_text *text,
 		s->crew->memory_bytes = settings_memory_bytes(&plan->conf->main);
 		s->text = *text;
 		*text = old;
-		take_fences(s);
+		fence_take(s->crew); /* before any write */
 		commit(s);
 	}
-	crew_resume(s->crew);
-	mount_finish(s->mount);
+	resume(s);
 	return r;
 }
 
@@ -445,8 +442,7 @@ static void collect_garbage(struct serve *s)
 		return;
 	if (mount_collect(s->mount)) /* otherwise who stands by knows it all */
 		commit(s);
-	crew_resume(s->crew);
-	mount_finish(s->mount);
+	resume(s);
 }
 
 /* What could not be opened when we took over. */
@@ -459,10 +455,10 @@ static void find_lost(struct serve *s)
 		return;
 	found = reopen_settle(&s->reopen, s->mount);
 	if (found) {
-		take_fences(s);
+		fence_take(s->crew);
 		commit(s); /* should it be lost again, that is news */
 	}
-	crew_resume(s->crew);
+	resume(s);
 }
 
 static int sooner_ms(int a, int b)
@@ -483,13 +479,15 @@ static void run(struct serve *s)
 		find_lost(s);
 		timeout_ms = sooner_ms(watch_timeout_ms(&s->watch, monotonic_ns()),
 				       reopen_timeout_ms(&s->reopen, monotonic_ns()));
-		if (s->parent.bequest.failed)
+		if (s->parent.bequest.failed || s->crew->fences_late)
 			timeout_ms = sooner_ms(timeout_ms, RETRY_MS);
 		parent_wait(&s->parent, s->crew->event_fd, timeout_ms);
 		r = read(s->crew->event_fd, &n, sizeof(n));
 		(void)r;
 		collect_garbage(s);
 		commit_again(s);
+		if (s->crew->fences_late)
+			fence_start(s->crew, LOG_LEVEL_WARNING);
 		if (atomic_load(&s->crew->unmounted)) {
 			log_info("unmounted");
 			return;
@@ -609,8 +607,8 @@ int serve_first(struct serve_setup *setup, bool *ret_abrupt)
 	conf_errors_free(&notes);
 	if (!status) {
 		privilege_drop(PRIVILEGE_DATA_PATH);
-		take_fences(&s); /* may make threads, which have no more rights than this one */
-		crew_resume(s.crew);
+		fence_take(s.crew);
+		resume(&s); /* may make threads, which have no more rights than this one */
 		setup->ready(setup->data);
 		log_info("serving %zu files at %s", s.mount->n_files, setup->mountpoint);
 		tell_what_is_served(&s, NULL);
@@ -725,6 +723,7 @@ int serve_next(struct serve_setup *setup, bool *ret_abrupt)
 	crew_resume(s.crew);
 	log_info("took over: %zu files%s", s.mount->n_files,
 		 waiting ? ", some of them once the disk has done what it was told before" : "");
+	fence_start(s.crew, LOG_LEVEL_DEBUG);  /* as after any crash under load */
 	atomic_store(&s.mount->garbage, true); /* what was closed meanwhile */
 	eventfd_write(s.crew->event_fd, 1);
 	setup->ready(setup->data);

@@ -37,8 +37,9 @@
  * main thread asks, each worker finishes its round and waits.
  *
  * Threads: the main thread (signals, reload), the workers; after a take-over those that wait for
- * fences (fence.h) and look for lost files (reopen.h); one that renders the status files. Time
- * comes to the request path from worker.c alone, which reads the clock once in a round.
+ * fences (fence.h) and look for lost files (reopen.h); after a reload those that close what it has
+ * removed, where that may hang (closing.h); one that renders the status files. Time comes to the
+ * request path from worker.c alone, which reads the clock once in a round.
  */
 #ifndef FUSEBAND_WORKER_H
 #define FUSEBAND_WORKER_H

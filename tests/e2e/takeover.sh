@@ -198,6 +198,50 @@ test_gone_disk() {
 	FUSEBAND_PID=
 }
 
+# ---- a server that is away ----
+
+# Locks of a file on FUSE are asked for as on a network file system: the file system may have to
+# be asked, and here it does not answer.
+writes() { # FILE
+	timeout 5 "$HELPERS/fileop" rw "$MNT/$1" write 0 4096 7 >/dev/null
+}
+
+test_server_away() {
+	local writer
+	! grep -q -a '__asan_init\|__tsan_init' "$FUSEBAND" || return # it cannot be preloaded to
+	start_testdisk -s 4 -t 1000 -b 16M
+	truncate -s 8M "$WORK/p.img" "$WORK/q.img"
+	section p.img "path = $WORK/p.img" >"$WORK/p.ini"
+	section remote "path = $DISK" >"$WORK/remote.ini"
+	section other "path = $DISK" >"$WORK/other.ini"
+	section q.img "path = $WORK/q.img" >"$WORK/q.ini"
+	cat "$WORK/p.ini" "$WORK/remote.ini" | ini "$conf"
+	AWAY=$WORK/away LD_PRELOAD=$HELPERS/away.so start_fuseband "$conf"
+	fill "$MNT/remote" A
+	echo "$DISK" >"$WORK/away"
+	cat "$WORK/p.ini" "$WORK/other.ini" | ini "$conf"
+	promise "a file on a server that is away can be replaced" reload_fuseband
+	cat "$WORK/p.ini" "$WORK/other.ini" "$WORK/q.ini" | ini "$conf"
+	promise "and then another reload" reload_fuseband
+	promise "it can be read" reads other
+	fill "$MNT/other" B &
+	writer=$!
+	promise "what was there is written to" writes p.img
+	promise "and what was added" writes q.img
+	wait_for 10 has_standby || fail "no standby"
+	kill_data_path
+	promise "likewise after a crash" writes p.img
+	ini "$conf" <"$WORK/p.ini"
+	promise "and it can be removed" reload_fuseband
+	kill -0 $writer 2>/dev/null || miss "it was written to without its lock"
+	rm "$WORK/away"
+	promise "when the server is back it is written to" wait $writer
+	promise "and has what was written" same B "$(first_byte "$DISK")"
+	stop_fuseband
+	umount "$(dirname "$DISK")"
+	wait_pid 10 "$TESTDISK_PID"
+}
+
 # ---- the parent ----
 
 has_standby() {
@@ -407,7 +451,7 @@ test_signals() {
 
 # shellcheck disable=SC2034
 ALLOWED_ERRORS='do nothing'
-for part in ${PARTS:-late_write once hanging_disk gone_disk parent orders both again signals}; do
+for part in ${PARTS:-late_write once hanging_disk server_away gone_disk parent orders both again signals}; do
 	: >"$WORK/fuseband.log"
 	"test_$part"
 done

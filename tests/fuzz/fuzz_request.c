@@ -114,6 +114,8 @@ static void apply(bool again)
 	struct conf_source source = {.path = source_name};
 	const struct conf_text texts = {.sources = &source, .n_sources = 1};
 	struct plan_file files[FILES] = {0};
+	struct plan_running *running;
+	size_t n_running;
 	struct plan plan = {.disks = &disk, .n_disks = 1, .files = files};
 
 	CHECK(asprintf(&text, "%s%s", sections, again ? "" : one_more) > 0);
@@ -135,6 +137,8 @@ static void apply(bool again)
 		backing->to_end = true;
 		files[i].size_bytes = i == SHRUNK && again ? SHRUNK_BYTES : backing->size_bytes;
 	}
+	CHECK(mount_running(mount, &running, &n_running) == 0); /* for whoever plans */
+	free(running);
 	CHECK(mount_apply(mount, &plan, &errors) == 0);
 	conf_free(plan.conf);
 	free(text);

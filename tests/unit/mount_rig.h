@@ -30,7 +30,7 @@ static inline void apply(struct mount *mount, const char *text)
 	assert_int_equal(mount_apply(mount, plan, &errors), 0);
 	assert_int_equal(errors.n, 0);
 	plan_free(plan);
-	mount_finish(mount);
+	mount_finish(mount, true);
 }
 
 static inline struct mount *start(const char *text)

@@ -35,14 +35,48 @@ static struct io writes[4];
 
 /* ---- what is made to happen ---- */
 
-static pid_t at_wait;	 /* is killed when somebody waits for a fence */
 static int interrupts;	 /* so many waits end with EINTR */
 static int first_answer; /* of the next one that does not wait, if not 0 */
 static bool no_threads;
 static char logged[1024];
 
+/* a.img is on a server: what is asked of that waits while it is away. The main thread must not. */
+static bool is_remote;
+static pthread_t main_thread;
+static unsigned asked_by_main;
+static pthread_mutex_t server = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t server_is_back = PTHREAD_COND_INITIALIZER;
+static bool is_away; /* server */
+
+static void ask_server(const struct backing *backing)
+{
+	if (!backing || !backing->may_block)
+		return;
+	if (pthread_equal(pthread_self(), main_thread)) {
+		asked_by_main++;
+		return;
+	}
+	pthread_mutex_lock(&server);
+	while (is_away)
+		pthread_cond_wait(&server_is_back, &server);
+	pthread_mutex_unlock(&server);
+}
+
+static void set_away(bool away)
+{
+	pthread_mutex_lock(&server);
+	is_away = away;
+	pthread_cond_broadcast(&server_is_back);
+	pthread_mutex_unlock(&server);
+}
+
+static pid_t holders[8]; /* 0: none */
+
 static void die(pid_t pid)
 {
+	for (int i = 0; i < 8; i++)
+		if (holders[i] == pid)
+			holders[i] = 0;
 	assert_int_equal(kill(pid, SIGKILL), 0);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
@@ -53,16 +87,49 @@ int __wrap_backing_fence(struct backing *backing, bool wait)
 {
 	int answer = first_answer;
 
-	if (!wait) {
+	ask_server(backing);
+	if (!wait && answer) {
 		first_answer = 0;
-		return answer ? answer : __real_backing_fence(backing, false);
+		return answer;
 	}
+	if (!wait)
+		return __real_backing_fence(backing, false);
 	if (interrupts && interrupts--)
 		return -EINTR;
-	if (at_wait)
-		die(at_wait);
-	at_wait = 0;
 	return __real_backing_fence(backing, true);
+}
+
+void __real_backing_unfence(struct backing *backing);
+void __wrap_backing_unfence(struct backing *backing);
+void __wrap_backing_unfence(struct backing *backing)
+{
+	ask_server(backing);
+	__real_backing_unfence(backing);
+}
+
+void __real_backing_end_fence(const struct backing *backing);
+void __wrap_backing_end_fence(const struct backing *backing);
+void __wrap_backing_end_fence(const struct backing *backing)
+{
+	ask_server(backing);
+	__real_backing_end_fence(backing);
+}
+
+void __real_backing_unref(struct backing *backing);
+void __wrap_backing_unref(struct backing *backing);
+void __wrap_backing_unref(struct backing *backing)
+{
+	if (backing && backing->refs == 1)
+		ask_server(backing);
+	__real_backing_unref(backing);
+}
+
+/* Nobody waits for the whole time. */
+int __real_pthread_timedjoin_np(pthread_t thread, void **ret, const struct timespec *at);
+int __wrap_pthread_timedjoin_np(pthread_t thread, void **ret, const struct timespec *at);
+int __wrap_pthread_timedjoin_np(pthread_t thread, void **ret, const struct timespec *at)
+{
+	return is_away ? ETIMEDOUT : __real_pthread_timedjoin_np(thread, ret, at);
 }
 
 int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*main)(void *),
@@ -82,9 +149,11 @@ void __wrap_log_line(enum log_level level, const char *fmt, ...)
 
 	if (level == LOG_LEVEL_DEBUG)
 		return;
+	pthread_mutex_lock(&server);
 	va_start(args, fmt);
 	vsnprintf(logged, sizeof(logged), fmt, args);
 	va_end(args);
+	pthread_mutex_unlock(&server);
 }
 
 /* ---- the dead process ---- */
@@ -110,6 +179,11 @@ static pid_t holder(const char *path, bool readonly)
 		for (;;)
 			pause();
 	}
+	for (int i = 7; i >= 0; i--)
+		if (!holders[i]) {
+			holders[i] = pid;
+			break;
+		}
 	close(ready[1]);
 	assert_int_equal(read(ready[0], &byte, 1), 1);
 	close(ready[0]);
@@ -118,18 +192,30 @@ static pid_t holder(const char *path, bool readonly)
 
 /* ---- the one that takes over ---- */
 
+/* Whatever the file system is that the test runs on. */
+static void set_remote(struct plan *plan)
+{
+	for (size_t i = 0; i < plan->n_files; i++) {
+		struct backing *backing = plan->files[i].backing;
+
+		if (backing && !plan->files[i].reused)
+			backing->may_block = is_remote && strstr(backing->path, "/a.img");
+	}
+}
+
 /* As it is before GO: planned and opened, without fences. */
 static void prepare(const char *text)
 {
 	struct plan *plan = planned(START, text);
 	struct conf_errors errors = {0};
 
+	set_remote(plan);
 	served = mount_new();
 	assert_int_equal(mount_apply(served, plan, &errors), 0);
 	plan_free(plan);
 	crew = __real_calloc(1, sizeof(*crew));
 	crew->mount = served;
-	crew->event_fd = -1;
+	crew->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	crew->workers = __real_calloc(1, sizeof(*crew->workers));
 	crew->n_workers = 1;
 	crew->workers[0].crew = crew;
@@ -141,6 +227,21 @@ static void prepare(const char *text)
 	pthread_cond_init(&crew->park_changed, NULL);
 }
 
+/* As serve.c does it, while nothing else goes on. Returns how many files are held back. */
+static size_t take(void)
+{
+	size_t n = 0;
+
+	fence_take(crew);
+	for (size_t i = 0; i < served->n_disks; i++)
+		for (const struct file *file = served->disks[i]->unfenced; file;
+		     file = file->fence_next)
+			n++;
+	mount_finish(served, true);
+	fence_start(crew, LOG_LEVEL_WARNING);
+	return n;
+}
+
 /* The first worker is woken: somebody has got a fence. */
 static void woken(void)
 {
@@ -150,6 +251,17 @@ static void woken(void)
 	assert_int_equal(poll(&pfd, 1, 20000), 1); /* or never */
 	assert_int_equal(eventfd_read(pfd.fd, &n), 0);
 	assert_true(atomic_load(&crew->workers[0].look));
+}
+
+/* The main thread is: it is to see what can be closed. */
+static void told(void)
+{
+	struct pollfd pfd = {.fd = crew->event_fd, .events = POLLIN};
+	eventfd_t n;
+
+	assert_int_equal(poll(&pfd, 1, 20000), 1); /* or never */
+	assert_int_equal(eventfd_read(pfd.fd, &n), 0);
+	assert_true(atomic_exchange(&served->garbage, false));
 }
 
 static bool is_held(const char *name)
@@ -227,8 +339,10 @@ static bool has_fence(const char *name)
 static int setup(void **state)
 {
 	countdown = -1;
-	at_wait = interrupts = first_answer = 0;
-	no_threads = false;
+	interrupts = first_answer = 0;
+	no_threads = is_remote = is_away = false;
+	main_thread = pthread_self();
+	asked_by_main = 0;
 	logged[0] = '\0';
 	if (make_dir(state))
 		return -1;
@@ -240,6 +354,10 @@ static int setup(void **state)
 /* The thread has woken a worker, but may not have ended yet. */
 static int teardown(void **state)
 {
+	set_away(false);
+	for (int i = 0; i < 8; i++) /* of a test that has failed */
+		if (holders[i])
+			die(holders[i]);
 	while (crew && crew_destroy(crew))
 		sched_yield();
 	crew = NULL;
@@ -255,7 +373,7 @@ static void test_not_held(void **state)
 	(void)state;
 	prepare(FILE_A FILE_B "[none]\npath = @/none\noptional = yes\n");
 	assert_true(mount_by_name(served, "a")->unfenced);
-	assert_int_equal(fence_take(crew), 0);
+	assert_int_equal(take(), 0);
 	for (int i = 0; i < 2; i++) {
 		const char *name = i ? "b" : "a";
 
@@ -268,7 +386,7 @@ static void test_not_held(void **state)
 	drop_write(&writes[0]);
 	assert_string_equal(logged, "");
 	/* once */
-	assert_int_equal(fence_take(crew), 0);
+	assert_int_equal(take(), 0);
 }
 
 /* Writes to the file wait, others do not; and all go on when the process is really gone. */
@@ -277,7 +395,7 @@ static void test_waits(void **state)
 	(void)state;
 	prepare(FILE_A FILE_B);
 	pid_t pid = holder(in_dir("a.img"), false);
-	assert_int_equal(fence_take(crew), 1);
+	assert_int_equal(take(), 1);
 	assert_true(is_held("a"));
 	assert_false(is_held("b"));
 	assert_true(has_fence("b"));
@@ -299,7 +417,7 @@ static void test_waits(void **state)
 	assert_true(push_write(&writes[3], "a"));
 	for (int i = 0; i < 4; i++)
 		drop_write(&writes[i]);
-	assert_string_equal(logged, "");
+	assert_non_null(strstr(logged, "1 files can be read, but not written to before"));
 }
 
 /* Removed files that are open are written to as well. */
@@ -313,8 +431,10 @@ static void test_orphan(void **state)
 	apply(served, FILE_A);
 	b->unfenced = true;
 	pid_t pid = holder(in_dir("b.img"), false);
-	assert_int_equal(fence_take(crew), 1);
+	assert_int_equal(take(), 1);
+	pthread_mutex_lock(&b->disk->lock);
 	assert_int_equal(b->active, 1);
+	pthread_mutex_unlock(&b->disk->lock);
 	die(pid);
 	woken();
 	pthread_mutex_lock(&b->disk->lock);
@@ -322,16 +442,21 @@ static void test_orphan(void **state)
 	pthread_mutex_unlock(&b->disk->lock);
 }
 
-/* As serve.c does it. */
-static void reload(const char *text)
+/* As serve.c does it. Returns how many files are held back. */
+static size_t try_reload(const char *text)
 {
 	struct plan *plan = next_plan(served, text);
 	struct conf_errors errors = {0};
 
+	set_remote(plan);
 	assert_int_equal(mount_apply(served, plan, &errors), 0);
 	plan_free(plan);
-	assert_int_equal(fence_take(crew), 0);
-	mount_finish(served);
+	return take();
+}
+
+static void reload(const char *text)
+{
+	assert_int_equal(try_reload(text), 0);
 }
 
 static void not_reloaded(const char *text, const char *errors)
@@ -354,7 +479,7 @@ static void test_replaced(void **state)
 
 	(void)state;
 	prepare(HEAD_OF_A "[tail]\npath = @/a.img\noffset = 512K\n");
-	assert_int_equal(fence_take(crew), 0);
+	assert_int_equal(take(), 0);
 	assert_true(has_fence("head") && has_fence("tail"));
 	assert_true(is_locked(a, 5 * MIB)); /* where it may grow to */
 	/* another name */
@@ -387,7 +512,7 @@ static void test_replaced_tail(void **state)
 	(void)state;
 	image("a.img", MIB + 100);
 	prepare("[a]\npath = @/a.img\n");
-	assert_int_equal(fence_take(crew), 0);
+	assert_int_equal(take(), 0);
 	reload(HEAD_OF_A "[a]\npath = @/a.img\noffset = 512K\n");
 	assert_true(has_fence("a"));
 	assert_true(mount_by_name(served, "a")->backing->fd_buffered >= 0);
@@ -405,7 +530,7 @@ static void test_grown_behind_orphan(void **state)
 		image("a.img", MIB);
 		snprintf(text, sizeof(text), "%s[end]\npath = @/a.img\noffset = 512K\n", beside);
 		prepare(text);
-		assert_int_equal(fence_take(crew), 0);
+		assert_int_equal(take(), 0);
 		open_file(served, "end");
 		assert_int_equal(truncate(in_dir("a.img"), 2 * MIB), 0);
 		snprintf(text, sizeof(text), "%s[new]\npath = @/a.img\noffset = 1M\n", beside);
@@ -414,7 +539,7 @@ static void test_grown_behind_orphan(void **state)
 		assert_true(is_locked(in_dir("a.img"), MIB / 2));
 		atomic_store(&served->orphans[0]->kept->opens, 0);
 		mount_collect(served);
-		mount_finish(served);
+		mount_finish(served, true);
 		assert_true(has_fence("head") && has_fence("new"));
 		assert_false(is_locked(in_dir("a.img"), MIB / 2));
 		assert_string_equal(logged, "");
@@ -435,7 +560,7 @@ static void test_grown_orphan(void **state)
 
 	(void)state;
 	prepare("[a]\npath = @/a.img\n");
-	assert_int_equal(fence_take(crew), 0);
+	assert_int_equal(take(), 0);
 	open_file(served, "a");
 	assert_int_equal(truncate(in_dir("a.img"), 2 * MIB), 0);
 	reload("[a]\npath = @/a.img\n");
@@ -455,13 +580,18 @@ static void test_waiting_orphan(void **state)
 	(void)state;
 	prepare(FILE_A FILE_B);
 	pid_t pid = holder(in_dir("b.img"), false);
-	assert_int_equal(fence_take(crew), 1);
+	assert_int_equal(take(), 1);
 	not_reloaded(next, errors);
+	told();
 	reload(FILE_A);
 	assert_int_equal(served->n_orphans, 1);
 	not_reloaded(next, errors);
 	die(pid);
 	woken();
+	told();
+	assert_true(mount_collect(served));
+	mount_finish(served, true);
+	assert_int_equal(served->n_orphans, 0);
 	reload(next);
 	assert_true(has_fence("new"));
 	assert_int_equal(served->n_orphans, 0);
@@ -470,16 +600,11 @@ static void test_waiting_orphan(void **state)
 /* A file that a reload adds may have been another instance's, which was killed. */
 static void test_added(void **state)
 {
-	struct conf_errors errors = {0};
-
 	(void)state;
 	prepare(FILE_A);
-	assert_int_equal(fence_take(crew), 0);
+	assert_int_equal(take(), 0);
 	pid_t pid = holder(in_dir("b.img"), false);
-	struct plan *plan = next_plan(served, FILE_A FILE_B);
-	assert_int_equal(mount_apply(served, plan, &errors), 0);
-	plan_free(plan);
-	assert_int_equal(fence_take(crew), 1);
+	assert_int_equal(try_reload(FILE_A FILE_B), 1);
 	assert_true(is_held("b") && !is_held("a"));
 	die(pid);
 	woken();
@@ -496,7 +621,7 @@ static void test_stranger(void **state)
 	(void)state;
 	assert_int_equal(fcntl(fd, F_OFD_SETLK, &most), 0);
 	prepare(FILE_A FILE_B);
-	assert_int_equal(fence_take(crew), 0);
+	assert_int_equal(take(), 0);
 	assert_false(is_held("a"));
 	assert_true(has_fence("b"));
 	assert_non_null(strstr(logged, "a: "));
@@ -510,7 +635,7 @@ static void test_several(void **state)
 	(void)state;
 	prepare(FILE_A FILE_B);
 	pid_t a = holder(in_dir("a.img"), false), b = holder(in_dir("b.img"), false);
-	assert_int_equal(fence_take(crew), 2);
+	assert_int_equal(take(), 2);
 	assert_true(is_held("a") && is_held("b"));
 	die(b);
 	die(a);
@@ -529,7 +654,7 @@ static void test_disks(void **state)
 	image("ram/r.img", MIB);
 	prepare("[r]\npath = @/ram/r.img\nbuffered = yes\ndevice = ram\n" FILE_A);
 	pid_t r = holder(in_dir("ram/r.img"), false), a = holder(in_dir("a.img"), false);
-	assert_int_equal(fence_take(crew), 2);
+	assert_int_equal(take(), 2);
 	die(a);
 	woken();
 	assert_false(is_held("a"));
@@ -551,7 +676,7 @@ static void test_readers(void **state)
 	(void)state;
 	prepare("[a]\npath = @/a.img\nreadonly = yes\n");
 	pid_t pid = holder(in_dir("a.img"), true);
-	assert_int_equal(fence_take(crew), 0);
+	assert_int_equal(take(), 0);
 	assert_false(is_held("a"));
 	die(pid);
 }
@@ -563,7 +688,7 @@ static void test_interrupted(void **state)
 	prepare(FILE_A);
 	interrupts = 3;
 	pid_t pid = holder(in_dir("a.img"), false);
-	assert_int_equal(fence_take(crew), 1);
+	assert_int_equal(take(), 1);
 	die(pid);
 	woken();
 	assert_int_equal(interrupts, 0);
@@ -576,74 +701,199 @@ static void test_error(void **state)
 	(void)state;
 	prepare(FILE_A);
 	first_answer = -EIO;
-	assert_int_equal(fence_take(crew), 0);
+	assert_int_equal(take(), 0);
 	assert_false(is_held("a"));
 	assert_non_null(strstr(logged, "cannot be locked"));
 }
 
-/* Then it is waited for right there, and everything with it. */
+/* Nobody waits in its place: it is tried again, and said once. */
 static void test_no_thread(void **state)
 {
 	(void)state;
 	prepare(FILE_A FILE_B);
 	no_threads = true;
-	at_wait = holder(in_dir("a.img"), false);
-	assert_int_equal(fence_take(crew), 1);
-	assert_int_equal(at_wait, 0);
-	assert_false(is_held("a"));
-	assert_true(has_fence("a") && has_fence("b"));
-	assert_non_null(strstr(logged, "no thread"));
+	pid_t pid = holder(in_dir("a.img"), false);
+	assert_int_equal(take(), 1);
+	assert_true(crew->fences_late);
+	assert_non_null(strstr(logged, "no thread to lock"));
+	logged[0] = '\0';
+	fence_start(crew, LOG_LEVEL_WARNING);
+	assert_string_equal(logged, "");
+	assert_true(is_held("a"));
+	assert_true(has_fence("b"));
+	/* the mount cannot end as if nothing was held back */
+	assert_int_equal(crew_destroy(crew), 1);
 	woken();
+	die(pid);
+	no_threads = false;
+	fence_start(crew, LOG_LEVEL_WARNING);
+	assert_false(crew->fences_late);
+	woken();
+	assert_false(is_held("a"));
+	assert_true(has_fence("a"));
 }
 
+/* Likewise. To find out what has to wait needs none. */
 static void test_no_memory(void **state)
 {
 	(void)state;
-	/* without the list of all of them */
 	prepare(FILE_A FILE_B);
 	pid_t pid = holder(in_dir("b.img"), false);
 	countdown = 0;
-	assert_int_equal(fence_take(crew), 1);
-	assert_true(has_failed());
+	fence_take(crew);
+	assert_false(has_failed());
 	assert_true(is_held("b") && has_fence("a"));
+	countdown = 0;
+	fence_start(crew, LOG_LEVEL_WARNING);
+	assert_true(has_failed());
+	assert_true(crew->fences_late);
+	fence_start(crew, LOG_LEVEL_WARNING);
+	assert_false(crew->fences_late);
 	die(pid);
 	woken();
+	assert_true(has_fence("b"));
+}
+
+/* ---- a server that is away stops nobody who does not need it ---- */
+
+static void test_server_away(void **state)
+{
+	(void)state;
+	is_remote = true;
+	prepare(FILE_A FILE_B);
+	set_away(true);
+	assert_int_equal(take(), 1);
+	assert_true(is_held("a"));
 	assert_false(is_held("b"));
 	assert_true(has_fence("b"));
-	/* nothing is new, as with nearly every reload: nothing is needed */
-	countdown = 0;
-	assert_int_equal(fence_take(crew), 0);
-	assert_false(has_failed());
-	while (crew_destroy(crew)) /* the thread may not have ended yet */
-		sched_yield();
-	mount_free(served);
-	for (long failing = 1; failing <= 2; failing++) {
-		prepare(FILE_A FILE_B);
-		interrupts = 1;
-		at_wait = holder(in_dir("b.img"), false);
-		countdown = failing;
-		assert_int_equal(fence_take(crew), 0);
-		assert_true(has_failed());
-		assert_int_equal(at_wait, 0);
-		assert_false(is_held("b"));
-		assert_true(has_fence("a") && has_fence("b"));
-		assert_int_equal(crew_destroy(crew), 0);
-		mount_free(served);
-		crew = NULL;
-		served = NULL;
-	}
+	assert_false(push_write(&writes[0], "a"));
+	assert_true(push_write(&writes[1], "b"));
+	set_away(false);
+	woken();
+	assert_false(is_held("a"));
+	assert_true(has_fence("a"));
+	drop_write(&writes[0]);
+	drop_write(&writes[1]);
+	assert_string_equal(logged, ""); /* it waited for nobody who died */
+	assert_int_equal(asked_by_main, 0);
+}
+
+/* Whoever is in the way is told apart there, too. */
+static void test_server_locked(void **state)
+{
+	struct flock most = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = 4096};
+	int fd = open(in_dir("a.img"), O_RDWR | O_CLOEXEC);
+
+	(void)state;
+	is_remote = true;
+	assert_int_equal(fcntl(fd, F_OFD_SETLK, &most), 0);
+	prepare(FILE_A);
+	assert_int_equal(take(), 1);
+	woken();
+	told();
+	assert_false(is_held("a"));
+	assert_non_null(strstr(logged, "is locked by another program"));
+	close(fd);
+	pid_t pid = holder(in_dir("a.img"), false);
+	assert_int_equal(try_reload("[other]\npath = @/a.img\nsize = 512K\n"), 1);
+	told();
+	assert_true(is_held("other"));
+	die(pid);
+	woken();
+	assert_true(has_fence("other"));
+	assert_non_null(strstr(logged, "1 files can be read, but not written to before"));
+	assert_int_equal(asked_by_main, 0);
+}
+
+/* What goes gives back its fence when the server can be asked, and then who has its bytes goes on. */
+static void test_server_away_at_reload(void **state)
+{
+	(void)state;
+	is_remote = true;
+	prepare(FILE_A FILE_B);
+	assert_int_equal(take(), 1);
+	woken();
+	set_away(true);
+	assert_int_equal(try_reload("[other]\npath = @/a.img\n" FILE_B), 1);
+	assert_null(served->trash);
+	assert_non_null(strstr(logged, "d: what a reload has removed stays claimed until"));
+	assert_true(is_held("other"));
+	assert_false(is_held("b"));
+	/* and so has who needs nothing of it */
+	assert_int_equal(try_reload("[other]\npath = @/a.img\n"), 0);
+	assert_int_equal(try_reload("[other]\npath = @/a.img\n" FILE_B), 0);
+	assert_true(has_fence("b"));
+	set_away(false);
+	woken();
+	assert_true(has_fence("other"));
+	assert_int_equal(asked_by_main, 0);
+}
+
+/* Then the main thread has to. */
+static void test_server_no_thread(void **state)
+{
+	(void)state;
+	is_remote = true;
+	prepare(FILE_A FILE_B);
+	assert_int_equal(take(), 1);
+	woken();
+	no_threads = true;
+	assert_int_equal(try_reload(FILE_B), 0);
+	assert_non_null(strstr(logged, "no thread to close"));
+	assert_true(asked_by_main > 0);
+	assert_null(served->trash);
+	assert_false(is_locked(in_dir("a.img"), 0));
+}
+
+/* As test_grown_behind_orphan(). */
+static void test_server_grown_behind_orphan(void **state)
+{
+	(void)state;
+	is_remote = true;
+	prepare("[end]\npath = @/a.img\noffset = 512K\n");
+	assert_int_equal(take(), 1);
+	woken();
+	open_file(served, "end");
+	assert_int_equal(truncate(in_dir("a.img"), 2 * MIB), 0);
+	set_away(true);
+	assert_int_equal(try_reload("[new]\npath = @/a.img\noffset = 1M\n"), 2);
+	assert_true(is_held("new"));
+	set_away(false);
+	while (is_held("new"))
+		woken();
+	assert_true(has_fence("new"));
+	assert_true(is_locked(in_dir("a.img"), MIB / 2));
+	assert_int_equal(served->orphans[0]->active, 0);
+	assert_string_equal(logged, "");
+	assert_int_equal(asked_by_main, 0);
 }
 
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_not_held),	 TEST(test_waits),	    TEST(test_orphan),
-		TEST(test_replaced),	 TEST(test_replaced_tail),  TEST(test_grown_behind_orphan),
-		TEST(test_grown_orphan), TEST(test_waiting_orphan), TEST(test_added),
-		TEST(test_stranger),	 TEST(test_several),	    TEST(test_disks),
-		TEST(test_readers),	 TEST(test_interrupted),    TEST(test_error),
-		TEST(test_no_thread),	 TEST(test_no_memory),
+		TEST(test_not_held),
+		TEST(test_waits),
+		TEST(test_orphan),
+		TEST(test_replaced),
+		TEST(test_replaced_tail),
+		TEST(test_grown_behind_orphan),
+		TEST(test_grown_orphan),
+		TEST(test_waiting_orphan),
+		TEST(test_added),
+		TEST(test_stranger),
+		TEST(test_several),
+		TEST(test_disks),
+		TEST(test_readers),
+		TEST(test_interrupted),
+		TEST(test_error),
+		TEST(test_no_thread),
+		TEST(test_no_memory),
+		TEST(test_server_away),
+		TEST(test_server_locked),
+		TEST(test_server_away_at_reload),
+		TEST(test_server_grown_behind_orphan),
+		TEST(test_server_no_thread),
 	};
 
 	/* mounts of a test that fails must not outlive it */

@@ -370,7 +370,7 @@ static void close_orphans(struct mount *mount)
 	for (size_t i = 0; i < mount->n_orphans; i++)
 		atomic_store(&mount->orphans[i]->kept->opens, 0);
 	mount_collect(mount);
-	mount_finish(mount);
+	mount_finish(mount, true);
 }
 
 static int setup(void **state)
@@ -767,7 +767,7 @@ static void test_recovered_ids(void **state)
 	looks(mount, "d\n a 100\n b 100 removed\n c 100\n");
 	mount->standby = false;
 	mount_collect(mount);
-	mount_finish(mount);
+	mount_finish(mount, true);
 	assert_null(mount_by_id(mount, 17));
 	looks(mount, "d\n a 100\n c 100\n");
 	/* reloads go on from there */
@@ -775,6 +775,66 @@ static void test_recovered_ids(void **state)
 	assert_int_equal(mount_by_name(mount, "a")->id, 40);
 	assert_int_equal(mount_by_name(mount, "a")->size_bytes, MIB);
 	assert_int_equal(mount_by_name(mount, "b")->id, 51);
+	mount_free(mount);
+}
+
+static void not_applied(struct mount *mount, struct plan *plan, const char *error)
+{
+	struct conf_errors errors = {0};
+	uint64_t generation = mount->generation;
+
+	assert_int_equal(mount_apply(mount, plan, &errors), -EBUSY);
+	assert_int_equal(errors.n, 1);
+	assert_string_equal(errors.list[0].text, error);
+	assert_int_equal(mount->generation, generation);
+	conf_errors_free(&errors);
+	plan_free(plan);
+}
+
+/* Its bytes were to be another's, as it was closed when that was planned. */
+static void test_opened_meanwhile(void **state)
+{
+	static const char error[] =
+		"ioband.ini: [a] is to be removed, and was opened meanwhile: reload again";
+	static const char end[] = "[c]\npath = @/a.img\noffset = 512K\n";
+	char before[128], after[128];
+	struct mount *mount;
+	struct plan *plan;
+	struct file *a;
+
+	(void)state;
+	snprintf(before, sizeof(before), "[a]\npath = @/a.img\nsize = 512K\n%s", end);
+	snprintf(after, sizeof(after), "[b]\npath = @/a.img\nsize = 512K\n%s", end);
+	mount = start(before);
+	a = mount_by_name(mount, "a");
+	plan = next_plan(mount, after);
+	open_file(mount, "a");
+	open_file(mount, "c"); /* which stays */
+	not_applied(mount, plan, error);
+	assert_ptr_equal(mount_by_name(mount, "a"), a);
+	assert_null(mount_by_name(mount, "b"));
+	/* somebody who had it open has closed it, but a request is still on its way */
+	atomic_store(&a->kept->opens, 0);
+	plan = next_plan(mount, after);
+	a->active++;
+	not_applied(mount, plan, error);
+	a->active--;
+	/* what the plan knew of is no reason */
+	open_file(mount, "a");
+	plan = next_plan(mount, end);
+	open_file(mount, "a");
+	assert_int_equal(mount_apply(mount, plan, &(struct conf_errors){0}), 0);
+	plan_free(plan);
+	assert_ptr_equal(mount->orphans[0], a);
+	close_orphans(mount);
+	apply(mount, after);
+	assert_non_null(mount_by_name(mount, "b"));
+	/* nor one that has no bytes */
+	apply(mount, "[none]\npath = @/none\noptional = yes\n" FILE_B);
+	plan = next_plan(mount, FILE_B);
+	open_file(mount, "none");
+	assert_int_equal(mount_apply(mount, plan, &(struct conf_errors){0}), 0);
+	plan_free(plan);
 	mount_free(mount);
 }
 
@@ -819,7 +879,7 @@ static void test_no_memory(void **state)
 		}
 		conf_errors_free(&errors);
 		plan_free(plan);
-		mount_finish(mount);
+		mount_finish(mount, true);
 	} while (r);
 	print_message("%ld allocations failed, one after the other\n", failed);
 	assert_in_range(failed, 40, 200);
@@ -846,6 +906,7 @@ int main(void)
 		TEST(test_kept_groups),	       TEST(test_recovered_ids),
 		TEST(test_kept_groups_full),   TEST(test_recovered_ids),
 		TEST(test_no_memory),	       TEST(test_claims),
+		TEST(test_opened_meanwhile),
 	};
 
 	/* mounts of a test that fails must not outlive it */

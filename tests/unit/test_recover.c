@@ -299,7 +299,7 @@ static void test_bequeath(void **state)
 	atomic_store(&first.mount->orphans[0]->kept->opens, 0);
 	mount_collect(first.mount);
 	commit(&first);
-	mount_finish(first.mount);
+	mount_finish(first.mount, true);
 	assert_int_equal(parent.n_claims, 1);
 	assert_int_equal(first.estate.n_claims, 1);
 	/* nobody has it any more */
@@ -481,6 +481,54 @@ static void test_bequeath_fails(void **state)
 	assert_non_null(by_name("b")->backing);
 }
 
+/*
+ * As long as the parent has not let go of what was removed, our own estate has it as well: a new
+ * parent would get the descriptor.
+ */
+static void fail_to_remove(bool hangs)
+{
+	struct conf_errors errors = {0};
+	struct plan *plan;
+	int good, bad, fd;
+
+	serve(FILE_A FILE_B);
+	mount_by_name(first.mount, "b")->backing->may_block = hangs;
+	plan = next_plan(first.mount, FILE_A);
+	assert_int_equal(mount_apply(first.mount, plan, &errors), 0);
+	plan_free(plan);
+	set_text(&first, FILE_A);
+	good = first.bequest.link;
+	bad = memfd_of("", 0);
+	first.bequest.link = bad;
+	assert_int_not_equal(bequeath_accepted(&first.bequest, first.mount, &first.text), 0);
+	first.bequest.link = good;
+	close(bad);
+	for (int i = 0; i < 2; i++) { /* once more, and nothing is new */
+		mount_finish(first.mount, !first.bequest.failed);
+		assert_int_equal(first.estate.n_claims, 2);
+		fd = first.estate.claims[1].fd;
+		assert_true(is_same(fd, parent.claims[1].fd));
+	}
+	commit(&first);
+	mount_finish(first.mount, !first.bequest.failed);
+	assert_int_equal(first.estate.n_claims, 1);
+	assert_int_equal(parent.n_claims, 1);
+	assert_int_equal(fcntl(fd, F_GETFD), -1);
+}
+
+static void test_bequeath_fails_to_remove(void **state)
+{
+	(void)state;
+	fail_to_remove(false);
+}
+
+/* Likewise what is closed beside the main thread. */
+static void test_bequeath_fails_to_remove_remote(void **state)
+{
+	(void)state;
+	fail_to_remove(true);
+}
+
 /* ---- the same as before ---- */
 
 static void test_same(void **state)
@@ -589,7 +637,7 @@ static void test_again(void **state)
 		second = (struct path){0};
 	}
 	first.mount->standby = false;
-	mount_finish(first.mount);
+	mount_finish(first.mount, true);
 	reload(&first, FILE_A FILE_C);
 	assert_int_equal(first.mount->generation, 2);
 	assert_int_equal(mount_by_name(first.mount, "a")->id, a);
@@ -643,7 +691,7 @@ static void test_removed(void **state)
 	atomic_store(&r->kept->opens, 0);
 	mount_collect(second.mount);
 	commit(&second);
-	mount_finish(second.mount);
+	mount_finish(second.mount, true);
 	assert_null(mount_by_id(second.mount, id));
 	assert_int_equal(parent.n_claims, 1);
 }
@@ -660,7 +708,7 @@ static void test_removed_and_closed(void **state)
 	assert_int_equal(second.mount->n_orphans, 1);
 	second.mount->standby = false;
 	mount_collect(second.mount);
-	mount_finish(second.mount);
+	mount_finish(second.mount, true);
 	assert_int_equal(second.mount->n_orphans, 0);
 }
 
@@ -761,7 +809,7 @@ static void test_missing(void **state)
 		assert_true(is_open(second.estate.claims[i].fd));
 	/* a reload that gives it up gives up the claim; then it can be had again */
 	second.mount->standby = false;
-	mount_finish(second.mount);
+	mount_finish(second.mount, true);
 	atomic_store(&by_name("a")->kept->opens, 0);
 	reload(&second, FILE_B);
 	assert_int_equal(parent.n_claims, 1);
@@ -803,7 +851,7 @@ static uint64_t lose_a(void)
 	succeed();
 	has_logged("[a] path: ");
 	second.mount->standby = false;
-	mount_finish(second.mount);
+	mount_finish(second.mount, true);
 	return id;
 }
 
@@ -899,7 +947,7 @@ static void test_grown(void **state)
 	assert_int_equal(by_name("a")->size_bytes, MIB);
 	assert_int_equal(by_name("a")->present_bytes, 2 * MIB);
 	second.mount->standby = false;
-	mount_finish(second.mount);
+	mount_finish(second.mount, true);
 	reload(&second, FILE_A);
 	assert_int_equal(by_name("a")->size_bytes, 2 * MIB);
 }
@@ -923,7 +971,7 @@ static void test_shrunk(void **state)
 	/* it grows back, and a reload sees it */
 	assert_int_equal(truncate(in_dir("b.img"), MIB), 0);
 	second.mount->standby = false;
-	mount_finish(second.mount);
+	mount_finish(second.mount, true);
 	open_file(second.mount, "b");
 	reload(&second, FILE_A "[b]\npath = @/b.img\ndevice = d\noffset = 256K\nsize = 512K\n");
 	assert_int_equal(by_name("b")->present_bytes, MIB / 2);
@@ -1043,6 +1091,8 @@ int main(void)
 		TEST(test_bequeath_listens),
 		TEST(test_bequeath_lost_heir),
 		TEST(test_bequeath_fails),
+		TEST(test_bequeath_fails_to_remove),
+		TEST(test_bequeath_fails_to_remove_remote),
 		TEST(test_same),
 		TEST(test_alarms),
 		TEST(test_again),

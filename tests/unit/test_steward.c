@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* steward.h: what it is told and what becomes of it. Real mounts: tests/e2e/privilege.sh. */
 #include "errand.h"
+#include "keep.h"
 #include "steward.h"
 
 #include <setjmp.h>
@@ -14,6 +15,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -148,12 +150,62 @@ static void errands(void **state)
 	close(channel[0]);
 }
 
+static void orders(int fd, const void *bytes, size_t n)
+{
+	char got[64];
+
+	assert_int_equal(recv(fd, got, sizeof(got), MSG_DONTWAIT), n);
+	assert_memory_equal(got, bytes, n);
+}
+
+/*
+ * A new data path gives orders to the one of the program before: whoever changes them, or those of
+ * errand.h, changes KEEP_VERSION, too.
+ */
+static void layout(void **state)
+{
+	struct {
+		uint32_t kind, limit;
+		uint64_t dev;
+	} watch = {1, 0, makedev(0, 77)}, limit = {2, 9, 0}, unmount = {3, 0, 0},
+	  errands = {4, 0, 0};
+	int ends[2];
+
+	(void)state;
+	assert_int_equal(KEEP_VERSION, 8);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+	steward_watch(ends[0], makedev(0, 77));
+	orders(ends[1], &watch, 16);
+	assert_int_equal(steward_limit(ends[0], 9), 0);
+	orders(ends[1], &limit, 16);
+	assert_int_equal(steward_errands(ends[0], ends, 2), 0);
+	orders(ends[1], &errands, 16);
+	assert_int_equal(send(ends[1], &(int32_t){-EPERM}, 4, 0), 4);
+	assert_int_equal(steward_unmount(ends[0]), -EPERM);
+	orders(ends[1], &unmount, 16);
+	close(ends[0]);
+	close(ends[1]);
+	assert_int_equal(ERRAND_FLUSH, 0);
+	assert_int_equal(ERRAND_FALLOCATE, 1);
+	assert_int_equal(ERRAND_SEEK, 2);
+	assert_int_equal(ERRAND_CHANNELS, 64);
+	assert_true(ERRAND_LATER == INT64_MIN);
+	assert_int_equal(sizeof(struct errand), 32);
+	assert_int_equal(offsetof(struct errand, pos_bytes), 8);
+	assert_int_equal(offsetof(struct errand, len_bytes), 16);
+	assert_int_equal(offsetof(struct errand, kind), 24);
+	assert_int_equal(offsetof(struct errand, mode), 28);
+	assert_int_equal(sizeof(struct errand_result), 16);
+	assert_int_equal(offsetof(struct errand_result, value), 8);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nobody),    cmocka_unit_test(ends_with_the_last),
 		cmocka_unit_test(not_there), cmocka_unit_test(no_limit),
 		cmocka_unit_test(slow),	     cmocka_unit_test(errands),
+		cmocka_unit_test(layout),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
