@@ -38,6 +38,7 @@ struct supervisor {
 	int stopping; /* SIGTERM or SIGINT: what the data path was told. 0: neither */
 	bool farewell;
 	int status; /* with it */
+	int missed; /* -errno: why something is not kept that came since the last ACCEPTED */
 
 	struct restart restart;
 	struct restart_pulse pulse;
@@ -421,18 +422,55 @@ static void on_active_ready(struct supervisor *s)
 	s->state.setup->ready(s->state.setup->data);
 }
 
+/*
+ * What a successor needs. r: of link_receive(). A part of a configuration that cannot be kept is
+ * told with the next SETTLED: who serves says what that means, and says all of it again.
+ */
+static void keep_message(struct supervisor *s, struct link_message *message, int r)
+{
+	if (!r)
+		r = estate_apply(&s->state.estate, message);
+	if (!r)
+		return;
+	if (message->kind != LINK_MOUNTED && message->kind != LINK_INIT)
+		s->missed = r;
+	else /* never said again */
+		log_error("the mount cannot be kept: %s; a crash would end it. Allow more "
+			  "descriptors (ulimit -n, LimitNOFILE of the unit) and start it again",
+			  strerror(-r));
+}
+
+/* All of a configuration, or nothing, and the one before it stays. It waits, with all guests. */
+static void on_accepted(struct supervisor *s, struct link_message *message, int r)
+{
+	if (!s->missed)
+		s->missed = r;
+	if (!s->missed) {
+		end_standby(s); /* it has copies of claims, and does not know what is new */
+		s->missed = estate_apply(&s->state.estate, message);
+	}
+	if (s->missed)
+		estate_refuse(&s->state.estate);
+	link_close_fds(message); /* what it says is its answer */
+	message->kind = LINK_SETTLED;
+	message->value = s->missed;
+	link_send(s->state.active.link, message);
+	s->missed = 0;
+}
+
 /* One message of the data path. False: there is none. */
 static bool handle_active(struct supervisor *s)
 {
 	struct link_message message;
 	int r = link_receive(s->state.active.link, false, &message);
 
-	if (r == -EPROTO) { /* or one whose descriptors are too many for us */
+	if (r == -EPROTO) { /* and if it waits for an answer, it is found to do nothing */
 		log_error("a malformed message of the data path was dropped");
-		link_say(s->state.active.link, LINK_SETTLED, 0); /* it may wait, with all guests */
+		s->missed = r;
+		return true;
 	}
-	if (r)
-		return r == -EPROTO;
+	if (r && r != -EMFILE)
+		return false;
 	switch (message.kind) {
 	case LINK_PREPARED: /* while it still stood by, which is not to say that it can serve */
 		break;
@@ -447,17 +485,11 @@ static bool handle_active(struct supervisor *s)
 		s->status = message.value;
 		break;
 	case LINK_ACCEPTED:
-		end_standby(s); /* it has copies of claims, and does not know what is new */
-		r = estate_apply(&s->state.estate, &message);
-		link_say(s->state.active.link, LINK_SETTLED, 0);
+		on_accepted(s, &message, r);
 		break;
 	default:
-		r = estate_apply(&s->state.estate, &message);
+		keep_message(s, &message, r);
 	}
-	if (r)
-		log_error("what the data path leaves cannot be kept: %s; a crash would end the "
-			  "mount until a reload goes well",
-			  strerror(-r));
 	link_close_fds(&message); /* of one that brings none */
 	return true;
 }
