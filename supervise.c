@@ -246,6 +246,7 @@ static void on_active_death(struct supervisor *s)
 		return;
 	}
 	estate_forget(&s->state.estate);
+	s->missed = 0;
 	keep_bury(s->state.estate.keep, suspected);
 	if (s->state.upgrading)
 		log_info("the new program takes over");
@@ -526,6 +527,20 @@ static void on_standby_death(struct supervisor *s)
 		go_back(s);
 }
 
+/* ---- others ---- */
+
+/* A standby that did not end when it should, or fuseband-admin: once they do, nothing is left of them. */
+static void bury_others(const struct supervisor *s)
+{
+	siginfo_t info = {0};
+
+	while (!waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) && info.si_pid &&
+	       info.si_pid != s->state.active.pid && info.si_pid != s->state.standby.pid) {
+		waitpid(info.si_pid, NULL, 0);
+		info.si_pid = 0;
+	}
+}
+
 /* ---- the loop ---- */
 
 /* As the configuration says, of which only who serves knows. */
@@ -568,6 +583,7 @@ static void loop(struct supervisor *s)
 		else if (fds[3].revents)
 			handle_standby(s);
 		look_for_signs_of_life(s);
+		bury_others(s);
 	}
 }
 
