@@ -208,6 +208,7 @@ static void go(struct supervisor *s)
 	s->state.active.ready = false;
 	s->state.standby = CHILD_NONE;
 	restart_begin(&s->restart, monotonic_ns());
+	restart_pulse_begin(&s->pulse, monotonic_ns());
 	link_say(s->state.active.link, LINK_GO, 0); /* if it is dead we shall see */
 	if (s->stopping) /* the one before may have died of it, or before it */
 		link_say(s->state.active.link, LINK_SIGNAL, s->stopping);
@@ -259,16 +260,31 @@ static void on_active_death(struct supervisor *s)
 		give_up(s, EXIT_FAILURE);
 }
 
-/* Each worker that watches for requests does a round a second, whatever its disks do. */
+static uint64_t rounds(const struct supervisor *s)
+{
+	uint64_t rounds = 0;
+
+	for (unsigned i = 0; i < KEEP_WORKERS; i++)
+		rounds += atomic_load(&s->state.estate.keep->workers[i].beat);
+	return rounds;
+}
+
+/*
+ * Who serves does a round a second, whatever its disks do. Who takes over waits for one, if at all,
+ * in the kernel; if it does not, and sleeps, it will not wake up.
+ */
 static void look_for_signs_of_life(struct supervisor *s)
 {
-	uint64_t beats = 0;
+	bool serves = s->state.active.ready;
+	uint64_t silent_ns = serves ? RESTART_SILENT_NS : RESTART_TAKEOVER_NS, beats;
 
-	if (!s->state.active.pid || !s->state.active.ready || !s->state.estate.can_resend)
+	if (!s->told_ready || !s->state.active.pid || !s->state.estate.can_resend)
 		return;
-	for (unsigned i = 0; i < KEEP_WORKERS; i++)
-		beats += atomic_load(&s->state.estate.keep->workers[i].beat);
-	if (!restart_is_silent(&s->pulse, beats, monotonic_ns()))
+	if (serves)
+		beats = rounds(s);
+	else if (child_switches(&s->state.active, &beats))
+		return; /* nobody knows */
+	if (!restart_is_silent(&s->pulse, beats, silent_ns, monotonic_ns()))
 		return;
 	switch (child_state(&s->state.active)) {
 	case CHILD_STOPPED: /* and rightly does nothing */
@@ -277,9 +293,16 @@ static void look_for_signs_of_life(struct supervisor *s)
 		log_error("the data path was killed, but the kernel has not let go of it: it waits "
 			  "for a disk that hangs, and nothing is served until that moves");
 		break;
+	case CHILD_WAITS:
+		if (!serves) {
+			log_error("the data path that takes over waits for a disk that hangs, and "
+				  "nothing is served until that moves");
+			break;
+		}
+		__attribute__((fallthrough)); /* its workers should not, whatever it does */
 	case CHILD_RUNS:
 		log_error("the data path has done nothing for %llu s: it is replaced",
-			  (unsigned long long)(RESTART_SILENT_NS / SEC_NS));
+			  (unsigned long long)(silent_ns / SEC_NS));
 		pidfd_send_signal(s->state.active.pidfd, SIGKILL, NULL, 0);
 		break;
 	}
