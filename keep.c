@@ -127,8 +127,8 @@ void keep_file_free(struct kept_file *file)
 	*file = (struct kept_file){0};
 }
 
-/* FNV-1a: of some hundred names, two that are the same are out of the question. */
-uint64_t keep_disk_id(const char *name)
+/* FNV-1a: of some thousand names, two that are the same are out of the question. */
+uint64_t keep_name_id(const char *name)
 {
 	uint64_t hash = UINT64_C(0xcbf29ce484222325);
 
@@ -139,7 +139,7 @@ uint64_t keep_disk_id(const char *name)
 
 struct kept_disk *keep_disk(struct keep *keep, const char *name)
 {
-	uint64_t id = keep_disk_id(name);
+	uint64_t id = keep_name_id(name);
 	struct kept_disk *free_place = NULL;
 
 	for (size_t i = 0; i < KEEP_DISKS; i++) {
@@ -151,6 +151,28 @@ struct kept_disk *keep_disk(struct keep *keep, const char *name)
 	if (free_place)
 		*free_place = (struct kept_disk){.id = id};
 	return free_place;
+}
+
+static struct kept_group *group_of_id(struct keep *keep, uint64_t id)
+{
+	for (size_t i = 0; i < KEEP_GROUPS; i++)
+		if (keep->groups[i].id == id)
+			return &keep->groups[i];
+	return NULL;
+}
+
+struct kept_group *keep_group_find(struct keep *keep, const char *name)
+{
+	return group_of_id(keep, keep_name_id(name));
+}
+
+struct kept_group *keep_group_add(struct keep *keep, const char *name)
+{
+	struct kept_group *place = group_of_id(keep, 0);
+
+	if (place)
+		*place = (struct kept_group){.id = keep_name_id(name)};
+	return place;
 }
 
 void keep_disk_free(struct kept_disk *disk)

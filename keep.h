@@ -36,11 +36,12 @@
  * that finds one does not touch it.
  */
 #define KEEP_MAGIC UINT64_C(0x4b444e4142455346) /* "FSEBANDK" */
-#define KEEP_VERSION 7U
+#define KEEP_VERSION 8U
 
 #define KEEP_WORKERS 64U  /* more share the last place */
 #define KEEP_FILES 16384U /* more start from nothing after a crash; so many are 15 MiB */
 #define KEEP_DISKS 256U	  /* likewise; 1 MiB */
+#define KEEP_GROUPS 1024U /* likewise; 32 KiB */
 #define KEEP_ERROR_BYTES 256U
 #define KEEP_COUNTED 256U /* OPEN and RELEASE of dead processes */
 #define KEEP_SUSPECTS 16U
@@ -76,8 +77,19 @@ struct disk_counters {
 };
 
 struct kept_disk {
-	uint64_t id; /* keep_disk_id() of its name; 0: free. The main thread's */
+	uint64_t id; /* keep_name_id() of its name; 0: free. The main thread's */
 	struct disk_counters counters;
+};
+
+/* Since the group appeared: episodes, and whether there is one. mount->reading. */
+struct group_counters {
+	uint32_t reservation_missed, weight_missed;
+	struct alarm reservation_alarm;
+};
+
+struct kept_group {
+	uint64_t id; /* keep_name_id() of its name; 0: free. The main thread's */
+	struct group_counters counters;
 };
 
 /* Of all of the mount. */
@@ -118,6 +130,7 @@ struct keep {
 	struct kept_worker workers[KEEP_WORKERS];
 	struct kept_mount mount;
 	struct kept_disk disks[KEEP_DISKS];
+	struct kept_group groups[KEEP_GROUPS];
 	struct kept_file files[KEEP_FILES];
 };
 
@@ -138,7 +151,10 @@ void keep_file_free(struct kept_file *file); /* likewise */
  */
 struct kept_disk *keep_disk(struct keep *keep, const char *name);
 void keep_disk_free(struct kept_disk *disk);
-uint64_t keep_disk_id(const char *name); /* never 0 */
+/* The place of a group of that name; NULL: it has none. An empty one for it; NULL: full. */
+struct kept_group *keep_group_find(struct keep *keep, const char *name);
+struct kept_group *keep_group_add(struct keep *keep, const char *name);
+uint64_t keep_name_id(const char *name); /* never 0 */
 
 /* Whether an OPEN or RELEASE that was sent again had been counted by a process that died. */
 bool keep_was_counted(const struct keep *keep, uint64_t unique);

@@ -508,7 +508,7 @@ static void undo(struct change *c)
 static void keep_counters(const struct mount *mount, struct disk *disk)
 {
 	if (disk->kept)
-		disk->kept->id = keep_disk_id(disk->name);
+		disk->kept->id = keep_name_id(disk->name);
 	if (disk->kept || !mount->keep)
 		return;
 	for (size_t i = 0; i < mount->n_disks; i++)
@@ -660,6 +660,7 @@ void mount_take_over(struct mount *mount)
 		find_place(mount, mount->files[i]);
 	for (size_t i = 0; i < mount->n_orphans; i++)
 		find_place(mount, mount->orphans[i]);
+	shares_keep_groups(mount);
 }
 
 static bool awaits_fence(struct file *file)

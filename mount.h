@@ -81,9 +81,9 @@ struct group {
 	struct fbs_cap *cap; /* over all disks; NULL: none */
 	unsigned weight;
 	uint64_t min_iops, min_bps, iops_size_bytes;
-	/* mount->reading */
-	struct alarm reservation;
-	uint64_t reservation_missed; /* episodes */
+	/* mount->reading. Counters are where a successor finds them, or own */
+	struct group_counters *counters, own;
+	struct alarm idle_weight;
 };
 
 /* Of a file that could not be opened when this process took over (reopen.h). */

@@ -116,15 +116,17 @@ static int make_groups(struct shares *s)
 		group->min_iops = section->limits.min_iops;
 		group->min_bps = section->limits.min_bps;
 		group->iops_size_bytes = section->limits.iops_size_bytes;
+		group->counters = &group->own;
 		group->name = strdup(section->name);
 		if (!group->name)
 			return -ENOMEM;
 		if (was != SHARES_NEW) {
+			const struct group *before = &s->mount->groups[was];
+
 			hint = was + 1;
 			s->stays[was] = true;
-			group->cap = s->mount->groups[was].cap;
-			group->reservation = s->mount->groups[was].reservation;
-			group->reservation_missed = s->mount->groups[was].reservation_missed;
+			group->cap = before->cap;
+			group->idle_weight = before->idle_weight;
 		}
 		if (!make_cap(&section->limits, group->cap, &group->cap))
 			return -ENOMEM;
@@ -410,6 +412,35 @@ static void settle_leaf(struct shares *s, size_t index)
 	pthread_mutex_unlock(&file->disk->lock);
 }
 
+void shares_keep_groups(struct mount *mount)
+{
+	bool used[KEEP_GROUPS] = {false};
+
+	for (size_t i = 0; i < mount->n_groups; i++) {
+		struct group *group = &mount->groups[i];
+		struct kept_group *place = keep_group_find(mount->keep, group->name);
+
+		if (!place)
+			continue;
+		used[place - mount->keep->groups] = true;
+		group->counters = &place->counters;
+	}
+	for (size_t i = 0; i < KEEP_GROUPS; i++)
+		if (!used[i])
+			mount->keep->groups[i] = (struct kept_group){0};
+	for (size_t i = 0; i < mount->n_groups; i++) {
+		struct group *group = &mount->groups[i];
+		struct kept_group *place = group->counters == &group->own
+						   ? keep_group_add(mount->keep, group->name)
+						   : NULL;
+
+		if (!place)
+			continue;
+		place->counters = group->own;
+		group->counters = &place->counters;
+	}
+}
+
 void shares_commit(struct shares *s)
 {
 	const struct conf *conf = s->plan->conf;
@@ -421,6 +452,9 @@ void shares_commit(struct shares *s)
 		settle_groups(s, &s->trees[t]);
 	for (size_t i = 0; i < s->plan->n_files; i++)
 		settle_leaf(s, i);
+	for (size_t g = 0; g < conf->n_groups; g++)
+		if (s->was[g] != SHARES_NEW)
+			s->groups[g].own = *mount->groups[s->was[g]].counters;
 	for (size_t i = 0; i < mount->n_groups; i++) {
 		free(mount->groups[i].name);
 		if (!s->stays[i])
@@ -431,4 +465,6 @@ void shares_commit(struct shares *s)
 	mount->n_groups = conf->n_groups;
 	s->groups = NULL;
 	free_arrays(s);
+	if (mount->keep && !mount->standby)
+		shares_keep_groups(mount);
 }

@@ -46,4 +46,7 @@ int shares_prepare(struct shares *shares, struct mount *mount, const struct plan
 		   struct disk *const *disks, size_t n_disks, struct file *const *files);
 void shares_commit(struct shares *shares);
 
+/* The places of the counters of all groups in the keep, if there is one; others become free. */
+void shares_keep_groups(struct mount *mount);
+
 #endif

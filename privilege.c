@@ -9,6 +9,7 @@
 #include <linux/capability.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -46,6 +47,13 @@ static bool may_lock_memory(void)
 	struct rlimit limit;
 
 	return !getrlimit(RLIMIT_MEMLOCK, &limit) && limit.rlim_cur == RLIM_INFINITY;
+}
+
+int privilege_lock_memory(int flags)
+{
+	if (geteuid() && !may_lock_memory())
+		return -EPERM;
+	return mlockall(MCL_CURRENT | MCL_FUTURE | flags) ? -errno : 0;
 }
 
 /* Are rings only for who has SYS_ADMIN? */

@@ -54,6 +54,11 @@ enum privilege_role {
 void privilege_hide(bool debug);
 /* How readily the kernel takes this process when memory runs out. Only root may lower it. */
 void privilege_oom_score(const char *score);
+/*
+ * Nothing of the process is swapped out, what it maps later included. flags: more of mlockall()'s.
+ * 0 or -errno; -EPERM: an ordinary user with a limit, beyond which what is mapped later would fail.
+ */
+int privilege_lock_memory(int flags);
 /* For ever. Logs what cannot be dropped. */
 void privilege_drop(enum privilege_role role);
 

@@ -114,13 +114,17 @@ static void watch_for_crashes(struct keep *keep)
  * We are what dirty pages wait for: never swapped out, never waiting for memory that only we can
  * free. Without the right to it, as well as it goes.
  */
-static void settle_in_memory(void)
+static void settle_in_memory(bool tell)
 {
+	int r = privilege_lock_memory(MCL_ONFAULT);
+
 	prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
-	if (!geteuid() && mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT))
-		log_warning("memory cannot be locked (%s): where it is short, its own disks may "
-			    "hold it up; allow more (ulimit -l, LimitMEMLOCK of the unit)",
-			    strerror(errno));
+	if (r && tell)
+		log_warning(
+			"memory cannot be locked (%s): where it is short, its own disks may "
+			"hold it up, and a crash may cost a request EIO; allow more (ulimit -l, "
+			"LimitMEMLOCK of the unit)",
+			strerror(-r));
 }
 
 int serve_block_signals(int *ret_signal_fd)
@@ -500,7 +504,7 @@ static void run(struct serve *s)
 	}
 }
 
-static void begin(struct serve *s, struct serve_setup *setup)
+static void begin(struct serve *s, struct serve_setup *setup, bool first)
 {
 	*s = (struct serve){
 		.setup = setup,
@@ -509,7 +513,7 @@ static void begin(struct serve *s, struct serve_setup *setup)
 				       .link = setup->link,
 				       .heir = HEIR_NONE}},
 	};
-	settle_in_memory();
+	settle_in_memory(first);
 	if (setup->estate)
 		watch_for_crashes(setup->estate->keep);
 	else
@@ -590,7 +594,7 @@ int serve_first(struct serve_setup *setup, bool *ret_abrupt)
 	struct serve s;
 	int r;
 
-	begin(&s, setup);
+	begin(&s, setup, true);
 	s.text = setup->text;
 	set_log_level(&s, &setup->conf->main);
 	r = plan_make(setup->conf, setup->mountpoint, NULL, 0, PLAN_RUN, &disks_system, &errors,
@@ -695,7 +699,7 @@ int serve_next(struct serve_setup *setup, bool *ret_abrupt)
 	size_t waiting;
 	int r;
 
-	begin(&s, setup);
+	begin(&s, setup, false);
 	*ret_abrupt = true; /* what would be freed is another process's, too */
 	r = keep_turn_prepare(setup->estate->keep, setup->estate->keep_fd, &turn);
 	if (!r)

@@ -199,8 +199,10 @@ static void add_group(struct taking *t, const struct status_device *device, size
 		.device = device->name,
 		.weight = group->weight,
 		.share = {node->entitled_ppm, node->achieved_ppm},
-		.reservation_missed = group->reservation_missed,
-		.alarms = alarm_bit(&group->reservation, STATUS_ALARM_RESERVATION),
+		.reservation_missed = group->counters->reservation_missed,
+		.weight_missed = group->counters->weight_missed,
+		.alarms = alarm_bit(&group->counters->reservation_alarm, STATUS_ALARM_RESERVATION) |
+			  alarm_bit(&group->idle_weight, STATUS_ALARM_WEIGHT),
 		.first = !t->group_seen[index],
 	};
 	t->group_seen[index] = true;

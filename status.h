@@ -68,9 +68,9 @@ struct status_group {
 	const char *name, *parent, *device; /* parent NULL: directly below the device */
 	unsigned weight;
 	struct status_share share;
-	uint64_t reservation_missed; /* on all of them */
-	unsigned alarms;	     /* likewise */
-	bool first;		     /* of the entries of this group */
+	uint64_t reservation_missed, weight_missed; /* on all of them */
+	unsigned alarms;			    /* likewise */
+	bool first;				    /* of the entries of this group */
 };
 
 struct status_file {

@@ -239,6 +239,15 @@ static void put_summaries(const struct status *status, struct text *out)
 		    "fuseband_file_service_seconds_count", file, &file->service, file->service_ns);
 }
 
+/* A group on all of its devices. */
+static void of_group(struct text *out, const char *name, const struct status_group *group,
+		     const char *guarantee)
+{
+	text_printf(out, "%s{group=", name);
+	text_prom_string(out, group->name);
+	text_printf(out, ",guarantee=\"%s\"} ", guarantee);
+}
+
 static void put_missed(const struct status *status, struct text *out)
 {
 	static const char name[] = "fuseband_guarantee_missed_total";
@@ -258,10 +267,10 @@ static void put_missed(const struct status *status, struct text *out)
 	for (size_t i = 0; i < status->n_groups; i++) {
 		if (!status->groups[i].first)
 			continue;
-		text_printf(out, "%s{group=", name);
-		text_prom_string(out, status->groups[i].name);
-		text_printf(out, ",guarantee=\"reservation\"} %" PRIu64 "\n",
-			    status->groups[i].reservation_missed);
+		of_group(out, name, &status->groups[i], "reservation");
+		number(out, status->groups[i].reservation_missed);
+		of_group(out, name, &status->groups[i], "weight");
+		number(out, status->groups[i].weight_missed);
 	}
 	for (size_t i = 0; i < status->n_devices; i++) {
 		series(out, name, NULL, status->devices[i].name, "guarantee", "latency");

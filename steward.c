@@ -139,10 +139,8 @@ static void leave_everything(int fd)
 /* Of those whom everybody else's memory may depend on. */
 static void settle_in_memory(void)
 {
-	if (!geteuid()) {
-		prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
-		mlockall(MCL_CURRENT | MCL_FUTURE);
-	}
+	prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
+	privilege_lock_memory(0); /* a data path tells when that cannot be done */
 	privilege_oom_score(PRIVILEGE_OOM_LAST);
 }
 

@@ -16,7 +16,6 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -613,8 +612,7 @@ static void loop(struct supervisor *s)
 /* Only the parent: it is small, and nobody else could say what has happened. */
 static void settle_in_memory(void)
 {
-	if (!geteuid())
-		mlockall(MCL_CURRENT | MCL_FUTURE);
+	privilege_lock_memory(0); /* a data path tells when that cannot be done */
 	privilege_oom_score(PRIVILEGE_OOM_LAST);
 }
 

@@ -4,6 +4,7 @@
 #include "log.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define NS_PER_MS UINT64_C(1000000)
@@ -241,9 +242,10 @@ static void look_at_group(struct mount *mount, int index, uint64_t window_ns)
 		if (mount->disks[i]->groups && mount->disks[i]->groups[index] &&
 		    missed_on(mount, index, mount->disks[i], window_ns, &q))
 			disk = mount->disks[i];
-	if (alarm_window(&group->reservation, disk != NULL, ALARM_RESERVATION_WINDOWS)) {
+	if (alarm_window(&group->counters->reservation_alarm, disk != NULL,
+			 ALARM_RESERVATION_WINDOWS)) {
 		say_reservation("group ", group->name, disk->name, &q);
-		group->reservation_missed++;
+		group->counters->reservation_missed++;
 	}
 }
 
@@ -279,34 +281,105 @@ int watch_timeout_ms(const struct watch *watch, uint64_t now_ns)
 
 /* ---- notes ---- */
 
-static bool is_alone(const struct mount *mount, const struct file *file)
+/*
+ * What is directly below each node of one disk's tree, [0] the disk itself and [1 + i] group i: the
+ * file or group if it is the only one, NULL for none and SEVERAL.
+ */
+static const char several_of_them;
+#define SEVERAL ((const void *)&several_of_them)
+
+static void note_below(const void **only, int parent, const void *child)
 {
-	for (size_t i = 0; i < mount->n_files; i++)
-		if (mount->files[i] != file && mount->files[i]->disk == file->disk)
-			return false;
+	const void **slot = &only[1 + parent];
+
+	*slot = !*slot || *slot == child ? child : SEVERAL;
+}
+
+static void look_below(const struct mount *mount, const struct disk *disk, const void **only)
+{
+	for (size_t i = 0; i <= mount->n_groups; i++)
+		only[i] = NULL;
+	for (size_t i = 0; i < mount->n_files; i++) {
+		const void *child = mount->files[i];
+		int parent = mount->files[i]->group;
+
+		if (mount->files[i]->disk != disk)
+			continue;
+		for (; parent >= 0; parent = mount->groups[parent].parent) {
+			note_below(only, parent, child);
+			child = &mount->groups[parent];
+		}
+		note_below(only, -1, child);
+	}
+	/* removed and open: its group may be gone */
 	for (size_t i = 0; i < mount->n_orphans; i++)
-		if (mount->orphans[i]->disk == file->disk)
-			return false;
-	return true;
+		if (mount->orphans[i]->disk == disk)
+			for (size_t k = 0; k <= mount->n_groups; k++)
+				only[k] = SEVERAL;
+}
+
+static void look_at_weight_of_file(const struct mount *mount, struct file *file,
+				   const void *const *only, bool tell)
+{
+	bool idle = file->weight != CONF_WEIGHT_DEFAULT && only[1 + file->group] == file;
+
+	if (!alarm_window(&file->watch.weight, idle, ALARM_WEIGHT_WINDOWS) || !tell)
+		return;
+	file->kept->counters.weight_missed++;
+	if (file->group < 0)
+		log_warning("%s: weight %u has no effect: it is the only file on disk %s, and "
+			    "weights divide one disk between its files; fuseband --check prints "
+			    "which disk each is on",
+			    file->name, file->weight, file->disk->name);
+	else
+		log_warning("%s: weight %u has no effect: there is nothing else in group %s on "
+			    "disk %s; what the group gets is for the group's own weight to say",
+			    file->name, file->weight, mount->groups[file->group].name,
+			    file->disk->name);
+}
+
+/* Nothing is beside it on any disk on which it has files. */
+static void look_at_weight_of_group(struct group *group, bool idle, bool tell)
+{
+	if (!alarm_window(&group->idle_weight, idle, ALARM_WEIGHT_WINDOWS) || !tell)
+		return;
+	group->counters->weight_missed++;
+	log_warning("group %s: weight %u has no effect: nothing else is beside it on any disk, and "
+		    "weights divide one disk between what is side by side; fuseband --check "
+		    "prints what is where",
+		    group->name, group->weight);
 }
 
 void watch_weights(struct mount *mount, bool tell)
 {
-	pthread_mutex_lock(&mount->reading);
-	for (size_t i = 0; i < mount->n_files; i++) {
-		struct file *file = mount->files[i];
-		bool idle =
-			file->disk && file->weight != CONF_WEIGHT_DEFAULT && is_alone(mount, file);
+	const void **only = calloc(mount->n_groups + 1, sizeof(*only));
+	/* of each group: disks that it has files on, and those of them where it is alone */
+	struct count {
+		size_t present, alone;
+	} *counts = calloc(mount->n_groups + 1, sizeof(*counts));
 
-		if (!alarm_window(&file->watch.weight, idle, ALARM_WEIGHT_WINDOWS) || !tell)
-			continue;
-		file->kept->counters.weight_missed++;
-		log_info("%s: weight %u has no effect: it is the only file on disk %s, and weights "
-			 "divide one disk between its files; fuseband --check prints which disk "
-			 "each is on",
-			 file->name, file->weight, file->disk->name);
+	pthread_mutex_lock(&mount->reading);
+	for (size_t d = 0; only && counts && d < mount->n_disks; d++) {
+		look_below(mount, mount->disks[d], only);
+		for (size_t i = 0; i < mount->n_files; i++)
+			if (mount->files[i]->disk == mount->disks[d])
+				look_at_weight_of_file(mount, mount->files[i], only, tell);
+		for (size_t g = 0; g < mount->n_groups; g++) {
+			const struct group *group = &mount->groups[g];
+
+			counts[g].present += only[1 + g] != NULL;
+			counts[g].alone += only[1 + g] && only[1 + group->parent] == group;
+		}
 	}
+	for (size_t g = 0; only && counts && g < mount->n_groups; g++)
+		look_at_weight_of_group(&mount->groups[g],
+					mount->groups[g].weight != CONF_WEIGHT_DEFAULT &&
+						counts[g].present &&
+						counts[g].present == counts[g].alone,
+					tell);
 	pthread_mutex_unlock(&mount->reading);
+	free(only);
+	free(counts);
 }
 
 /* 0 where there is no such setting. */

@@ -3,8 +3,8 @@
  * watch.h - the main thread looks every ten seconds whether promises are kept (alarm.h), says so
  * when one is not, and counts it.
  *
- * An episode goes on when another process takes over, and is not told again; those of groups and of
- * memory alone begin anew.
+ * An episode goes on when another process takes over, and is not told again; that of memory alone
+ * begins anew.
  *
  * What requests had to wait for lately (`throttled_by`) and the latency of a disk lately are
  * differences to what was at the beginning of the window before the present one; those are noted

@@ -173,12 +173,14 @@ truncate -s 1M "$home/a.img"
 section a.img "path = $home/a.img" "uid = 65534" >"$home/ini"
 chown -R 65534:65534 "$home/ini" "$home/mnt" "$home/a.img"
 chmod 711 "$WORK"
-"${as_nobody[@]}" "$home/program" -f -c "$home/ini" "$home/mnt" >"$home/log" 2>&1 &
+(ulimit -l 8192 && exec "${as_nobody[@]}" "$home/program" -f -c "$home/ini" "$home/mnt" >"$home/log" 2>&1) &
 pid=$!
 wait_for 20 grep -q 'serving 1 files' "$home/log" || fail "nobody cannot start it: $(cat "$home/log")"
 promise "what the kernel lets an ordinary user have is told" \
 	same 1 "$(grep -c 'no more than 12 asynchronous requests .*echo 65535 > .*max_user_bgreq as root' "$home/log")"
-promise "is an alarm" same '["kernel"]' "$("${as_nobody[@]}" jq -c .alarms "$home/mnt/.fuseband/status.json")"
+promise "and that memory cannot be locked" \
+	same 1 "$(grep -c 'memory cannot be locked .*allow more (ulimit -l' "$home/log")"
+promise "the kernel's is an alarm" same '["kernel"]' "$("${as_nobody[@]}" jq -c .alarms "$home/mnt/.fuseband/status.json")"
 promise "and counted with the other one" same $((in_the_way + 1)) "$("${as_nobody[@]}" sed -n \
 	's/^fuseband_guarantee_missed_total{guarantee="kernel"} //p' "$home/mnt/.fuseband/fuseband.prom")"
 kill -TERM "$pid"

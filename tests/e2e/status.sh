@@ -41,7 +41,7 @@ settings() { # WEIGHT [KEY=VALUE...]
 	section group:h "weight = 100" "parent = g"
 	section device:td "policy = weight"
 	part heavy.img 0 "weight = $1" "device = td"
-	part light.img 1 "weight = 20" "device = td" "parent = h"
+	part light.img 1 "device = td" "parent = h"
 	section own.img "path = $WORK/own.img" "device = images" "weight = 300"
 	section short.img "path = $WORK/short.img" "device = images"
 	section absent.img "path = $WORK/none" "optional = yes"

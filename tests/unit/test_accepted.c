@@ -211,7 +211,7 @@ static void test_layout(void **state)
 	(void)state;
 	if (sizeof(void *) != 8)
 		skip();
-	assert_int_equal(KEEP_VERSION, 7);
+	assert_int_equal(KEEP_VERSION, 8);
 	assert_int_equal(sizeof(struct conf_file), 344);
 	assert_int_equal(sizeof(struct backing_id), 24);
 	assert_int_equal(sizeof(struct backing_traits), 16);

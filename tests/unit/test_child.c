@@ -127,10 +127,9 @@ static void test_switches(void **state)
 
 static int wait_with_parent(void *arg)
 {
-	(void)arg;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	while (pause())
-		;
+	while (getppid() == *(pid_t *)arg) /* it may have been dead before that */
+		pause();
 	return 0;
 }
 
@@ -141,9 +140,11 @@ static void test_waits(void **state)
 	pid_t pid = fork();
 
 	(void)state;
-	if (pid == 0)
+	if (pid == 0) {
+		pid = getpid();
 		_exit(clone(wait_with_parent, stack + sizeof(stack),
-			    CLONE_VM | CLONE_VFORK | SIGCHLD, NULL) < 0);
+			    CLONE_VM | CLONE_VFORK | SIGCHLD, &pid) < 0);
+	}
 	child = (struct child){.pid = pid, .link = -1, .ours = true};
 	child.pidfd = pidfd_open(pid, 0);
 	while (child_state(&child) != CHILD_WAITS)

@@ -118,13 +118,14 @@ static void test_layout(void **state)
 	(void)state;
 	if (sizeof(void *) != 8)
 		skip();
-	assert_int_equal(KEEP_VERSION, 7);
+	assert_int_equal(KEEP_VERSION, 8);
 	assert_int_equal(offsetof(struct keep, version), 8);
 	assert_int_equal(offsetof(struct keep, suspects), 40);
 	assert_int_equal(offsetof(struct keep, workers), 2432);
-	assert_int_equal(offsetof(struct keep, files), 1092504);
+	assert_int_equal(offsetof(struct keep, files), 1117080);
 	assert_int_equal(sizeof(struct kept_worker), 128);
 	assert_int_equal(sizeof(struct kept_file), 968);
+	assert_int_equal(sizeof(struct kept_group), 24);
 }
 
 /* ---- turns ---- */

@@ -645,6 +645,97 @@ static void test_kept_full(void **state)
 	close(fd);
 }
 
+static unsigned kept_groups(const struct keep *keep)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < KEEP_GROUPS; i++)
+		n += keep->groups[i].id != 0;
+	return n;
+}
+
+static struct group_counters *counters_of(const struct mount *mount, const char *name)
+{
+	for (size_t i = 0; i < mount->n_groups; i++)
+		if (!strcmp(mount->groups[i].name, name))
+			return mount->groups[i].counters;
+	fail_msg("no group %s", name);
+	return NULL;
+}
+
+/* Counters of groups go with their names: through reloads, and to who takes over. */
+static void test_kept_groups(void **state)
+{
+	static const char text[] =
+		"[group:g]\n[group:h]\n" FILE_A "parent = g\n" FILE_B "parent = h\n";
+	struct mount *mount = mount_new(), *next = mount_new();
+	struct conf_errors errors = {0};
+	struct keep *keep;
+	int fd;
+
+	(void)state;
+	assert_int_equal(keep_create(&fd, &keep), 0);
+	mount->keep = keep;
+	apply(mount, text);
+	assert_int_equal(kept_groups(keep), 2);
+	counters_of(mount, "g")->reservation_missed = 3;
+	counters_of(mount, "g")->reservation_alarm.raised = true;
+	counters_of(mount, "h")->weight_missed = 5;
+	apply(mount, "[group:new]\n" FILE_B "parent = new\n[group:h]\n" FILE_A "parent = h\n");
+	assert_int_equal(kept_groups(keep), 2);
+	assert_int_equal(counters_of(mount, "h")->weight_missed, 5);
+	assert_int_equal(counters_of(mount, "new")->weight_missed, 0);
+	counters_of(mount, "new")->reservation_missed = 7;
+	mount_free(mount);
+	/* a standby changes nothing before it serves, and then what the dead one's last reload had */
+	struct plan *plan = planned(START, text);
+	next->keep = keep;
+	next->standby = true;
+	assert_int_equal(mount_apply(next, plan, &errors), 0);
+	plan_free(plan);
+	counters_of(next, "g")->reservation_missed = 1;
+	assert_int_equal(kept_groups(keep), 2);
+	keep_group_find(keep, "h")->counters.weight_missed = 6;
+	mount_take_over(next);
+	assert_int_equal(counters_of(next, "h")->weight_missed, 6);
+	assert_int_equal(counters_of(next, "g")->reservation_missed, 1);
+	assert_int_equal(kept_groups(keep), 2);
+	assert_null(keep_group_find(keep, "new"));
+	assert_ptr_equal(&keep_group_find(keep, "g")->counters, counters_of(next, "g"));
+	mount_free(next);
+	munmap(keep, sizeof(*keep));
+	close(fd);
+}
+
+/* Too many groups: those without a place count, too. */
+static void test_kept_groups_full(void **state)
+{
+	struct mount *mount = mount_new();
+	struct keep *keep;
+	char *text = malloc((KEEP_GROUPS + 1) * 32 + sizeof(FILE_A)), *at = text;
+	int fd;
+
+	(void)state;
+	assert_int_equal(keep_create(&fd, &keep), 0);
+	mount->keep = keep;
+	assert_non_null(text);
+	for (unsigned i = 0; i <= KEEP_GROUPS; i++)
+		at += sprintf(at, "[group:g%u]\n", i);
+	strcpy(at, FILE_A);
+	apply(mount, text);
+	free(text);
+	assert_int_equal(kept_groups(keep), KEEP_GROUPS);
+	assert_ptr_equal(mount->groups[KEEP_GROUPS].counters, &mount->groups[KEEP_GROUPS].own);
+	counters_of(mount, "g1024")->weight_missed = 2;
+	/* it gets one when there is one, with what it has counted */
+	apply(mount, "[group:g1024]\n" FILE_A);
+	assert_int_equal(kept_groups(keep), 1);
+	assert_int_equal(keep_group_find(keep, "g1024")->counters.weight_missed, 2);
+	mount_free(mount);
+	munmap(keep, sizeof(*keep));
+	close(fd);
+}
+
 /* What a process that died had given to its files, and those it had removed. */
 static void test_recovered_ids(void **state)
 {
@@ -752,6 +843,8 @@ int main(void)
 		TEST(test_groups_move_and_go), TEST(test_orphans),
 		TEST(test_several_disks),      TEST(test_kept_files),
 		TEST(test_kept_full),	       TEST(test_recovered_ids),
+		TEST(test_kept_groups),	       TEST(test_recovered_ids),
+		TEST(test_kept_groups_full),   TEST(test_recovered_ids),
 		TEST(test_no_memory),	       TEST(test_claims),
 	};
 

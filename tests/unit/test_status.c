@@ -139,6 +139,7 @@ static struct status_group group = {
 	.weight = 30,
 	.share = {300000, 299999},
 	.reservation_missed = 4,
+	.weight_missed = 6,
 	.first = true,
 };
 static struct status_file files[] = {
@@ -290,6 +291,7 @@ static void test_prom(void **state)
 	has("fuseband_guarantee_missed_total{file=\"vm \\\"1\\\"\",device=\"sda\","
 	    "guarantee=\"share\"} 1");
 	has("fuseband_guarantee_missed_total{group=\"acme\",guarantee=\"reservation\"} 4");
+	has("fuseband_guarantee_missed_total{group=\"acme\",guarantee=\"weight\"} 6");
 	has("fuseband_guarantee_missed_total{device=\"sda\",guarantee=\"latency\"} 0");
 	has("fuseband_guarantee_missed_total{file=\"vm \\\"1\\\"\",device=\"sda\","
 	    "guarantee=\"weight\"} 7");

@@ -128,6 +128,24 @@ static void check_seen(const char *name, unsigned alarms, uint64_t share, uint64
 	status_free(status);
 }
 
+static void check_group(const char *name, unsigned alarms, uint64_t weight)
+{
+	const struct snapshot_about about = {.workers = 1};
+	struct status *status;
+	bool found = false;
+
+	assert_int_equal(snapshot_take(mount, &about, &status), 0);
+	for (size_t i = 0; i < status->n_groups; i++) {
+		if (strcmp(status->groups[i].name, name))
+			continue;
+		found = true;
+		assert_int_equal(status->groups[i].alarms, alarms);
+		assert_int_equal(status->groups[i].weight_missed, weight);
+	}
+	assert_true(found);
+	status_free(status);
+}
+
 /* ---- alarms ---- */
 
 /*
@@ -215,18 +233,18 @@ static void test_group(void **state)
 	client(0, "b.img");
 	window();
 	window();
-	assert_int_equal(mount->groups[0].reservation_missed, 0); /* it wants nothing */
+	assert_int_equal(mount->groups[0].counters->reservation_missed, 0); /* it wants nothing */
 	client(1, "a.img");
 	window();
 	window();
 	window();
-	assert_int_equal(mount->groups[0].reservation_missed, 1);
+	assert_int_equal(mount->groups[0].counters->reservation_missed, 1);
 	has_logged("group top: reservation missed: ");
-	assert_int_equal(mount->groups[1].reservation_missed, 0);
-	assert_true(mount->groups[0].reservation.raised);
+	assert_int_equal(mount->groups[1].counters->reservation_missed, 0);
+	assert_true(mount->groups[0].counters->reservation_alarm.raised);
 	mount->groups[0].min_iops = 0; /* as by a reload */
 	window();
-	assert_false(mount->groups[0].reservation.raised);
+	assert_false(mount->groups[0].counters->reservation_alarm.raised);
 	stop();
 }
 
@@ -515,6 +533,55 @@ static void test_weight_beside_removed(void **state)
 	stop();
 }
 
+#define MEMBER(name, group) \
+	"[" name "]\npath = @/" name "\ndevice = d\nweight = 80\nparent = " group "\n"
+#define GROUP(name, more) "[group:" name "]\nweight = 300\n" more
+
+/* What is compared is side by side: below one group, or directly below the disk. */
+static void test_lone_in_group(void **state)
+{
+	(void)state;
+	watched(DEVICE GROUP("g", "")
+			MEMBER("a.img", "g") "[b.img]\npath = @/b.img\ndevice = d\nweight = 80\n");
+	watch_weights(mount, true);
+	has_logged("a.img: weight 80 has no effect: there is nothing else in group g on disk d; "
+		   "what the group gets is for the group's own weight to say");
+	check_seen("a.img", 1U << STATUS_ALARM_WEIGHT, 0, 1);
+	check_seen("b.img", 0, 0, 0);
+	check_group("g", 0, 0);
+	/* one group beside a file in the same group */
+	turn_into(DEVICE GROUP("g", "") GROUP("h", "parent = g\n") MEMBER("a.img", "g")
+			  MEMBER("b.img", "h"));
+	assert_non_null(strstr(logged, "group g: weight 300 has no effect: nothing else is beside "
+				       "it on any disk, and weights divide one disk between what "
+				       "is side by side; fuseband --check prints what is where"));
+	assert_non_null(strstr(logged, "b.img: weight 80 has no effect: there is nothing else in "
+				       "group h"));
+	check_seen("a.img", 0, 0, 1);
+	check_group("g", 1U << STATUS_ALARM_WEIGHT, 1);
+	check_group("h", 0, 0);
+	stop();
+}
+
+/* It is told once, and over when something is beside it. */
+static void test_lone_group(void **state)
+{
+	static const char alone[] = DEVICE GROUP("g", "")
+		MEMBER("a.img", "g") "[b.img]\npath = @/b.img\ndevice = d\nparent = g\n";
+
+	(void)state;
+	watched(alone);
+	watch_weights(mount, true);
+	has_logged("group g: weight 300 has no effect");
+	turn_into(alone);
+	assert_string_equal(logged, "");
+	check_group("g", 1U << STATUS_ALARM_WEIGHT, 1);
+	turn_into(DEVICE GROUP("g", "")
+			  MEMBER("a.img", "g") "[b.img]\npath = @/b.img\ndevice = d\n");
+	check_group("g", 0, 1);
+	stop();
+}
+
 static int setup(void **state)
 {
 	if (make_dir(state))
@@ -542,6 +609,8 @@ int main(void)
 		TEST(test_host),
 		TEST(test_lone_weights),
 		TEST(test_weight_beside_removed),
+		TEST(test_lone_in_group),
+		TEST(test_lone_group),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
