@@ -55,16 +55,6 @@ static int flush_message(struct bequest *b, struct link_message *message)
 	return message->n_ids ? bequeath(b, message) : 0;
 }
 
-/* What has a name, but was not sent: it gets another one the next time. */
-static void forget_names(const struct estate *estate, struct backing_claim *const *claims, size_t n)
-{
-	uint64_t last = estate->n_claims ? estate->claims[estate->n_claims - 1].id : 0;
-
-	for (size_t i = 0; i < n; i++)
-		if (claims[i]->kept > last)
-			claims[i]->kept = 0;
-}
-
 static int send_new_claims(struct bequest *b, struct backing_claim *const *claims, size_t n)
 {
 	struct link_message message = {.kind = LINK_CLAIM};
@@ -75,11 +65,7 @@ static int send_new_claims(struct bequest *b, struct backing_claim *const *claim
 			claims[i]->kept = b->estate->next_claim++;
 			r = add_to(b, &message, claims[i]->kept, claims[i]->fd);
 		}
-	if (!r)
-		r = flush_message(b, &message);
-	if (r)
-		forget_names(b->estate, claims, n);
-	return r;
+	return r ? r : flush_message(b, &message);
 }
 
 /* claims: sorted by name, those of this moment. */
@@ -101,6 +87,25 @@ static int send_old_claims(struct bequest *b, struct backing_claim *const *claim
 	return r ? r : flush_message(b, &message);
 }
 
+static struct file *file_at(const struct mount *mount, size_t i)
+{
+	return i < mount->n_files ? mount->files[i] : mount->orphans[i - mount->n_files];
+}
+
+/*
+ * Of claims that the parent may not have: they are sent again under others, and those that it has
+ * under the old ones are no longer needed.
+ */
+static void forget_names(const struct bequest *b, const struct mount *mount)
+{
+	for (size_t i = 0; i < mount->n_files + mount->n_orphans; i++) {
+		struct backing_claim *claim = file_at(mount, i)->claim;
+
+		if (claim && claim->kept >= b->settled)
+			claim->kept = 0;
+	}
+}
+
 static int send_claims(struct bequest *b, const struct mount *mount)
 {
 	struct backing_claim **claims =
@@ -111,11 +116,10 @@ static int send_claims(struct bequest *b, const struct mount *mount)
 	if (!claims)
 		return -ENOMEM;
 	for (size_t i = 0; i < mount->n_files + mount->n_orphans; i++) {
-		const struct file *file =
-			i < mount->n_files ? mount->files[i] : mount->orphans[i - mount->n_files];
+		struct backing_claim *claim = file_at(mount, i)->claim;
 
-		if (file->claim)
-			claims[n++] = file->claim;
+		if (claim)
+			claims[n++] = claim;
 	}
 	r = send_new_claims(b, claims, n);
 	qsort(claims, n, sizeof(*claims), compare_claims);
@@ -128,7 +132,8 @@ static int send_claims(struct bequest *b, const struct mount *mount)
 static int send_accepted(struct bequest *b, const struct mount *mount, const struct conf_text *text)
 {
 	struct estate *estate = b->estate;
-	struct link_message message = {.kind = LINK_ACCEPTED, .n_fds = 1};
+	struct link_message message = {
+		.kind = LINK_ACCEPTED, .n_ids = 1, .ids = {++b->asked}, .n_fds = 1};
 	int before = estate->accepted_fd;
 	int r = accepted_save(mount, text, &message.fds[0]);
 
@@ -144,10 +149,12 @@ static int send_accepted(struct bequest *b, const struct mount *mount, const str
 
 int bequeath_receive(struct bequest *b, bool wait, struct link_message *ret_message)
 {
-	int r;
+	int r = link_receive(b->link, wait, ret_message);
 
-	while ((r = link_receive(b->link, wait, ret_message)) == -EPROTO)
+	while (r == -EMFILE || r == -EPROTO) {
 		heir_dismiss(&b->heir); /* another one, and no descriptors left for it */
+		r = link_receive(b->link, wait, ret_message);
+	}
 	if (r)
 		return r;
 	if (ret_message->kind == LINK_HEIR)
@@ -174,26 +181,28 @@ void bequeath_listen(struct bequest *b)
 		heir_dismiss(&b->heir);
 }
 
-/* Until it has let go of what is no longer claimed. */
+/* Until it has let go of what is no longer claimed. Answers to earlier ones may come before. */
 static int wait_until_settled(struct bequest *b)
 {
 	struct link_message answer = {0};
+	bool answered = false;
 	int r = 0;
 
-	while (!r && !b->broken && b->link >= 0 && answer.kind != LINK_SETTLED) {
+	while (!r && !b->broken && b->link >= 0 && !answered) {
 		r = bequeath_receive(b, true, &answer);
 		if (r == -EPIPE) {
 			b->broken = true;
 			r = 0;
 		} else if (!r) {
 			note(b, &answer);
+			answered = answer.kind == LINK_SETTLED && answer.ids[0] == b->asked;
 		}
 	}
 	if (b->broken || b->link < 0) {
 		bequeath_listen(b);
 		heir_dismiss(&b->heir);
 	}
-	return r;
+	return answered ? answer.value : r;
 }
 
 int bequeath_accepted(struct bequest *b, const struct mount *mount, const struct conf_text *text)
@@ -204,6 +213,10 @@ int bequeath_accepted(struct bequest *b, const struct mount *mount, const struct
 		r = send_accepted(b, mount, text);
 	if (!r)
 		r = wait_until_settled(b);
+	if (r)
+		forget_names(b, mount);
+	else
+		b->settled = b->estate->next_claim;
 	b->failed = r != 0;
 	return r;
 }

@@ -17,6 +17,8 @@ struct bequest {
 	int link;	       /* to the parent; -1: there is none */
 	bool broken;	       /* it is dead */
 	bool failed;	       /* the last bequeath_accepted(): to be tried again */
+	uint64_t asked;	       /* the number of the last ACCEPTED */
+	uint64_t settled;      /* claims with a lower name are the parent's */
 	uint32_t signals;      /* bit N: the parent sent signal N while it was waited for */
 	struct heir heir;      /* HEIR_NONE at first */
 };
@@ -26,8 +28,9 @@ int bequeath_mount(struct bequest *bequest, const struct front *front, const str
 /*
  * What serves now is what a successor will serve: claims, text, node ids. Workers are parked.
  * Returns once the parent has let go of what is no longer claimed, and of the heir, who knows what
- * was before; signals that it sends meanwhile are noted. 0 or -errno: a successor would serve what
- * was before, and the parent may hold claims of what is gone, until it is tried again with success.
+ * was before; signals that it sends meanwhile are noted. 0 or -errno, ours or the parent's: a
+ * successor would serve what was before, and the parent may hold claims of what is gone, until it is
+ * tried again with success.
  */
 int bequeath_accepted(struct bequest *bequest, const struct mount *mount,
 		      const struct conf_text *text);

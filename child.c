@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -59,7 +60,34 @@ enum child_state child_state(const struct child *child)
 	letter = letter_of(child->pid);
 	return letter == 'T' || letter == 't' ? CHILD_STOPPED
 	       : letter == 'Z'		      ? CHILD_ENDS
+	       : letter == 'D'		      ? CHILD_WAITS
 					      : CHILD_RUNS;
+}
+
+int child_switches(const struct child *child, uint64_t *ret_switches)
+{
+	static const char key[] = "voluntary_ctxt_switches:"; /* and, a line on, non... */
+	char path[64], line[512];
+	unsigned found = 0;
+	uint64_t sum = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)child->pid);
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof(line), file)) {
+		const char *at = strstr(line, key);
+
+		if (at) {
+			sum += strtoull(at + sizeof(key) - 1, NULL, 10);
+			found++;
+		}
+	}
+	if (file)
+		fclose(file);
+	if (found < 2)
+		return -ESRCH;
+	*ret_switches = sum;
+	return 0;
 }
 
 siginfo_t child_bury(const struct child *child)

@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct child {
@@ -31,10 +32,17 @@ bool child_is_ours(const struct child *child);
 
 enum child_state {
 	CHILD_RUNS,    /* or nothing else is known */
+	CHILD_WAITS,   /* its first thread does, in the kernel: for a disk */
 	CHILD_STOPPED, /* by a debugger or an operator */
 	CHILD_ENDS, /* killed, and some of its threads wait for what the kernel cannot break off */
 };
 enum child_state child_state(const struct child *child);
+
+/*
+ * How often its first thread has given up the processor: as long as that does anything, however
+ * slowly, it grows. 0, or -ESRCH: /proc does not say.
+ */
+int child_switches(const struct child *child, uint64_t *ret_switches);
 
 /* Wait for its end. Returns what waitid() says, zeroes if it is not ours to wait for. */
 siginfo_t child_bury(const struct child *child);

@@ -13,7 +13,7 @@
 
 #define PARK_NS UINT64_C(2000000000) /* a round takes milliseconds */
 
-/* A channel to fuseband-errand for each worker. */
+/* A channel to fuseband-errand for each worker, or none for all of them. */
 static int open_errands(struct crew *crew, int steward)
 {
 	int theirs[ERRAND_CHANNELS], r = 0;
@@ -30,8 +30,13 @@ static int open_errands(struct crew *crew, int steward)
 	}
 	if (!r && n)
 		r = steward_errands(steward, theirs, n);
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < n; i++) {
 		close(theirs[i]);
+		if (r) { /* nobody is at the other end */
+			close(crew->workers[i].errands);
+			crew->workers[i].errands = -1;
+		}
+	}
 	return r;
 }
 

@@ -163,12 +163,7 @@ static void *listen_to(void *arg)
 	int fd = -1;
 
 	while (listening && !take_order(channel->fd, &errand, &fd)) {
-		if (sender_is_dead(channel->fd)) {
-			if (fd >= 0)
-				close(fd);
-			continue;
-		}
-		if (fd < 0 || !leave_listening(channel)) {
+		if (fd < 0 || sender_is_dead(channel->fd) || !leave_listening(channel)) {
 			report(channel->fd, errand.id, ERRAND_LATER);
 			if (fd >= 0)
 				close(fd);

@@ -86,27 +86,44 @@ static int mark_stale(struct estate *estate, const struct link_message *message)
 	return 0;
 }
 
-/* Those that accept() says so of are closed, the others kept as they are. */
-static void sweep(struct estate *estate, bool accept)
+static bool is_fresh(const struct estate_claim *claim)
+{
+	return claim->fresh;
+}
+
+static bool is_stale(const struct estate_claim *claim)
+{
+	return claim->stale;
+}
+
+static void sweep(struct estate *estate, bool (*goes)(const struct estate_claim *claim))
 {
 	size_t kept = 0;
 
-	for (size_t i = 0; i < estate->n_claims; i++) {
-		struct estate_claim *claim = &estate->claims[i];
-
-		if (accept ? claim->stale : claim->fresh) {
-			drop_claim(estate, claim);
-			continue;
-		}
-		claim->fresh = claim->stale = false;
-		estate->claims[kept++] = *claim;
-	}
+	for (size_t i = 0; i < estate->n_claims; i++)
+		if (goes(&estate->claims[i]))
+			drop_claim(estate, &estate->claims[i]);
+		else
+			estate->claims[kept++] = estate->claims[i];
 	estate->n_claims = kept;
+}
+
+/* What there is counts. */
+static void settle(struct estate *estate)
+{
+	for (size_t i = 0; i < estate->n_claims; i++)
+		estate->claims[i].fresh = estate->claims[i].stale = false;
 }
 
 void estate_forget(struct estate *estate)
 {
-	sweep(estate, false);
+	sweep(estate, is_fresh);
+	settle(estate);
+}
+
+void estate_refuse(struct estate *estate)
+{
+	sweep(estate, is_fresh);
 }
 
 static int replace(const struct estate *estate, int *fd, const struct link_message *message)
@@ -149,8 +166,10 @@ int estate_apply(struct estate *estate, struct link_message *message)
 		break;
 	case LINK_ACCEPTED:
 		r = replace(estate, &estate->accepted_fd, message);
-		if (!r)
-			sweep(estate, true);
+		if (!r) {
+			sweep(estate, is_stale);
+			settle(estate);
+		}
 		break;
 	default:
 		r = -EPROTO;

@@ -52,6 +52,8 @@ void estate_free(struct estate *estate);
 int estate_apply(struct estate *estate, struct link_message *message);
 /* Forget what came without an ACCEPTED behind it: who sent it is dead. */
 void estate_forget(struct estate *estate);
+/* Not all of it came: forget the claims. They are sent again; which ones are to go is known. */
+void estate_refuse(struct estate *estate);
 
 /* For a process that is to be started with exec: what to write, and which descriptors it needs. */
 void estate_pack(const struct estate *estate, struct pack *pack);

@@ -44,7 +44,7 @@ int link_say(int fd, enum link_kind kind, int value)
 int link_receive(int fd, bool wait, struct link_message *ret_message)
 {
 	unsigned n_fds;
-	bool cut;
+	bool cut, whole, short_of_fds;
 	ssize_t n = rights_receive(fd, ret_message, sizeof(*ret_message), ret_message->fds,
 				   LINK_FDS, &n_fds, &cut, wait ? 0 : MSG_DONTWAIT);
 
@@ -52,14 +52,14 @@ int link_receive(int fd, bool wait, struct link_message *ret_message)
 		return (int)n;
 	if (n == 0 && !n_fds)
 		return -EPIPE;
-	if (cut || (size_t)n < HEAD_BYTES || ret_message->n_ids > LINK_FDS ||
-	    (size_t)n != HEAD_BYTES + ret_message->n_ids * sizeof(ret_message->ids[0]) ||
-	    ret_message->n_fds != n_fds) {
-		ret_message->n_fds = n_fds;
-		link_close_fds(ret_message);
-		return -EPROTO;
-	}
-	return 0;
+	whole = (size_t)n >= HEAD_BYTES && ret_message->n_ids <= LINK_FDS &&
+		(size_t)n == HEAD_BYTES + ret_message->n_ids * sizeof(ret_message->ids[0]);
+	if (whole && !cut && ret_message->n_fds == n_fds)
+		return 0;
+	short_of_fds = whole && cut && n_fds < ret_message->n_fds;
+	ret_message->n_fds = n_fds;
+	link_close_fds(ret_message);
+	return short_of_fds ? -EMFILE : -EPROTO;
 }
 
 void link_close_fds(struct link_message *message)

@@ -10,14 +10,15 @@
  *     INIT       fds: a memfd with what the kernel asked at the mount; value: 1 = RESEND works
  *     CLAIM      fds: claims of backings, to be held; ids: their names from now on
  *     UNCLAIM    ids: no longer needed
- *     ACCEPTED   fds: a memfd with the accepted configuration (accepted.h). All of the above
- *                counts from here on; answered with SETTLED
+ *     ACCEPTED   fds: a memfd with the accepted configuration (accepted.h); ids: a number that it
+ *                has alone. All of the above counts from here on; answered with SETTLED
  *     PREPARED   a standby: it could serve at once
  *     READY      it serves
  *     SIGNAL     value: it got this one, which is the parent's
  *     FAREWELL   value: exit status; it ends because it should
  *   parent -> data path
- *     SETTLED
+ *     SETTLED    ids: those of ACCEPTED; value: 0, or -errno: a part of it did not arrive, and
+ *                nothing of it counts before all is said again
  *     GO         to a standby: the other one is dead, serve; to the first one: begin
  *     SIGNAL     value: act on it
  *     HEIR       fds: the parent's end of the link to a standby, before that exists; then the same
@@ -64,7 +65,11 @@ int link_pair(int ret_ends[2]);
 int link_send(int fd, const struct link_message *message);
 int link_offer(int fd, const struct link_message *message); /* never waits: -EAGAIN */
 int link_say(int fd, enum link_kind kind, int value);	    /* without ids and fds */
-/* wait: for one. 0, -EAGAIN: none there, -EPIPE: nor will there be one, or another -errno. */
+/*
+ * wait: for one. 0, -EAGAIN: none there, -EPIPE: nor will there be one, or another -errno. -EPROTO:
+ * it was no message. -EMFILE: we may not have all of its descriptors, and have none of them; the
+ * rest of it is there.
+ */
 int link_receive(int fd, bool wait, struct link_message *ret_message);
 void link_close_fds(struct link_message *message);
 

@@ -34,11 +34,12 @@ void restart_pulse_begin(struct restart_pulse *pulse, uint64_t now_ns)
 	pulse->since_ns = now_ns;
 }
 
-bool restart_is_silent(struct restart_pulse *pulse, uint64_t beats, uint64_t now_ns)
+bool restart_is_silent(struct restart_pulse *pulse, uint64_t beats, uint64_t silent_ns,
+		       uint64_t now_ns)
 {
 	bool silent = beats == pulse->beats;
 
-	if (silent && now_ns - pulse->since_ns <= RESTART_SILENT_NS)
+	if (silent && now_ns - pulse->since_ns <= silent_ns)
 		return false;
 	*pulse = (struct restart_pulse){.beats = beats, .since_ns = now_ns};
 	return silent;

@@ -4,7 +4,9 @@
  * more, and whether two signals are one.
  *
  * HANGS. Each worker that watches for requests does a round a second, whatever its disks do. When
- * there has been none for RESTART_SILENT_NS something is wrong; asked for again after as long.
+ * there has been none for RESTART_SILENT_NS something is wrong; asked for again after as long. Who
+ * takes over does no rounds yet: its first thread has to run now and then, be it once in
+ * RESTART_TAKEOVER_NS, as it may have to open thousands of files on disks that are slow.
  *
  * RESTARTS. Deaths are counted while each life is short, crashes ten times as much as kills; a
  * longer life forgets all. At RESTART_MOST it is given up; from RESTART_AT_ONCE on there is a pause
@@ -31,6 +33,7 @@
 #include <stdint.h>
 
 #define RESTART_SILENT_NS UINT64_C(10000000000)
+#define RESTART_TAKEOVER_NS UINT64_C(30000000000)
 #define RESTART_CRASH_COUNTS 10U
 #define RESTART_AT_ONCE 30U
 #define RESTART_MOST 100U
@@ -49,11 +52,11 @@ struct restart_pulse {
 	uint64_t beats, since_ns;
 };
 
-/* It begins to serve, or to be watched. */
+/* It begins to serve, to take over, or to be watched. */
 void restart_pulse_begin(struct restart_pulse *pulse, uint64_t now_ns);
-/* beats: rounds of all its workers until now. True: none for RESTART_SILENT_NS, or again as long.
- */
-bool restart_is_silent(struct restart_pulse *pulse, uint64_t beats, uint64_t now_ns);
+/* beats: so many until now. True: none for longer than silent_ns, or again as long. */
+bool restart_is_silent(struct restart_pulse *pulse, uint64_t beats, uint64_t silent_ns,
+		       uint64_t now_ns);
 
 struct restart_signal {
 	unsigned times[2]; /* to us, to the data path */

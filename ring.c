@@ -7,6 +7,7 @@
  * reads outside the ring can lose a wake-up.
  */
 #include "ring.h"
+#include "clock.h"
 #include "errand.h"
 #include "log.h"
 
@@ -25,7 +26,7 @@
 #define IOWQ_THREADS 4096U
 #define RETRIES_MAX 16U		      /* without a byte of progress */
 #define SLICE_MAX ((uint64_t)1 << 30) /* bytes of one read or write: fits an int */
-#define LATER_NS UINT64_C(2000000)    /* errands that nobody could take are sent again */
+#define LATER_NS UINT64_C(2000000)    /* until errands that nobody could take are sent again */
 #define WATCH_ERRANDS RING_WATCHES
 
 static long register_with(const struct ring *ring, unsigned what, void *list, unsigned n)
@@ -69,7 +70,6 @@ int ring_init(struct ring *ring)
 		return r;
 	for (unsigned i = 0; i <= RING_WATCHES; i++)
 		ring->watch[i].fd = -1;
-	ring->errands = -1;
 	ring->unsent_end = &ring->unsent;
 	r = io_uring_register_iowq_max_workers(&ring->uring, threads);
 	if (r >= 0)
@@ -81,8 +81,7 @@ int ring_init(struct ring *ring)
 
 void ring_destroy(struct ring *ring)
 {
-	if (ring->errands >= 0)
-		close(ring->errands);
+	ring_set_errands(ring, -1);
 	io_uring_queue_exit(&ring->uring);
 }
 
@@ -90,9 +89,8 @@ void ring_destroy(struct ring *ring)
 
 void ring_set_errands(struct ring *ring, int channel)
 {
-	if (ring->errands >= 0)
-		close(ring->errands);
-	ring->errands = channel;
+	if (ring->watch[WATCH_ERRANDS].fd >= 0)
+		close(ring->watch[WATCH_ERRANDS].fd);
 	ring->watch[WATCH_ERRANDS].fd = channel;
 	ring->watch[WATCH_ERRANDS].ready = false;
 }
@@ -150,23 +148,33 @@ static int send_errand(struct ring *ring, struct ring_op *op)
 		.pos_bytes = op->pos_bytes,
 		.len_bytes = op->len_bytes,
 	};
-	int r = ring->errands < 0 ? run_own_errands(ring) : 0;
+	int r = ring->watch[WATCH_ERRANDS].fd < 0 ? run_own_errands(ring) : 0;
 
 	if (!r)
-		r = errand_send(ring->errands, &errand, op->fd);
+		r = errand_send(ring->watch[WATCH_ERRANDS].fd, &errand, op->fd);
 	if (r == -EPIPE)
 		lose_errands(ring);
 	return r;
 }
 
-/* What cannot be sent now is tried again soon. */
+/* Whoever is to run them has no room, thread or descriptor for more: not again at once. */
+static void put_off_errands(struct ring *ring)
+{
+	ring->later_ns = monotonic_ns() + LATER_NS;
+}
+
 static void send_errands(struct ring *ring)
 {
+	if (!ring->unsent || (ring->later_ns && monotonic_ns() < ring->later_ns))
+		return;
+	ring->later_ns = 0;
 	while (ring->unsent) {
 		struct ring_op *op = ring->unsent;
 
-		if (send_errand(ring, op))
+		if (send_errand(ring, op)) {
+			put_off_errands(ring);
 			return;
+		}
 		ring->unsent = op->link;
 		if (!ring->unsent)
 			ring->unsent_end = &ring->unsent;
@@ -255,7 +263,8 @@ bool ring_watch_armed(const struct ring *ring, unsigned slot)
 
 bool ring_has_completions(const struct ring *ring)
 {
-	return io_uring_cq_ready(&ring->uring) != 0;
+	/* no poll is armed for errands before all that was there has been read */
+	return io_uring_cq_ready(&ring->uring) != 0 || ring->watch[WATCH_ERRANDS].ready;
 }
 
 static void arm_watches(struct ring *ring)
@@ -347,15 +356,17 @@ static unsigned reap_errands(struct ring *ring, struct ring_op **ret_ops, unsign
 
 	if (!ring->watch[WATCH_ERRANDS].ready && (!ring->away || ring->watch[WATCH_ERRANDS].armed))
 		return 0; /* it would have told */
-	while (n < max && !(r = errand_receive(ring->errands, &result))) {
+	while (n < max && !(r = errand_receive(ring->watch[WATCH_ERRANDS].fd, &result))) {
 		struct ring_op *op = take_back(ring, result.id);
 
-		if (!op)
+		if (!op) {
 			log_error("a result of no errand was dropped");
-		else if (result.value == ERRAND_LATER)
+		} else if (result.value == ERRAND_LATER) {
 			await_sending(ring, op);
-		else if (finish(ring, op, result.value))
+			put_off_errands(ring);
+		} else if (finish(ring, op, result.value)) {
 			ret_ops[n++] = op;
+		}
 	}
 	if (r == -EAGAIN)
 		ring->watch[WATCH_ERRANDS].ready = false;

@@ -48,10 +48,10 @@ struct ring {
 	struct {
 		int fd;
 		bool armed, ready;
-	} watch[RING_WATCHES + 1]; /* the last one: the channel of errands */
-	int errands;		   /* that channel; -1: none yet */
+	} watch[RING_WATCHES + 1]; /* the last one: the channel of errands; fd -1: none yet */
 	struct ring_op *away;	   /* errands that are being run */
 	struct ring_op *unsent, **unsent_end;
+	uint64_t later_ns; /* they are not sent before; 0: at once */
 };
 
 /* 0 or -errno: -ENOSYS, -EPERM where io_uring is not to be had, -ENOMEM. */

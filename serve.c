@@ -153,9 +153,13 @@ static void commit(struct serve *s)
 		return;
 	r = bequeath_accepted(&s->parent.bequest, s->mount, &s->text);
 	if (r && !again)
-		log_error("the configuration cannot be kept (%s): after a crash the one before it "
-			  "would be served, until a reload goes well",
-			  strerror(-r));
+		log_error(
+			"the configuration cannot be kept (%s): after a crash the one before it "
+			"would be served, until that is mended; it is tried every second. If "
+			"too many files are open, allow more (ulimit -n, LimitNOFILE of the unit)",
+			strerror(-r));
+	if (!r && again)
+		log_info("the configuration is kept");
 	if (s->parent.bequest.broken)
 		parent_lost(&s->parent);
 	parent_miss_heir(&s->parent); /* who stood by knows what was before, and was told to end */

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <spawn.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -22,6 +23,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define ERRANDS_WAIT_MS 1000
 #define SOCKET_FD 3 /* of the process, beside /dev/null three times */
 
 enum { STEWARD_WATCH = 1, STEWARD_LIMIT, STEWARD_UNMOUNT, STEWARD_ERRANDS };
@@ -247,12 +249,18 @@ int steward_limit(int fd, unsigned limit)
 int steward_errands(int fd, const int *channels, unsigned n)
 {
 	struct order order = {.kind = STEWARD_ERRANDS};
+	struct pollfd pfd = {.fd = fd, .events = POLLOUT};
+	int r;
 
 	if (fd < 0)
 		return -EPIPE;
 	if (n > ERRAND_CHANNELS)
 		return -E2BIG;
-	return rights_send(fd, &order, sizeof(order), channels, n, MSG_DONTWAIT);
+	r = rights_send(fd, &order, sizeof(order), channels, n, MSG_DONTWAIT);
+	/* behind a burst of limits: whoever is without errands is so for all its life */
+	if (r == -EAGAIN && poll(&pfd, 1, ERRANDS_WAIT_MS) == 1)
+		r = rights_send(fd, &order, sizeof(order), channels, n, MSG_DONTWAIT);
+	return r;
 }
 
 int steward_unmount(int fd)

@@ -39,7 +39,8 @@ void steward_watch(int fd, dev_t dev);
 int steward_limit(int fd, unsigned limit);
 /*
  * Make a process that runs what comes from these channels (errand.h), at most ERRAND_CHANNELS. They
- * stay the caller's. Does not wait. 0: it will be done; -EPIPE: it is dead; -errno. fd -1: -EPIPE.
+ * stay the caller's. 0: it will be done; -EPIPE: it is dead; -EAGAIN: too many orders are waiting,
+ * even after a second; -errno. fd -1: -EPIPE.
  */
 int steward_errands(int fd, const int *channels, unsigned n);
 /* 0: it is not mounted (any more); -EPIPE: it is dead; or -errno of the attempt. fd -1: -EPIPE. */

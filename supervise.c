@@ -37,6 +37,7 @@ struct supervisor {
 	int stopping; /* SIGTERM or SIGINT: what the data path was told. 0: neither */
 	bool farewell;
 	int status; /* with it */
+	int missed; /* -errno: why something is not kept that came since the last ACCEPTED */
 
 	struct restart restart;
 	struct restart_pulse pulse;
@@ -206,6 +207,7 @@ static void go(struct supervisor *s)
 	s->state.active.ready = false;
 	s->state.standby = CHILD_NONE;
 	restart_begin(&s->restart, monotonic_ns());
+	restart_pulse_begin(&s->pulse, monotonic_ns());
 	link_say(s->state.active.link, LINK_GO, 0); /* if it is dead we shall see */
 	if (s->stopping) /* the one before may have died of it, or before it */
 		link_say(s->state.active.link, LINK_SIGNAL, s->stopping);
@@ -244,6 +246,7 @@ static void on_active_death(struct supervisor *s)
 		return;
 	}
 	estate_forget(&s->state.estate);
+	s->missed = 0;
 	keep_bury(s->state.estate.keep, suspected);
 	if (s->state.upgrading)
 		log_info("the new program takes over");
@@ -256,16 +259,31 @@ static void on_active_death(struct supervisor *s)
 		give_up(s, EXIT_FAILURE);
 }
 
-/* Each worker that watches for requests does a round a second, whatever its disks do. */
+static uint64_t rounds(const struct supervisor *s)
+{
+	uint64_t rounds = 0;
+
+	for (unsigned i = 0; i < KEEP_WORKERS; i++)
+		rounds += atomic_load(&s->state.estate.keep->workers[i].beat);
+	return rounds;
+}
+
+/*
+ * Who serves does a round a second, whatever its disks do. Who takes over waits for one, if at all,
+ * in the kernel; if it does not, and sleeps, it will not wake up.
+ */
 static void look_for_signs_of_life(struct supervisor *s)
 {
-	uint64_t beats = 0;
+	bool serves = s->state.active.ready;
+	uint64_t silent_ns = serves ? RESTART_SILENT_NS : RESTART_TAKEOVER_NS, beats;
 
-	if (!s->state.active.pid || !s->state.active.ready || !s->state.estate.can_resend)
+	if (!s->told_ready || !s->state.active.pid || !s->state.estate.can_resend)
 		return;
-	for (unsigned i = 0; i < KEEP_WORKERS; i++)
-		beats += atomic_load(&s->state.estate.keep->workers[i].beat);
-	if (!restart_is_silent(&s->pulse, beats, monotonic_ns()))
+	if (serves)
+		beats = rounds(s);
+	else if (child_switches(&s->state.active, &beats))
+		return; /* nobody knows */
+	if (!restart_is_silent(&s->pulse, beats, silent_ns, monotonic_ns()))
 		return;
 	switch (child_state(&s->state.active)) {
 	case CHILD_STOPPED: /* and rightly does nothing */
@@ -274,9 +292,16 @@ static void look_for_signs_of_life(struct supervisor *s)
 		log_error("the data path was killed, but the kernel has not let go of it: it waits "
 			  "for a disk that hangs, and nothing is served until that moves");
 		break;
+	case CHILD_WAITS:
+		if (!serves) {
+			log_error("the data path that takes over waits for a disk that hangs, and "
+				  "nothing is served until that moves");
+			break;
+		}
+		__attribute__((fallthrough)); /* its workers should not, whatever it does */
 	case CHILD_RUNS:
 		log_error("the data path has done nothing for %llu s: it is replaced",
-			  (unsigned long long)(RESTART_SILENT_NS / SEC_NS));
+			  (unsigned long long)(silent_ns / SEC_NS));
 		pidfd_send_signal(s->state.active.pidfd, SIGKILL, NULL, 0);
 		break;
 	}
@@ -420,18 +445,55 @@ static void on_active_ready(struct supervisor *s)
 	s->state.setup->ready(s->state.setup->data);
 }
 
+/*
+ * What a successor needs. r: of link_receive(). A part of a configuration that cannot be kept is
+ * told with the next SETTLED: who serves says what that means, and says all of it again.
+ */
+static void keep_message(struct supervisor *s, struct link_message *message, int r)
+{
+	if (!r)
+		r = estate_apply(&s->state.estate, message);
+	if (!r)
+		return;
+	if (message->kind != LINK_MOUNTED && message->kind != LINK_INIT)
+		s->missed = r;
+	else /* never said again */
+		log_error("the mount cannot be kept: %s; a crash would end it. Allow more "
+			  "descriptors (ulimit -n, LimitNOFILE of the unit) and start it again",
+			  strerror(-r));
+}
+
+/* All of a configuration, or nothing, and the one before it stays. It waits, with all guests. */
+static void on_accepted(struct supervisor *s, struct link_message *message, int r)
+{
+	if (!s->missed)
+		s->missed = r;
+	if (!s->missed) {
+		end_standby(s); /* it has copies of claims, and does not know what is new */
+		s->missed = estate_apply(&s->state.estate, message);
+	}
+	if (s->missed)
+		estate_refuse(&s->state.estate);
+	link_close_fds(message); /* what it says is its answer */
+	message->kind = LINK_SETTLED;
+	message->value = s->missed;
+	link_send(s->state.active.link, message);
+	s->missed = 0;
+}
+
 /* One message of the data path. False: there is none. */
 static bool handle_active(struct supervisor *s)
 {
 	struct link_message message;
 	int r = link_receive(s->state.active.link, false, &message);
 
-	if (r == -EPROTO) { /* or one whose descriptors are too many for us */
+	if (r == -EPROTO) { /* and if it waits for an answer, it is found to do nothing */
 		log_error("a malformed message of the data path was dropped");
-		link_say(s->state.active.link, LINK_SETTLED, 0); /* it may wait, with all guests */
+		s->missed = r;
+		return true;
 	}
-	if (r)
-		return r == -EPROTO;
+	if (r && r != -EMFILE)
+		return false;
 	switch (message.kind) {
 	case LINK_PREPARED: /* while it still stood by, which is not to say that it can serve */
 		break;
@@ -446,17 +508,11 @@ static bool handle_active(struct supervisor *s)
 		s->status = message.value;
 		break;
 	case LINK_ACCEPTED:
-		end_standby(s); /* it has copies of claims, and does not know what is new */
-		r = estate_apply(&s->state.estate, &message);
-		link_say(s->state.active.link, LINK_SETTLED, 0);
+		on_accepted(s, &message, r);
 		break;
 	default:
-		r = estate_apply(&s->state.estate, &message);
+		keep_message(s, &message, r);
 	}
-	if (r)
-		log_error("what the data path leaves cannot be kept: %s; a crash would end the "
-			  "mount until a reload goes well",
-			  strerror(-r));
 	link_close_fds(&message); /* of one that brings none */
 	return true;
 }
@@ -491,6 +547,20 @@ static void on_standby_death(struct supervisor *s)
 	s->standby_failed = true;
 	if (s->state.upgrading)
 		go_back(s);
+}
+
+/* ---- others ---- */
+
+/* A standby that did not end when it should, or fuseband-admin: once they do, nothing is left of them. */
+static void bury_others(const struct supervisor *s)
+{
+	siginfo_t info = {0};
+
+	while (!waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) && info.si_pid &&
+	       info.si_pid != s->state.active.pid && info.si_pid != s->state.standby.pid) {
+		waitpid(info.si_pid, NULL, 0);
+		info.si_pid = 0;
+	}
 }
 
 /* ---- the loop ---- */
@@ -535,6 +605,7 @@ static void loop(struct supervisor *s)
 		else if (fds[3].revents)
 			handle_standby(s);
 		look_for_signs_of_life(s);
+		bury_others(s);
 	}
 }
 

@@ -9,7 +9,8 @@
  *        |       |
  *        |       +--- fuseband-spare (standby) has opened and prepared the same, and waits
  *        |
- *   the data path dies (kill -9, abort, out of memory), or does nothing for ten seconds
+ *   the data path dies (kill -9, abort, out of memory), or does nothing for ten seconds (thirty
+ *        |                            when it takes over)
  *        |  waitpid()                 nothing copies to or from its memory any more. What would
  *        |                            keep it from ending is done elsewhere (errand.h)
  *        |  GO to the standby         it takes the fences (fence.h) and starts its workers

@@ -423,12 +423,15 @@ static void prepare(struct worker *w)
 	w->issue_end = &w->issue;
 }
 
-/* It is the one to look at the disk when its time comes: the last one there, or in its place. */
+/*
+ * It is one to look at the disk when its time comes: the last one there; or in its place, as that
+ * may be stuck with all between. If it is not, both look.
+ */
 static bool is_to_wake(const struct worker *w, struct disk *disk)
 {
 	unsigned last = atomic_load_explicit(&disk->wake_worker, memory_order_relaxed);
 
-	return last == w->index || (w->instead && last == w->index - 1);
+	return last == w->index || (w->instead && last < w->index);
 }
 
 /* When the first disk wants this worker without cause. */

@@ -251,6 +251,55 @@ test_lost() {
 	ALLOWED_ERRORS='is empty|lost.img' stop_fuseband
 }
 
+# ---- a parent that may have no more descriptors ----
+
+# room_for N: the parent may have N more
+room_for() {
+	local n=$1 limit
+	for ((limit = 0; n >= 0; limit++)); do
+		[ -e "/proc/$FUSEBAND_PID/fd/$limit" ] || ((n--))
+	done
+	prlimit --pid "$FUSEBAND_PID" --nofile="$((limit - 1)):"
+}
+
+kept() { # NOT KEPT: how often each was said
+	[ "$(grep -c "the configuration cannot be kept (Too many open files)" "$WORK/fuseband.log")" = "$1" ] &&
+		[ "$(grep -c "the configuration is kept" "$WORK/fuseband.log")" = "$2" ]
+}
+
+test_room() {
+	local name
+	for name in a b c d; do
+		truncate -s 8M "$WORK/$name.img"
+		section $name.img "path = $WORK/$name.img" >"$WORK/$name.ini"
+	done
+	ini "$conf" <"$WORK/a.ini"
+	start_fuseband "$conf"
+	wait_for 10 one_stands_by || miss "no standby"
+	room_for 1
+	cat "$WORK"/[abcd].ini | ini "$conf"
+	promise "a reload while the parent has no room for three more claims" reload_fuseband
+	promise "serves them" is_served c.img
+	promise "and says that they are not kept" wait_for 5 kept 1 0
+	kill_data_path
+	promise "after a crash there is what was before, all of it" same "a.img" "$(ls "$MNT" | xargs)"
+	room_for 1
+	promise "another reload likewise" reload_fuseband
+	promise "says so" wait_for 5 kept 2 0
+	room_for 1000
+	promise "once there is room they are kept, without a reload" wait_for 5 kept 2 1
+	wait_for 10 one_stands_by || miss "no standby"
+	kill_data_path
+	promise "and served after a crash" is_served c.img
+	kill_data_path
+	promise "and claimed" not sh -c "qemu-io -f raw -c 'write 0 4k' '$WORK/c.img' >/dev/null 2>&1"
+	ini "$conf" <"$WORK/b.ini"
+	promise "a reload that takes them away" reload_fuseband
+	promise "gives up the claims" \
+		wait_for 5 sh -c "qemu-io -f raw -c 'write 0 4k' '$WORK/c.img' >/dev/null 2>&1"
+	ALLOWED_ERRORS='Too many open files' stop_fuseband
+}
+
 # ---- how much is said of it ----
 
 with_level() { # LEVEL
@@ -292,7 +341,7 @@ test_levels() {
 	stop_adopted
 }
 
-for part in ${PARTS:-fast slow shares accepted sizes lost levels}; do
+for part in ${PARTS:-fast slow shares accepted sizes lost room levels}; do
 	: >"$WORK/fuseband.log"
 	"test_$part"
 done

@@ -276,6 +276,9 @@ test_limit() {
 	kill -KILL "$(spares)"
 	promise "who stands by does without who waits for flushes, and says so" wait_for 10 \
 		grep -q 'no fuseband-errand: ' "$WORK/fuseband.log"
+	kill_data_path
+	promise "and flushes when it serves" dd if=/dev/zero of="$MNT/a" bs=4k count=1 conv=notrunc,fsync status=none
+	promise "without somebody who has died" not grep -q 'fuseband-errand has died' "$WORK/fuseband.log"
 	kill -TERM "$FUSEBAND_PID"
 	wait_for 20 not kill -0 "$FUSEBAND_PID" 2>/dev/null || miss "it does not stop"
 	umount -l "$MNT"
@@ -374,6 +377,10 @@ nobody_unmounts() {
 	[ -z "$(steward)" ]
 }
 
+has_no_zombies() { # PID
+	! pgrep -P "$1" --runstates Z >/dev/null
+}
+
 test_all_killed() {
 	start_fuseband "$conf"
 	wait_for 10 has_standby
@@ -383,10 +390,11 @@ test_all_killed() {
 	umount -l "$MNT"
 	start_fuseband "$conf"
 	kill -KILL "$(steward)"
+	promise "who unmounts killed: the parent buries it" wait_for 5 has_no_zombies "$FUSEBAND_PID"
 	ALLOWED_ERRORS='cannot be unmounted'
 	kill -TERM "$FUSEBAND_PID"
 	wait_pid 20 "$FUSEBAND_PID"
-	promise "who unmounts killed: it ends all the same" same 0 $?
+	promise "and ends all the same" same 0 $?
 	promise "and says so" grep -q 'cannot be unmounted: the process that could is dead' "$WORK/fuseband.log"
 	umount -l "$MNT"
 	FUSEBAND_PID=

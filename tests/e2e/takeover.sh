@@ -418,6 +418,43 @@ test_again() {
 	stop_fuseband
 }
 
+# ---- one that takes over and hangs ----
+
+another_one() { # than $ACTIVE
+	[ -n "$(our_processes fuseband-io)" ] && [ "$(our_processes fuseband-io)" != "$ACTIVE" ]
+}
+
+leap() { # SECONDS since the start, for the parent
+	echo "$1" >"$WORK/leap.new" && mv "$WORK/leap.new" "$WORK/leap"
+}
+
+replaced() {
+	grep -c 'has done nothing for 30 s: it is replaced' "$WORK/fuseband.log"
+}
+
+test_hanging_successor() {
+	! grep -q -a '__asan_init\|__tsan_init' "$FUSEBAND" || return # it cannot be preloaded to
+	truncate -s 64M "$WORK/p.img"
+	section p.img "path = $WORK/p.img" | ini "$conf"
+	LD_PRELOAD="$HELPERS/hesitate.so $HELPERS/leap.so" HESITATE=$WORK/hesitate LEAP=$WORK/leap \
+		start_fuseband "$conf"
+	wait_for 10 has_standby || fail "no standby"
+	ACTIVE=$(data_path)
+	echo "fuseband-io for ever" >"$WORK/hesitate"
+	kill -KILL "$ACTIVE"
+	wait_for 10 another_one || fail "nobody takes over"
+	ACTIVE=$(data_path)
+	leap 20
+	promise "one that takes over and hangs does not serve" not timeout 3 ls "$MNT/.fuseband"
+	promise "and has half a minute" same "$ACTIVE 0" "$(data_path) $(replaced)"
+	rm "$WORK/hesitate"
+	leap 60
+	promise "after that it is replaced" wait_for 10 more_than 0 replaced
+	promise "by one that serves" reads p.img
+	promise "and only once" same "1 1" "$(took_over) $(replaced)"
+	ALLOWED_ERRORS='has done nothing for 30 s' stop_fuseband
+}
+
 # ---- signals, whichever process gets them ----
 
 stops() {
@@ -451,7 +488,8 @@ test_signals() {
 
 # shellcheck disable=SC2034
 ALLOWED_ERRORS='do nothing'
-for part in ${PARTS:-late_write once hanging_disk server_away gone_disk parent orders both again signals}; do
+for part in ${PARTS:-late_write once hanging_disk server_away gone_disk parent orders both again \
+	hanging_successor signals}; do
 	: >"$WORK/fuseband.log"
 	"test_$part"
 done

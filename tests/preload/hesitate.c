@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * hesitate - fuseband of which a process stops (SIGSTOP) once it has a certain name: the one that
- * the file $HESITATE says, while there is such a file.
+ * the file $HESITATE says, while there is such a file. With "for ever" behind the name it hangs.
  *
  * For LD_PRELOAD.
  */
@@ -9,6 +9,7 @@
 #define _GNU_SOURCE
 #endif
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -17,7 +18,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static int is_to_stop(const char *name)
+enum verdict { GO_ON, STOP, HANG };
+
+static enum verdict is_to_stop(const char *name)
 {
 	const char *path = getenv("HESITATE");
 	int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
@@ -26,15 +29,18 @@ static int is_to_stop(const char *name)
 	ssize_t n;
 
 	if (fd < 0)
-		return 0;
+		return GO_ON;
 	n = read(fd, text, sizeof(text));
 	close(fd);
-	return n > (ssize_t)length && !memcmp(text, name, length) && text[length] == '\n';
+	if (n <= (ssize_t)length || memcmp(text, name, length))
+		return GO_ON;
+	return text[length] == '\n' ? STOP : text[length] == ' ' ? HANG : GO_ON;
 }
 
 int prctl(int option, ...)
 {
 	unsigned long arguments[4];
+	enum verdict verdict;
 	va_list list;
 	long r;
 
@@ -43,7 +49,10 @@ int prctl(int option, ...)
 		arguments[i] = va_arg(list, unsigned long);
 	va_end(list);
 	r = syscall(SYS_prctl, option, arguments[0], arguments[1], arguments[2], arguments[3]);
-	if (option == PR_SET_NAME && is_to_stop((const char *)arguments[0]))
+	verdict = option == PR_SET_NAME ? is_to_stop((const char *)arguments[0]) : GO_ON;
+	if (verdict == STOP)
 		raise(SIGSTOP);
+	while (verdict == HANG)
+		poll(NULL, 0, -1);
 	return (int)r;
 }

@@ -8,8 +8,10 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #define NOBODY 0x7ffffff0 /* no process has that number: as if /proc hid it */
@@ -85,6 +87,68 @@ static void test_stopped(void **state)
 	send_signal(SIGCONT);
 	wait_until(WCONTINUED);
 	assert_int_equal(child_state(&child), CHILD_RUNS);
+	kill_and_bury();
+}
+
+/* It grows while its first thread does something, and does not while that sleeps. */
+static void test_switches(void **state)
+{
+	uint64_t before = 0, now = 0;
+	int ends[2];
+	char byte = 0;
+
+	(void)state;
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	child.pid = fork();
+	if (child.pid == 0)
+		while (read(ends[0], &byte, 1) == 1)
+			;
+	assert_true(child.pid > 0);
+	child.pidfd = pidfd_open(child.pid, 0);
+	child.ours = true;
+	do {
+		before = now;
+		usleep(20000);
+		assert_int_equal(child_switches(&child, &now), 0);
+	} while (now != before || !now);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(write(ends[1], &byte, 1), 1);
+		do
+			assert_int_equal(child_switches(&child, &now), 0);
+		while (now == before);
+		before = now;
+	}
+	close(ends[0]);
+	close(ends[1]);
+	kill_and_bury();
+	child.pid = NOBODY;
+	assert_int_equal(child_switches(&child, &now), -ESRCH);
+}
+
+static int wait_with_parent(void *arg)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	while (getppid() == *(pid_t *)arg) /* it may have been dead before that */
+		pause();
+	return 0;
+}
+
+/* As for a disk it waits for another: until that has called exec() or ended. */
+static void test_waits(void **state)
+{
+	static char stack[65536] __attribute__((aligned(16)));
+	pid_t pid = fork();
+
+	(void)state;
+	if (pid == 0) {
+		pid = getpid();
+		_exit(clone(wait_with_parent, stack + sizeof(stack),
+			    CLONE_VM | CLONE_VFORK | SIGCHLD, &pid) < 0);
+	}
+	child = (struct child){.pid = pid, .link = -1, .ours = true};
+	child.pidfd = pidfd_open(pid, 0);
+	while (child_state(&child) != CHILD_WAITS)
+		;
 	kill_and_bury();
 }
 
@@ -198,8 +262,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_stopped), TEST(test_hidden), TEST(test_adopted),
-		TEST(test_ends),    TEST(test_end),
+		TEST(test_stopped), TEST(test_switches), TEST(test_waits), TEST(test_hidden),
+		TEST(test_adopted), TEST(test_ends),	 TEST(test_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -192,6 +192,29 @@ static void test_forget(void **state)
 	claims_are("1 2 3 4");
 }
 
+/* A part did not arrive: nothing of it counts, and it comes again. */
+static void test_refuse(void **state)
+{
+	(void)state;
+	apply(claims(1, 3));
+	apply(message(LINK_ACCEPTED, 1));
+	apply(claims(4, 2));
+	unclaim(1);
+	estate_refuse(&estate);
+	claims_are("1 2 3");
+	apply(claims(6, 2));
+	unclaim(4); /* those that came before go under their old names */
+	unclaim(5);
+	apply(message(LINK_ACCEPTED, 1));
+	claims_are("2 3 6 7");
+	/* unless the sender dies before that */
+	unclaim(2);
+	estate_refuse(&estate);
+	estate_forget(&estate);
+	apply(message(LINK_ACCEPTED, 1));
+	claims_are("2 3 6 7");
+}
+
 /* Claims came and went; then a message of none. (realloc() to nothing frees.) */
 static void test_no_claims(void **state)
 {
@@ -455,11 +478,11 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_create),    TEST(test_mount),	    TEST(test_most_clones),
-		TEST(test_claims),    TEST(test_forget),    TEST(test_no_claims),
-		TEST(test_refused),   TEST(test_no_memory), TEST(test_not_owner),
-		TEST(test_pack),      TEST(test_each),	    TEST(test_pack_empty),
-		TEST(test_truncated), TEST(test_numbers),
+		TEST(test_create),     TEST(test_mount),     TEST(test_most_clones),
+		TEST(test_claims),     TEST(test_forget),    TEST(test_refuse),
+		TEST(test_no_claims),  TEST(test_refused),   TEST(test_no_memory),
+		TEST(test_not_owner),  TEST(test_pack),	     TEST(test_each),
+		TEST(test_pack_empty), TEST(test_truncated), TEST(test_numbers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -249,6 +250,35 @@ static void test_too_many_fds(void **state)
 	is_no_message(&sent, HEAD_BYTES, 253);
 }
 
+/* Fewer than it has may be open here: the rest of it is there, and the next one comes whole. */
+static void test_no_room_for_fds(void **state)
+{
+	struct link_message sent = {.kind = LINK_CLAIM, .n_ids = 2, .ids = {7, 8}, .n_fds = 2}, got;
+	struct rlimit before, limit;
+	int next = dup(ends[0]);
+
+	(void)state;
+	sent.fds[0] = sent.fds[1] = ends[0];
+	close(next);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	for (unsigned room = 0; room < 2; room++) {
+		assert_int_equal(link_send(ends[0], &sent), 0);
+		limit = before;
+		limit.rlim_cur = (rlim_t)next + room;
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+		int r = link_receive(ends[1], false, &got);
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+		assert_int_equal(r, -EMFILE);
+		assert_int_equal(got.kind, LINK_CLAIM);
+		assert_int_equal(got.ids[1], 8);
+		assert_int_equal(got.n_fds, 0);
+		nothing_left();
+	}
+	assert_int_equal(link_send(ends[0], &sent), 0);
+	assert_int_equal(link_receive(ends[1], false, &got), 0);
+	link_close_fds(&got);
+}
+
 /* Nothing but descriptors. */
 static void test_empty(void **state)
 {
@@ -344,9 +374,9 @@ int main(void)
 		TEST(test_send),	   TEST(test_last_words),
 		TEST(test_reset),	   TEST(test_lengths),
 		TEST(test_numbers_of_ids), TEST(test_numbers_of_fds),
-		TEST(test_too_many_fds),   TEST(test_empty),
-		TEST(test_heir),	   TEST(test_heir_lives),
-		TEST(test_offer),
+		TEST(test_too_many_fds),   TEST(test_no_room_for_fds),
+		TEST(test_empty),	   TEST(test_heir),
+		TEST(test_heir_lives),	   TEST(test_offer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

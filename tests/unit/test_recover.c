@@ -105,7 +105,10 @@ static unsigned take_in(void)
 /* As serve.c does after a start or a reload; the answer is there before it is asked for. */
 static void commit(struct path *path)
 {
-	link_say(parent_end, LINK_SETTLED, 0);
+	const struct link_message settled = {
+		.kind = LINK_SETTLED, .n_ids = 1, .ids = {path->bequest.asked + 1}};
+
+	assert_int_equal(link_send(parent_end, &settled), 0);
 	assert_int_equal(bequeath_accepted(&path->bequest, path->mount, &path->text), 0);
 	assert_false(path->bequest.broken);
 	take_in();

@@ -191,7 +191,8 @@ static void test_kinds(void **state)
 
 static bool silent_at(struct restart_pulse *pulse, uint64_t beats, uint64_t ms)
 {
-	return restart_is_silent(pulse, beats, SOMETIME + ms * UINT64_C(1000000));
+	return restart_is_silent(pulse, beats, RESTART_SILENT_NS,
+				 SOMETIME + ms * UINT64_C(1000000));
 }
 
 static void test_silent(void **state)

@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Unit tests of ring.h: what becomes of a read whose completion says something else than the kernel
- * said. That is written over where the kernel has put it, before it is reaped.
+ * said. That is written over where the kernel has put it, before it is reaped. And of errands, which
+ * the test runs, or refuses to.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include "clock.h"
+#include "errand.h"
 #include "memfd.h"
 #include "ring.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 static struct ring ring;
 static char buffer[8];
@@ -74,9 +79,115 @@ static void test_results(void **state)
 	close(fd);
 }
 
+/* ---- errands ---- */
+
+#define MS UINT64_C(1000000)
+
+static int errands; /* the other end: where orders come out and results go in */
+
+static void take_errands(void)
+{
+	int ends[2];
+
+	assert_int_equal(errand_channel(ends), 0);
+	ring_set_errands(&ring, ends[0]);
+	errands = ends[1];
+}
+
+static void flush(struct ring_op *flush_op)
+{
+	*flush_op = (struct ring_op){.kind = RING_FLUSH, .fd = STDIN_FILENO};
+	ring_queue(&ring, flush_op);
+	ring_submit(&ring);
+}
+
+/* Whether there is one; it is answered so. */
+static bool answer_order(int64_t value)
+{
+	struct errand errand;
+	struct errand_result result = {.value = value};
+
+	if (recv(errands, &errand, sizeof(errand), MSG_DONTWAIT) != sizeof(errand))
+		return false;
+	result.id = errand.id;
+	assert_int_equal(send(errands, &result, sizeof(result), 0), sizeof(result));
+	return true;
+}
+
+static void await_completions(unsigned n)
+{
+	while (io_uring_cq_ready(&ring.uring) < n)
+		sched_yield(); /* they are put there on the way out of the kernel */
+}
+
+/* Results of errands are there when no more can be taken: whoever is about to sleep is told. */
+static void test_more_than_can_be_taken(void **state)
+{
+	struct ring_op *done, flushes[2];
+	int fd = memfd_of("read", 4);
+
+	(void)state;
+	take_errands();
+	flush(&flushes[0]);
+	flush(&flushes[1]);
+	ring_wait(&ring, 1); /* from here on it is told of results */
+	assert_false(ring_has_completions(&ring));
+	assert_true(answer_order(0));
+	await_completions(1);
+	submit(fd);
+	await_completions(2);
+	assert_int_equal(ring_reap(&ring, &done, 1), 1);
+	assert_ptr_equal(done, &op);
+	assert_true(ring_has_completions(&ring));
+	assert_true(answer_order(-EIO));
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(ring_reap(&ring, &done, 1), 1);
+		assert_ptr_equal(done, &flushes[i]);
+		assert_int_equal(done->error, i ? -EIO : 0);
+		assert_true(ring_has_completions(&ring));
+	}
+	assert_int_equal(ring_reap(&ring, &done, 1), 0);
+	assert_false(ring_has_completions(&ring));
+	assert_int_equal(ring.in_flight, 0);
+	ring_set_errands(&ring, -1);
+	close(errands);
+	close(fd);
+}
+
+/* Nobody has a thread for it: it is ordered again, also by who never sleeps, but not all the time. */
+static void test_later(void **state)
+{
+	uint64_t began_ns = monotonic_ns();
+	struct ring_op *done, flush_op;
+	unsigned orders = 0;
+
+	(void)state;
+	take_errands();
+	flush(&flush_op);
+	do {
+		orders += answer_order(ERRAND_LATER);
+		assert_int_equal(ring_reap(&ring, &done, 1), 0);
+		ring_submit(&ring);
+	} while (monotonic_ns() - began_ns < 20 * MS || orders < 3);
+	assert_true(orders <= 1 + (monotonic_ns() - began_ns) / (2 * MS));
+	while (!answer_order(0))
+		ring_submit(&ring);
+	while (!ring_reap(&ring, &done, 1))
+		ring_wait(&ring, 0);
+	assert_ptr_equal(done, &flush_op);
+	assert_int_equal(done->error, 0);
+	assert_int_equal(ring.in_flight, 0);
+	ring_set_errands(&ring, -1);
+	close(errands);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_results)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_results),
+		cmocka_unit_test(test_more_than_can_be_taken),
+		cmocka_unit_test(test_later),
+	};
 	int r = ring_init(&ring), failed;
 
 	if (r) {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* steward.h: what it is told and what becomes of it. Real mounts: tests/e2e/privilege.sh. */
+/*
+ * steward.h: what it is told and what becomes of it. Real mounts: tests/e2e/privilege.sh. poll() is
+ * replaced: who waits in it can have the one that stands still go on.
+ */
 #include "errand.h"
 #include "keep.h"
 #include "steward.h"
@@ -87,6 +90,18 @@ static void no_limit(void **state)
 	ends(fd);
 }
 
+static int stopped_pid; /* who goes on when somebody waits; 0: nobody */
+
+int __real_poll(struct pollfd *fds, nfds_t n, int timeout_ms);
+int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout_ms);
+int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout_ms)
+{
+	if (stopped_pid)
+		assert_int_equal(kill(stopped_pid, SIGCONT), 0);
+	stopped_pid = 0;
+	return __real_poll(fds, n, timeout_ms);
+}
+
 static int only_child(void)
 {
 	FILE *children = fopen("/proc/thread-self/children", "re");
@@ -98,14 +113,12 @@ static int only_child(void)
 	return pid;
 }
 
-/* Nobody waits for one that does nothing, except who wants to unmount. */
-static void slow(void **state)
+/* It stands still, and there is no room for another order. Returns its process id. */
+static int fill(int fd)
 {
-	int fd = start(NO_MOUNT), r = 0;
-	int pid = only_child();
+	int pid = only_child(), r = 0;
 	siginfo_t info;
 
-	(void)state;
 	steward_watch(fd, makedev(0, 4095));
 	assert_int_equal(steward_unmount(fd), 0); /* it listens */
 	assert_int_equal(kill(pid, SIGSTOP), 0);
@@ -113,6 +126,16 @@ static void slow(void **state)
 	for (unsigned i = 0; i < 100000 && !r; i++)
 		r = steward_limit(fd, i + 1);
 	assert_int_equal(r, -EAGAIN);
+	return pid;
+}
+
+/* Nobody waits for one that does nothing, except who wants to unmount. */
+static void slow(void **state)
+{
+	int fd = start(NO_MOUNT), pid = fill(fd);
+	siginfo_t info;
+
+	(void)state;
 	assert_int_equal(kill(pid, SIGCONT), 0);
 	assert_int_equal(steward_unmount(fd), 0);
 	assert_int_equal(kill(pid, SIGKILL), 0);
@@ -150,6 +173,29 @@ static void errands(void **state)
 	close(channel[0]);
 }
 
+/* Who needs them for all its life waits for a while. */
+static void errands_after_many(void **state)
+{
+	int fd = start(NO_MOUNT), channel[2], pid = fill(fd);
+	struct pollfd pfd = {.events = POLLIN};
+	struct errand_result result;
+
+	(void)state;
+	assert_int_equal(errand_channel(channel), 0);
+	assert_int_equal(steward_errands(-1, &channel[1], 1), -EPIPE);
+	assert_int_equal(steward_errands(fd, &channel[1], 1), -EAGAIN);
+	stopped_pid = pid;
+	assert_int_equal(steward_errands(fd, &channel[1], 1), 0);
+	close(channel[1]);
+	assert_int_equal(errand_send(channel[0], &(struct errand){.kind = 99}, fd), 0);
+	pfd.fd = channel[0];
+	assert_int_equal(poll(&pfd, 1, 20000), 1);
+	assert_int_equal(errand_receive(channel[0], &result), 0);
+	assert_int_equal(result.value, -EINVAL);
+	close(channel[0]);
+	ends(fd);
+}
+
 static void orders(int fd, const void *bytes, size_t n)
 {
 	char got[64];
@@ -169,22 +215,22 @@ static void layout(void **state)
 		uint64_t dev;
 	} watch = {1, 0, makedev(0, 77)}, limit = {2, 9, 0}, unmount = {3, 0, 0},
 	  errands = {4, 0, 0};
-	int ends[2];
+	int pair[2];
 
 	(void)state;
 	assert_int_equal(KEEP_VERSION, 8);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
-	steward_watch(ends[0], makedev(0, 77));
-	orders(ends[1], &watch, 16);
-	assert_int_equal(steward_limit(ends[0], 9), 0);
-	orders(ends[1], &limit, 16);
-	assert_int_equal(steward_errands(ends[0], ends, 2), 0);
-	orders(ends[1], &errands, 16);
-	assert_int_equal(send(ends[1], &(int32_t){-EPERM}, 4, 0), 4);
-	assert_int_equal(steward_unmount(ends[0]), -EPERM);
-	orders(ends[1], &unmount, 16);
-	close(ends[0]);
-	close(ends[1]);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	steward_watch(pair[0], makedev(0, 77));
+	orders(pair[1], &watch, 16);
+	assert_int_equal(steward_limit(pair[0], 9), 0);
+	orders(pair[1], &limit, 16);
+	assert_int_equal(steward_errands(pair[0], pair, 2), 0);
+	orders(pair[1], &errands, 16);
+	assert_int_equal(send(pair[1], &(int32_t){-EPERM}, 4, 0), 4);
+	assert_int_equal(steward_unmount(pair[0]), -EPERM);
+	orders(pair[1], &unmount, 16);
+	close(pair[0]);
+	close(pair[1]);
 	assert_int_equal(ERRAND_FLUSH, 0);
 	assert_int_equal(ERRAND_FALLOCATE, 1);
 	assert_int_equal(ERRAND_SEEK, 2);
@@ -202,9 +248,13 @@ static void layout(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(nobody),    cmocka_unit_test(ends_with_the_last),
-		cmocka_unit_test(not_there), cmocka_unit_test(no_limit),
-		cmocka_unit_test(slow),	     cmocka_unit_test(errands),
+		cmocka_unit_test(nobody),
+		cmocka_unit_test(ends_with_the_last),
+		cmocka_unit_test(not_there),
+		cmocka_unit_test(no_limit),
+		cmocka_unit_test(slow),
+		cmocka_unit_test(errands),
+		cmocka_unit_test(errands_after_many),
 		cmocka_unit_test(layout),
 	};
 

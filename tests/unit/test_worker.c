@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Unit tests of visit.h and worker.h: two workers of which at most one runs, and a disk whose part
+ * Unit tests of visit.h and worker.h: three workers of which at most one runs, and a disk whose part
  * the test plays, as it takes what they would submit and says what came of it.
  */
 #ifndef _GNU_SOURCE
@@ -17,7 +17,7 @@
 #include <sys/eventfd.h>
 #include <time.h>
 
-#define WORKERS 2
+#define WORKERS 3
 
 static struct mount *served;
 static struct crew *crew;
@@ -205,48 +205,85 @@ static void test_fenced(void **state)
 	}
 }
 
-static bool is_visited(const struct disk *disk)
+static bool is_visited(const struct disk *disk, unsigned by)
 {
 	for (unsigned i = 0; i < 20000; i++) {
-		if (atomic_load(&disk->wake_worker) == 1)
+		if (atomic_load(&disk->wake_worker) == by)
 			return true;
 		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 	}
 	return false;
 }
 
+/* Only this one runs. Those before it began a round, and nothing has been seen of them since. */
+static void runs_alone(unsigned index)
+{
+	serve("[a]\npath = @/a.img\n");
+	struct worker *w = &worker[index];
+	struct disk *disk = mount_by_name(served, "a")->disk;
+	atomic_store(&disk->wake_worker, 0);
+	atomic_store(&disk->wake_ns, monotonic_ns());
+	w->start_result = 1;
+	assert_int_equal(pthread_create(&w->thread, NULL, worker_main, w), 0);
+	pthread_mutex_lock(&crew->park_lock);
+	while (w->start_result > 0)
+		pthread_cond_wait(&crew->park_changed, &crew->park_lock);
+	pthread_mutex_unlock(&crew->park_lock);
+	bool runs = !w->start_result, visited = runs && is_visited(disk, index);
+	atomic_store(&crew->leaving, true);
+	worker_wake(w);
+	pthread_join(w->thread, NULL);
+	NEED(runs, "no io_uring");
+	assert_true(visited);
+	assert_int_equal(atomic_load(&disk->wake_ns), FBS_NEVER);
+}
+
 /* The disks that it was to wake for are the next one's. */
 static void test_due(void **state)
 {
 	(void)state;
-	serve("[a]\npath = @/a.img\n");
+	runs_alone(1);
+}
+
+/* Likewise if the next one hangs, too. */
+static void test_due_after_two(void **state)
+{
+	(void)state;
+	runs_alone(2);
+}
+
+/* If the one that was to wake for it is not stuck, two visit it: what may go goes once. */
+static void test_due_twice(void **state)
+{
+	const struct fuse_read_in in = {.size = 4096};
+
+	(void)state;
+	serve("[a]\npath = @/a.img\nmax_iops = 1\n");
 	struct disk *disk = mount_by_name(served, "a")->disk;
-	atomic_store(&disk->wake_worker, 0);
-	atomic_store(&disk->wake_ns, monotonic_ns());
-	/* the first one began a round, and nothing has been seen of it since */
-	worker[1].start_result = 1;
-	assert_int_equal(pthread_create(&worker[1].thread, NULL, worker_main, &worker[1]), 0);
-	pthread_mutex_lock(&crew->park_lock);
-	while (worker[1].start_result > 0)
-		pthread_cond_wait(&crew->park_changed, &crew->park_lock);
-	pthread_mutex_unlock(&crew->park_lock);
-	bool runs = !worker[1].start_result, visited = runs && is_visited(disk);
-	atomic_store(&crew->leaving, true);
-	worker_wake(&worker[1]);
-	pthread_join(worker[1].thread, NULL);
-	NEED(runs, "no io_uring");
-	assert_true(visited);
-	assert_int_equal(atomic_load(&disk->wake_ns), FBS_NEVER);
+	struct io *first = read_request(FUSE_READ, &in, sizeof(in));
+	struct slice *slice = issued();
+	struct io *second = read_request(FUSE_READ, &in, sizeof(in));
+	assert_null(worker->issue);
+	uint64_t due_ns = atomic_load(&disk->wake_ns);
+	assert_true(due_ns != FBS_NEVER);
+	visit_disk(&worker[2], &(struct visit){.disk = disk}, due_ns);
+	visit_disk(worker, &(struct visit){.disk = disk}, due_ns);
+	assert_null(worker->issue);
+	assert_int_equal(atomic_load(&disk->wake_worker), 0);
+	/* whoever comes last; and what went is back before it */
+	worker->issue = worker[2].issue;
+	worker[2].issue = NULL;
+	worker[2].issue_end = &worker[2].issue;
+	assert_int_equal(comes_back(first, slice, 4096, 0), 0);
+	assert_int_equal(comes_back(second, issued(), 4096, 0), 0);
 }
 
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_short_read),
-		TEST(test_flush),
-		TEST(test_fenced),
-		TEST(test_due),
+		TEST(test_short_read), TEST(test_flush),	 TEST(test_fenced),
+		TEST(test_due),	       TEST(test_due_after_two), TEST(test_due_twice),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
