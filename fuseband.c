@@ -384,10 +384,7 @@ static int run(struct daemon *d, bool *ret_abrupt)
 	privilege_hide(d->options.debug);
 	r = steward_start(serve->mountpoint, &serve->steward);
 	if (r) {
-		fprintf(stderr,
-			"fuseband: cannot start: %s; more memory, processes or descriptors have to "
-			"be allowed (ulimit -u -n, TasksMax of the unit)\n",
-			strerror(-r));
+		serve_cannot_start(r);
 		return give_up(d, EXIT_COULD_NOT_RUN);
 	}
 	supervised = serve->conf->main.supervise;

@@ -127,6 +127,14 @@ static void settle_in_memory(bool tell)
 			strerror(-r));
 }
 
+void serve_cannot_start(int r)
+{
+	fprintf(stderr,
+		"fuseband: cannot start: %s; more memory, processes or descriptors have to be "
+		"allowed (ulimit -u -n, TasksMax of the unit)\n",
+		strerror(-r));
+}
+
 int serve_block_signals(int *ret_signal_fd)
 {
 	static const int list[] = {SIGHUP, SIGTERM, SIGINT, SIGUSR1, SIGUSR2};
@@ -580,7 +588,7 @@ static int start_first(struct serve *s, struct plan *plan, struct conf_errors *e
 		r = crew_start(s->crew, true);
 	}
 	if (r)
-		fprintf(stderr, "fuseband: cannot start: %s\n", strerror(-r));
+		serve_cannot_start(r);
 	return r;
 }
 

@@ -43,6 +43,9 @@ struct serve_setup {
 /* Signals that a data path acts on: HUP, USR1, TERM, INT. USR2 is the parent's. */
 int serve_block_signals(int *ret_signal_fd); /* all of them and USR2; 0 or -errno */
 
+/* On standard error, for want of what the system does not give. r: -errno. */
+void serve_cannot_start(int r);
+
 /* Names of processes, as ps shows them. */
 #define SERVE_NAME "fuseband-io"
 #define SERVE_NAME_STANDBY "fuseband-spare"

@@ -654,7 +654,7 @@ int supervise(struct supervise_setup *setup, bool *ret_abrupt)
 	if (!r)
 		r = spawn(&s, true, &s.state.active);
 	if (r) {
-		fprintf(stderr, "fuseband: cannot start: %s\n", strerror(-r));
+		serve_cannot_start(r);
 		return EXIT_FAILURE;
 	}
 	if (setup->serve.text.sources)
