@@ -105,7 +105,10 @@ void limit_cap_configure(struct limit_cap *cap, const struct fbs_max *max, uint6
 		uint64_t rate = old.limits[i].rate;
 
 		limit->units = 0;
-		limit->lax = debt_at(cap, limit, limit->lax, now_ns);
+		/* a new rate that nobody has asked for has taken nothing off yet */
+		limit->lax = limit->moved ? most(limit->lax, -saved(cap, limit))
+					  : debt_at(cap, limit, limit->lax, now_ns);
+		limit->moved = limit->moved || rate != limit->rate;
 		if (rate == limit->rate && old.burst_ns == cap->burst_ns) { /* as if nothing was */
 			limit->strict = endless_debt_at(cap, limit, limit->strict, now_ns);
 			continue;
@@ -161,6 +164,7 @@ bool limit_cap_serve(struct limit_cap *cap, const struct limit_work *work, uint6
 		limit->lax += takes;
 		limit->left = most(limit->lax, 0);
 		limit->units += units;
+		limit->moved = false;
 	}
 	cap->at_ns = cap->touched_ns = now_ns;
 	cap->pending = false;

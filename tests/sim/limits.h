@@ -18,7 +18,8 @@
  * After a cap was changed the standings may be anything between two: `strict` is the most that a
  * scheduler may allow, which is a fresh start, `lax` the most that it may hold back, which is the
  * debt after the last service, as nobody tells a cap the time when it is changed. The new rates
- * count from when it is next asked (`pending`), and when that was only the caller knows.
+ * count from when it is next asked (`pending`), and when that was only the caller knows: it may
+ * have been changed several times by then.
  */
 #ifndef FUSEBAND_TESTS_SIM_LIMITS_H
 #define FUSEBAND_TESTS_SIM_LIMITS_H
@@ -44,6 +45,7 @@ struct limit {
 	limit_wide strict, lax; /* debt at at_ns; credit if negative */
 	limit_wide left;	/* lax when it was last served, if that was a debt */
 	uint64_t units;		/* served, for what rounding a scheduler may do */
+	bool moved;		/* it has another rate, or had, since the cap was last served */
 };
 
 struct limit_cap {
