@@ -390,7 +390,8 @@ static bool may_yield_in_direction(const struct world *w, const struct world_ben
 
 	for (int n = request->leaf; n != ORACLE_ROOT; n = parent_of(b, n))
 		if (b->members[n].cap >= 0 && sharers(w, b, n, false) > 1 &&
-		    !limit_cap_ready_ns(&w->caps[b->members[n].cap].model, &work, LIMIT_TOTAL, 0))
+		    limit_cap_ready_ns(&w->caps[b->members[n].cap].model, &work, LIMIT_DIRECTION,
+				       0))
 			return true;
 	return false;
 }
