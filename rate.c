@@ -263,15 +263,17 @@ static rate_clock ready_at(const struct fbs_cap *cap, unsigned i, const struct r
 	return needs ? start(cap, i, now_ns) + needs : 0;
 }
 
-/* Somebody else waits for one of these buckets who has had less by more than AHEAD_NS. */
-static bool should_yield(const struct fbs_cap *cap, const struct rate_sharer *sharer,
-			 unsigned buckets, uint64_t now_ns)
+/* Those of the buckets that somebody else waits for who has had less by more than AHEAD_NS. */
+static unsigned yields(const struct fbs_cap *cap, const struct rate_sharer *sharer,
+		       unsigned buckets, uint64_t now_ns)
 {
+	unsigned yields = 0;
+
 	for (const struct rate_sharer *other = cap->sharers; other; other = other->next)
 		if (other != sharer && other->again_ns && now_ns < other->again_ns + FORGET_NS &&
-		    (other->waits_for & buckets) && other->had + clock_of(AHEAD_NS) < sharer->had)
-			return true;
-	return false;
+		    other->had + clock_of(AHEAD_NS) < sharer->had)
+			yields |= other->waits_for & buckets;
+	return yields;
 }
 
 uint64_t rate_cap_ready_ns(struct fbs_cap *cap, struct rate_sharer *sharer,
@@ -299,10 +301,11 @@ uint64_t rate_cap_ready_ns(struct fbs_cap *cap, struct rate_sharer *sharer,
 	ready_ns = (uint64_t)((ready + clock_of(1) - 1) >> RATE_SHIFT);
 	if (now_ns > sharer->again_ns + FORGET_NS && now_ns > sharer->served_ns + FORGET_NS)
 		sharer->had = later(sharer->had, cap->had);
-	if (ready_ns <= now_ns && should_yield(cap, sharer, takes, now_ns)) {
-		ready_ns = now_ns + YIELD_NS;
-		waits_for = takes;
-		all = takes & (1U << IOPS | 1U << BPS);
+	if (ready_ns <= now_ns) {
+		/* not for all that it takes, or others would wait for it where nothing holds it */
+		waits_for = yields(cap, sharer, takes, now_ns);
+		ready_ns = waits_for ? now_ns + YIELD_NS : ready_ns;
+		all = waits_for & (1U << IOPS | 1U << BPS);
 	}
 	if (ready_ns > now_ns) {
 		sharer->again_ns = ready_ns;

@@ -139,6 +139,7 @@ struct world_bench {
 struct world_cap {
 	struct fbs_cap *fbs; /* NULL: the slot is free */
 	bool owned;	     /* we have a reference, too */
+	uint64_t shared_ns;  /* when anybody was last asked while several nodes had it */
 	struct limit_cap model;
 };
 

@@ -390,7 +390,8 @@ static bool may_yield_in_direction(const struct world *w, const struct world_ben
 
 	for (int n = request->leaf; n != ORACLE_ROOT; n = parent_of(b, n))
 		if (b->members[n].cap >= 0 && sharers(w, b, n, false) > 1 &&
-		    !limit_cap_ready_ns(&w->caps[b->members[n].cap].model, &work, LIMIT_TOTAL, 0))
+		    limit_cap_ready_ns(&w->caps[b->members[n].cap].model, &work, LIMIT_DIRECTION,
+				       0))
 			return true;
 	return false;
 }
@@ -538,9 +539,10 @@ static limit_wide yields_until_ns(const struct world *w, const struct world_benc
 	uint64_t asked_ns = b->members[held].fbs->capped_since_ns;
 	limit_wide at = cap->touched_ns;
 
-	if (sharers(w, b, n, false) < 2)
+	/* was there somebody when it was last asked? */
+	if (sharers(w, b, n, false) < 2 && w->caps[b->members[n].cap].shared_ns < asked_ns)
 		return 0;
-	if (sharers(w, b, n, true) < 2) /* there was somebody when it was last asked */
+	if (sharers(w, b, n, true) < 2)
 		return asked_ns + YIELD_NS;
 	for (int leaf = 1; leaf < ORACLE_NODES; leaf++) {
 		if (!b->oracle.nodes[leaf].used || !world_is_above(b, held, leaf))

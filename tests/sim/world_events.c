@@ -515,6 +515,9 @@ void world_pump(struct world *w, struct world_bench *b)
 
 	bury(w, b);
 	world_look(b);
+	for (int cap = 0; cap < WORLD_CAP_SLOTS; cap++)
+		if (users_of(w, cap) > 1)
+			w->caps[cap].shared_ns = w->now_ns;
 	now_ns = world_tick(w, b);
 	while (fbs_next(b->fbs, now_ns, &slice)) {
 		world_look(b);

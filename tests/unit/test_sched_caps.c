@@ -403,6 +403,42 @@ static void test_cap_of_two_disks_one_slow(void **state)
 	end();
 }
 
+/* A write that stands back for a larger one, which waits for a limit on writes, holds no reads. */
+static void test_cap_shared_one_way(void **state)
+{
+	struct fbs_max max = {.iops = 1000, .write_bps = MIB, .burst_ns = SEC};
+	struct fbs_cap *shared = fbs_cap_create(&max);
+
+	(void)state;
+	begin(FBS_POLICY_WEIGHT);
+	for (char name = 'a'; name <= 'c'; name++) {
+		leaf(name, NULL, 1);
+		fbs_set_cap(rig.fbs, rig.leaf[name - 'a'], shared);
+	}
+	fbs_cap_unref(shared);
+	push_op('a', FBS_WRITE, 0, 960 * KIB);
+	order("aaaaaaaa-");
+	push_op('c', FBS_WRITE, 0, 128 * KIB); /* has had less, and 64 KiB are left of 1 MiB */
+	order("-");
+	push_n('b', 100); /* has had most */
+	for (int i = 0; i < 100; i++)
+		order("b");
+	push_op('a', FBS_WRITE, 0, 4 * KIB);
+	order("-");
+	/* these take of what is left of the I/Os, which nobody waits for */
+	push('a');
+	order("a-");
+	assert_int_equal(last_out()->op, FBS_READ);
+	push('b');
+	order("b-");
+	later(63);
+	order("c-");
+	later(4);
+	order("a-");
+	assert_int_equal(last_out()->op, FBS_WRITE);
+	end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -417,6 +453,7 @@ int main(void)
 		cmocka_unit_test(test_cap_dropped),
 		cmocka_unit_test(test_cap_of_two_disks),
 		cmocka_unit_test(test_cap_of_two_disks_one_slow),
+		cmocka_unit_test(test_cap_shared_one_way),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
