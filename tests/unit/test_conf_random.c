@@ -4,6 +4,7 @@
  * to find, too; what it refuses it has complaints about. SEED=N repeats a run, ROUNDS=N makes it
  * longer.
  */
+#include "tests/sim/sim.h"
 #include "tests/unit/conf_rig.h"
 
 #include <ini.h>
@@ -11,16 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static uint64_t random_state;
-
-static uint64_t random_below(uint64_t n)
-{
-	uint64_t z = (random_state += UINT64_C(0x9e3779b97f4a7c15)); /* splitmix64 */
-
-	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-	return (z ^ (z >> 31)) % n;
-}
+static struct sim_rng rng;
 
 static const char good_text[] = "; every kind of section\n"
 				"[fuseband]\n"
@@ -136,16 +128,16 @@ static size_t mutate(char *text, size_t len, size_t room)
 		"\n[group:web]\n", "parent = web\n", "parent = acme\n", "K", "T",
 		"18446744073709551615", ".", "/", "auto", "min_bps = 2M\n", "max_bps = 1M\n"};
 	/* clang-format on */
-	size_t at = random_below(len + 1), n;
+	size_t at = sim_rng_below(&rng, len + 1), n;
 	const char *piece;
 
-	switch (random_below(5)) {
+	switch (sim_rng_below(&rng, 5)) {
 	case 0: /* a random byte */
 		if (at < len)
-			text[at] = (char)random_below(256);
+			text[at] = (char)sim_rng_below(&rng, 256);
 		return len;
 	case 1: /* a piece */
-		piece = pieces[random_below(sizeof(pieces) / sizeof(pieces[0]))];
+		piece = pieces[sim_rng_below(&rng, sizeof(pieces) / sizeof(pieces[0]))];
 		n = strlen(piece);
 		if (len + n > room)
 			return len;
@@ -153,20 +145,20 @@ static size_t mutate(char *text, size_t len, size_t room)
 		memcpy(text + at, piece, n);
 		return len + n;
 	case 2: /* a few bytes less */
-		n = random_below(6);
+		n = sim_rng_below(&rng, 6);
 		if (at + n > len)
 			return len;
 		memmove(text + at, text + at + n, len - at - n);
 		return len - n;
 	case 3: /* a stretch twice */
-		n = random_below(40);
+		n = sim_rng_below(&rng, 40);
 		if (at + n > len || len + n > room)
 			return len;
 		memmove(text + at + n, text + at, len - at);
 		return len + n;
 	default: /* a flipped bit */
 		if (at < len)
-			text[at] = (char)(text[at] ^ 1 << random_below(8));
+			text[at] = (char)(text[at] ^ 1 << sim_rng_below(&rng, 8));
 		return len;
 	}
 }
@@ -177,12 +169,12 @@ static void test_random_mutations(void **state)
 	unsigned long n_rounds = rounds ? strtoul(rounds, NULL, 0) : 5000, n_accepted = 0;
 
 	(void)state;
-	random_state = seed ? strtoull(seed, NULL, 0)
-			    : (unsigned long long)time(NULL) << 20 | (unsigned)getpid();
-	print_message("SEED=%" PRIu64 "\n", random_state);
+	rng.state = seed ? strtoull(seed, NULL, 0)
+			 : (unsigned long long)time(NULL) << 20 | (unsigned)getpid();
+	print_message("SEED=%" PRIu64 "\n", rng.state);
 	for (unsigned long round = 0; round < n_rounds; round++) {
 		char *text = malloc(2048 + 1), *exact;
-		size_t len = sizeof(good_text) - 1, n = 1 + random_below(4);
+		size_t len = sizeof(good_text) - 1, n = 1 + sim_rng_below(&rng, 4);
 		struct conf_errors errors = {NULL, 0};
 		struct conf *conf = NULL;
 		struct conf_source source;

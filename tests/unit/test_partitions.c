@@ -9,6 +9,7 @@
 #include "partitions.h"
 #include "loopdev.h"
 #include "plan_rig.h"
+#include "tests/sim/sim.h"
 
 #include <inttypes.h>
 #include <time.h>
@@ -394,16 +395,7 @@ static void test_paths(void **state)
 
 /* ---- any bytes ---- */
 
-static uint64_t random_state;
-
-static uint64_t random_below(uint64_t n)
-{
-	uint64_t z = (random_state += UINT64_C(0x9e3779b97f4a7c15)); /* splitmix64 */
-
-	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-	return (z ^ (z >> 31)) % n;
-}
+static struct sim_rng rng;
 
 /* Tables with some bytes changed and their sums made good: what is taken is as it must be. */
 static void test_random(void **state)
@@ -415,8 +407,8 @@ static void test_random(void **state)
 	unsigned taken = 0;
 
 	(void)state;
-	random_state = seed ? strtoull(seed, NULL, 10) : (uint64_t)time(NULL);
-	print_message("SEED=%" PRIu64 "\n", random_state);
+	rng.state = seed ? strtoull(seed, NULL, 10) : (uint64_t)time(NULL);
+	print_message("SEED=%" PRIu64 "\n", rng.state);
 	for (unsigned round = 0; round < 200; round++) {
 		/*
 		 * in the table, in a header, in a link of the chain; twenty changes on top of
@@ -429,12 +421,13 @@ static void test_random(void **state)
 		bool fresh = round % 20 == 0; /* and as it was made: that is taken */
 		const char *path = fresh ? made(scripts[kind]) : in_dir("disk.img");
 
-		for (uint64_t n = fresh ? 0 : random_below(6); n > 0; n--) {
-			uint8_t byte = (uint8_t)random_below(256);
+		for (uint64_t n = fresh ? 0 : sim_rng_below(&rng, 6); n > 0; n--) {
+			uint8_t byte = (uint8_t)sim_rng_below(&rng, 256);
 
-			poke(path, places[kind][random_below(3)] + random_below(64), &byte, 1);
+			poke(path, places[kind][sim_rng_below(&rng, 3)] + sim_rng_below(&rng, 64),
+			     &byte, 1);
 		}
-		if (kind == 0 && random_below(4) != 0)
+		if (kind == 0 && sim_rng_below(&rng, 4) != 0)
 			seal(path);
 		if (table_of(path, "", NULL))
 			continue;
