@@ -79,7 +79,7 @@ static void put_all(struct pack *out, const struct mount *mount, const struct co
 	pack_u64(out, text->n_tables);
 	for (size_t i = 0; i < text->n_tables; i++)
 		put_table(out, &text->tables[i]);
-	pack_u64(out, mount->n_files + mount->n_orphans);
+	pack_u64(out, mount_n_all(mount));
 	for (size_t i = 0; i < mount->n_files; i++)
 		put_file(out, mount->files[i]);
 	for (size_t i = 0; i < mount->n_orphans; i++)

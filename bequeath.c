@@ -87,19 +87,14 @@ static int send_old_claims(struct bequest *b, struct backing_claim *const *claim
 	return r ? r : flush_message(b, &message);
 }
 
-static struct file *file_at(const struct mount *mount, size_t i)
-{
-	return i < mount->n_files ? mount->files[i] : mount->orphans[i - mount->n_files];
-}
-
 /*
  * Of claims that the parent may not have: they are sent again under others, and those that it has
  * under the old ones are no longer needed.
  */
 static void forget_names(const struct bequest *b, const struct mount *mount)
 {
-	for (size_t i = 0; i < mount->n_files + mount->n_orphans; i++) {
-		struct backing_claim *claim = file_at(mount, i)->claim;
+	for (size_t i = 0; i < mount_n_all(mount); i++) {
+		struct backing_claim *claim = mount_file_at(mount, i)->claim;
 
 		if (claim && claim->kept >= b->settled)
 			claim->kept = 0;
@@ -109,14 +104,14 @@ static void forget_names(const struct bequest *b, const struct mount *mount)
 static int send_claims(struct bequest *b, const struct mount *mount)
 {
 	struct backing_claim **claims =
-		calloc(mount->n_files + mount->n_orphans + 1, sizeof(struct backing_claim *));
+		calloc(mount_n_all(mount) + 1, sizeof(struct backing_claim *));
 	size_t n = 0;
 	int r;
 
 	if (!claims)
 		return -ENOMEM;
-	for (size_t i = 0; i < mount->n_files + mount->n_orphans; i++) {
-		struct backing_claim *claim = file_at(mount, i)->claim;
+	for (size_t i = 0; i < mount_n_all(mount); i++) {
+		struct backing_claim *claim = mount_file_at(mount, i)->claim;
 
 		if (claim)
 			claims[n++] = claim;

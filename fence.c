@@ -185,9 +185,8 @@ size_t fence_take(struct crew *crew)
 	for (const struct file *gone = mount->trash; gone; gone = gone->trash_next)
 		if (!gone->may_hang)
 			backing_unfence(gone->backing); /* nothing of it is under way */
-	for (size_t i = 0; i < mount->n_files + mount->n_orphans; i++) {
-		struct file *file =
-			i < mount->n_files ? mount->files[i] : mount->orphans[i - mount->n_files];
+	for (size_t i = 0; i < mount_n_all(mount); i++) {
+		struct file *file = mount_file_at(mount, i);
 
 		if (file->backing && file->unfenced)
 			waiting += take_file(crew, file);

@@ -246,14 +246,13 @@ static bool is_busy(struct file *file)
 
 int mount_running(const struct mount *mount, struct plan_running **ret_list, size_t *ret_n)
 {
-	size_t n = mount->n_files + mount->n_orphans;
+	size_t n = mount_n_all(mount);
 	struct plan_running *list = calloc(n + 1, sizeof(*list));
 
 	if (!list)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
-		struct file *file =
-			i < mount->n_files ? mount->files[i] : mount->orphans[i - mount->n_files];
+		struct file *file = mount_file_at(mount, i);
 		unsigned opens = atomic_load(&file->kept->opens);
 		bool active = is_active(file);
 

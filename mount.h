@@ -213,6 +213,16 @@ int mount_running(const struct mount *mount, struct plan_running **ret_list, siz
 /* What counts for all of it. */
 struct kept_mount *mount_kept(struct mount *mount);
 
+/* All files, by a running number: those of the directory, then removed ones that are open. */
+static inline size_t mount_n_all(const struct mount *mount)
+{
+	return mount->n_files + mount->n_orphans;
+}
+static inline struct file *mount_file_at(const struct mount *mount, size_t i)
+{
+	return i < mount->n_files ? mount->files[i] : mount->orphans[i - mount->n_files];
+}
+
 /* NULL: there is none. Any worker. */
 struct file *mount_by_id(const struct mount *mount, uint64_t id);
 struct file *mount_by_name(const struct mount *mount, const char *name);

@@ -320,9 +320,8 @@ static void reload(struct serve *s)
 
 static void log_open_files(const struct mount *mount)
 {
-	for (size_t i = 0; i < mount->n_files + mount->n_orphans; i++) {
-		const struct file *file =
-			i < mount->n_files ? mount->files[i] : mount->orphans[i - mount->n_files];
+	for (size_t i = 0; i < mount_n_all(mount); i++) {
+		const struct file *file = mount_file_at(mount, i);
 
 		if (atomic_load(&file->kept->opens))
 			log_warning("%s is still open: its users get errors from now on",

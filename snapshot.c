@@ -35,7 +35,7 @@ struct raw {
 /* A file that has a disk; sorted, those of one disk are side by side. */
 struct place {
 	const struct disk *disk;
-	size_t file; /* file_at() */
+	size_t file; /* mount_file_at() */
 };
 
 struct taking {
@@ -49,18 +49,6 @@ struct taking {
 	bool *group_seen;
 	uint64_t now_ns;
 };
-
-/* Those of the directory, then the others. */
-static const struct file *file_at(const struct mount *mount, size_t index)
-{
-	return index < mount->n_files ? mount->files[index]
-				      : mount->orphans[index - mount->n_files];
-}
-
-static size_t all_files(const struct mount *mount)
-{
-	return mount->n_files + mount->n_orphans;
-}
 
 /* ---- names ---- */
 
@@ -77,8 +65,9 @@ static size_t strings_bytes(const struct mount *mount, const struct snapshot_abo
 		bytes += length(mount->disks[i]->name);
 	for (size_t i = 0; i < mount->n_groups; i++)
 		bytes += length(mount->groups[i].name);
-	for (size_t i = 0; i < all_files(mount); i++)
-		bytes += length(file_at(mount, i)->name) + length(file_at(mount, i)->path);
+	for (size_t i = 0; i < mount_n_all(mount); i++)
+		bytes += length(mount_file_at(mount, i)->name) +
+			 length(mount_file_at(mount, i)->path);
 	return bytes;
 }
 
@@ -219,7 +208,7 @@ static void take_disk(struct taking *t, size_t index, const struct place *places
 	fbs_stats(disk->fbs, &stats);
 	counters = *disk->counters;
 	for (size_t i = 0; i < n; i++) {
-		const struct file *file = file_at(t->mount, places[i].file);
+		const struct file *file = mount_file_at(t->mount, places[i].file);
 
 		fbs_node_stats(disk->fbs, file->leaf, &t->raw[i].leaf);
 		t->raw[i].counters = file->kept->counters;
@@ -238,7 +227,7 @@ static void take_disk(struct taking *t, size_t index, const struct place *places
 		struct status_file *file = &t->status->files[places[i].file];
 
 		file->device = device->name;
-		fill_file(file, file_at(t->mount, places[i].file), &t->raw[i], t->now_ns);
+		fill_file(file, mount_file_at(t->mount, places[i].file), &t->raw[i], t->now_ns);
 	}
 }
 
@@ -286,10 +275,10 @@ static bool make_room(struct taking *t, const struct snapshot_about *about)
 
 	status->devices = calloc(mount->n_disks + 1, sizeof(*status->devices));
 	status->groups = calloc(count_group_nodes(mount) + 1, sizeof(*status->groups));
-	status->files = calloc(all_files(mount) + 1, sizeof(*status->files));
+	status->files = calloc(mount_n_all(mount) + 1, sizeof(*status->files));
 	status->strings = t->string = malloc(strings_bytes(mount, about));
-	t->places = calloc(all_files(mount) + 1, sizeof(*t->places));
-	t->raw = calloc(all_files(mount) + 1, sizeof(*t->raw));
+	t->places = calloc(mount_n_all(mount) + 1, sizeof(*t->places));
+	t->raw = calloc(mount_n_all(mount) + 1, sizeof(*t->raw));
 	t->group_names = calloc(mount->n_groups + 1, sizeof(*t->group_names));
 	t->group_seen = calloc(mount->n_groups + 1, sizeof(*t->group_seen));
 	return status->devices && status->groups && status->files && status->strings && t->places &&
@@ -305,8 +294,8 @@ static void name_all(struct taking *t)
 		status->devices[i].name = copy(t, mount->disks[i]->name);
 	for (size_t i = 0; i < mount->n_groups; i++)
 		t->group_names[i] = copy(t, mount->groups[i].name);
-	for (size_t i = 0; i < all_files(mount); i++) {
-		const struct file *file = file_at(mount, i);
+	for (size_t i = 0; i < mount_n_all(mount); i++) {
+		const struct file *file = mount_file_at(mount, i);
 		/* of a removed one the group is not known any more */
 		int parent = i < mount->n_files ? file->group : -1;
 
