@@ -350,16 +350,15 @@ static void look_at_weight_of_group(struct group *group, bool idle, bool tell)
 		    group->name, group->weight);
 }
 
-void watch_weights(struct mount *mount, bool tell)
-{
-	const void **only = calloc(mount->n_groups + 1, sizeof(*only));
-	/* of each group: disks that it has files on, and those of them where it is alone */
-	struct count {
-		size_t present, alone;
-	} *counts = calloc(mount->n_groups + 1, sizeof(*counts));
+/* Of a group: disks that it has files on, and those of them where it is alone. */
+struct standing {
+	size_t present, alone;
+};
 
-	pthread_mutex_lock(&mount->reading);
-	for (size_t d = 0; only && counts && d < mount->n_disks; d++) {
+static void look_at_weights(struct mount *mount, const void **only, struct standing *standings,
+			    bool tell)
+{
+	for (size_t d = 0; d < mount->n_disks; d++) {
 		look_below(mount, mount->disks[d], only);
 		for (size_t i = 0; i < mount->n_files; i++)
 			if (mount->files[i]->disk == mount->disks[d])
@@ -367,19 +366,30 @@ void watch_weights(struct mount *mount, bool tell)
 		for (size_t g = 0; g < mount->n_groups; g++) {
 			const struct group *group = &mount->groups[g];
 
-			counts[g].present += only[1 + g] != NULL;
-			counts[g].alone += only[1 + g] && only[1 + group->parent] == group;
+			standings[g].present += only[1 + g] != NULL;
+			standings[g].alone += only[1 + g] && only[1 + group->parent] == group;
 		}
 	}
-	for (size_t g = 0; only && counts && g < mount->n_groups; g++)
-		look_at_weight_of_group(&mount->groups[g],
-					mount->groups[g].weight != CONF_WEIGHT_DEFAULT &&
-						counts[g].present &&
-						counts[g].present == counts[g].alone,
-					tell);
+	for (size_t g = 0; g < mount->n_groups; g++) {
+		struct group *group = &mount->groups[g];
+		bool idle = group->weight != CONF_WEIGHT_DEFAULT && standings[g].present &&
+			    standings[g].present == standings[g].alone;
+
+		look_at_weight_of_group(group, idle, tell);
+	}
+}
+
+void watch_weights(struct mount *mount, bool tell)
+{
+	const void **only = calloc(mount->n_groups + 1, sizeof(*only));
+	struct standing *standings = calloc(mount->n_groups + 1, sizeof(*standings));
+
+	pthread_mutex_lock(&mount->reading);
+	if (only && standings) /* else they are as they were until the next time */
+		look_at_weights(mount, only, standings, tell);
 	pthread_mutex_unlock(&mount->reading);
 	free(only);
-	free(counts);
+	free(standings);
 }
 
 /* 0 where there is no such setting. */
